@@ -1,0 +1,1 @@
+"""Train generative adversarial networks on your own data."""

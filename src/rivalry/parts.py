@@ -1,0 +1,231 @@
+"""The kinds of parts a recipe is made of: one abstract base per kind, with the shapes each must keep to.
+
+Parts are frozen dataclasses; whatever changes during training lives in knobs, notes or checkpointed state.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from rivalry.streams import Draw
+from rivalry.types import Heads, Judged, Knobs, Match, Point, Spec
+
+Judge = Callable[..., Heads]
+"""(x, *cond) -> heads: a discriminator with its parameters fixed."""
+
+
+@dataclass
+class Turn:
+    """One turn of one side: its random draws, the knobs as they stand, and room for notes.
+
+    notes: 0-d tensors that stay on the device until the tick; controllers read them after every step.
+    """
+
+    side: str
+    step: int
+    index: int
+    draw: Draw
+    knobs: Knobs
+    notes: dict[str, Tensor] = field(default_factory=dict)
+    batch: int = 0
+
+    def note(self, name: str, value: Tensor) -> None:
+        self.notes[name] = value.detach()
+
+    def knob(self, name: str, default: float = 1.0) -> float | Tensor:
+        return self.knobs.get(name, default)
+
+
+class Play(Protocol):
+    """A game's wiring of one batch, lazy: names are known, nothing is computed before it is asked for."""
+
+    nets: Mapping[str, nn.Module]
+
+    def match(self, name: str) -> Match: ...
+    def pair(self, name: str) -> tuple[Tensor, ...]: ...
+
+
+class Contest(NamedTuple):
+    """All a judge said in one match: on real, on fake, and on the points penalties asked for."""
+
+    match: Match
+    real: Judged | None
+    fake: Judged | None
+    asked: tuple[Judged, ...]
+    judge: Judge
+    play: Play
+    turn: Turn
+
+
+class Objective(ABC):
+    """What the two players want of the scores.  Elementwise: losses have the shape of the scores.
+
+    paired: the generator's turn needs scores on real too (relativistic losses).
+    couples: a loss on one example depends on others in the batch (refused under DP).
+    """
+
+    KIND: ClassVar[str] = "objective"
+    paired: ClassVar[bool] = False
+    couples: ClassVar[bool] = False
+
+    @abstractmethod
+    def discriminator(
+        self, real: Tensor | None, fake: Tensor | None, knobs: Knobs
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Losses on real and on fake scores, each of its scores' shape (None where there are no scores)."""
+
+    @abstractmethod
+    def generator(
+        self, real: Tensor | None, fake: Tensor, knobs: Knobs
+    ) -> tuple[Tensor | None, Tensor]:
+        """Losses of the generator on real (None unless paired) and on fake scores."""
+
+
+class Penalty(ABC):
+    """Whatever is charged on a match, to the side that judges or fools it: returns [N].
+
+    weight: factor in the side's loss.  every: charged each so many of the side's own turns, then times `every`
+    (lazy regularisation).  match: which match.  slopes: which of 'real', 'fake', 'asked' need d score/dx.
+    needs: which of 'real', 'fake' must have been judged.  share: the share of the batch it is computed on.
+    """
+
+    KIND: ClassVar[str] = "penalty"
+    slopes: ClassVar[frozenset[str]] = frozenset()
+    needs: ClassVar[frozenset[str]] = frozenset()
+    couples: ClassVar[bool] = False
+    weight: float
+    every: int
+    match: str
+
+    def ask(self, match: Match, turn: Turn) -> tuple[Point, ...]:
+        """Further points to be judged in the same pass; the judgements come back as `contest.asked`."""
+        return ()
+
+    @abstractmethod
+    def __call__(self, contest: Contest) -> Tensor:
+        """[N] (or fewer, where it is computed on part of the batch), before the weight."""
+
+
+class Term(ABC):
+    """Whatever is charged on a pair of tensors of the game, or on the networks: returns [N]."""
+
+    KIND: ClassVar[str] = "term"
+    couples: ClassVar[bool] = False
+    weight: float
+    every: int
+
+    @abstractmethod
+    def __call__(self, play: Play, turn: Turn) -> Tensor:
+        """[N], before the weight; N may be smaller than the batch, and 1 for a term on parameters."""
+
+
+class Augment(ABC):
+    """Changes what a judge sees, real and fake alike, differentiably: (x [N, ...], draw, p) -> x."""
+
+    KIND: ClassVar[str] = "augment"
+    couples: ClassVar[bool] = False
+
+    @abstractmethod
+    def __call__(self, x: Tensor, draw: Draw, p: float | Tensor) -> Tensor:
+        """p in [0, 1]: the chance with which each transformation is applied to an example."""
+
+
+class Schedule(ABC):
+    """A knob as a function of how far training is: progress in [0, 1] of the stage's steps."""
+
+    KIND: ClassVar[str] = "schedule"
+
+    @abstractmethod
+    def __call__(self, progress: float) -> float: ...
+
+
+class Controller(ABC):
+    """Turns knobs by what was noted: after every step, on device tensors, nothing else has memory."""
+
+    KIND: ClassVar[str] = "controller"
+
+    @abstractmethod
+    def start(self) -> dict[str, float]:
+        """The knobs it owns and their first values."""
+
+    @abstractmethod
+    def __call__(self, knobs: Knobs, notes: Mapping[str, Tensor], batch: int) -> dict[str, Tensor]:
+        """The new values of its knobs; notes are keyed '<side>.<what>'."""
+
+
+class After(ABC):
+    """What happens to a side's parameters after its step: clipping, historical averaging."""
+
+    KIND: ClassVar[str] = "after"
+
+    def start(self, parameters: list[Tensor]) -> dict[str, Tensor]:
+        """Tensors it remembers; they are checkpointed."""
+        return {}
+
+    @abstractmethod
+    def __call__(self, parameters: list[Tensor], memory: dict[str, Tensor], turn: Turn) -> None:
+        """Changes parameters (and memory) in place, without gradients."""
+
+
+class Optimiser(ABC):
+    """How a side moves its parameters."""
+
+    KIND: ClassVar[str] = "optimiser"
+    lr: float
+
+    @abstractmethod
+    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer: ...
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What a game tells networks of their surroundings.
+
+    latent: length of the generator's first argument [N, latent].  classes: 0 if the game has no labels, else
+    the generator's second argument is labels [N] int64.  codes: sizes of categorical codes, `code_reals`
+    the number of real-valued ones (InfoGAN; they are part of `latent`).  pack: how many examples a
+    discriminator sees at once (their channels are joined).
+    """
+
+    latent: int = 0
+    classes: int = 0
+    codes: tuple[int, ...] = ()
+    code_reals: int = 0
+    pack: int = 1
+
+
+class Net(ABC):
+    """A network's settings; `build` makes the module for a Spec.
+
+    A generator's module maps (z [N, latent], *cond) -> x [N, *spec.shape]; a discriminator's maps
+    (x, *cond) -> Heads; others say what they do in their docstring.
+    """
+
+    KIND: ClassVar[str] = "net"
+
+    @abstractmethod
+    def build(self, spec: Spec, wiring: Wiring) -> nn.Module: ...
+
+
+class Couples:
+    """Marks modules in which examples of a batch influence one another (batch norm is known anyway)."""
+
+
+class Refreshes(ABC):
+    """Marks modules with an estimate to bring up to date once before a turn of the side that owns them
+    (spectral norm's power iteration): so a forward pass has no side effects."""
+
+    @abstractmethod
+    def refresh(self) -> None: ...
+
+
+def couples_batch(module: nn.Module) -> bool:
+    """Whether examples of a batch influence one another inside the module."""
+    kinds = (nn.modules.batchnorm._BatchNorm, Couples)
+    return any(isinstance(m, kinds) for m in module.modules())

@@ -1,0 +1,116 @@
+"""What the floors hand to one another: the data's Spec, batches, points, matches, verdicts.
+
+Shapes: N is the number of examples in (a share of) a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+Heads = dict[str, Tensor]
+"""What a discriminator says of N examples, by name: 'score' is [N] or [N, K] logits (K patches, tokens or
+critics); others are e.g. 'class' [N, classes], 'features' [N, F], 'code' [N, ...]."""
+
+Knobs = dict[str, float | Tensor]
+"""What schedules and controllers turn: Python numbers (schedules) or 0-d device tensors (controllers)."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What networks may know of the data.
+
+    kind: 'points' (shape (D,)), 'image' (C, H, W), 'tokens' (T,), 'series' (T, D), 'table' (D,).
+    range: of the encoded values.  classes: 0 when there are no labels.  vocabulary: of tokens.
+    """
+
+    kind: str
+    shape: tuple[int, ...]
+    range: tuple[float, float] = (-1.0, 1.0)
+    class_names: tuple[str, ...] = ()
+    vocabulary: int = 0
+
+    @property
+    def classes(self) -> int:
+        return len(self.class_names)
+
+
+@dataclass
+class Batch:
+    """N examples: x [N, *spec.shape], labels [N] int64 or None, index [N] of the rows they came from."""
+
+    x: Tensor
+    label: Tensor | None = None
+    index: Tensor | None = None
+    extra: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return self.x.shape[0]
+
+
+class Point(NamedTuple):
+    """Where a discriminator is asked: x [N, ...], conditions (each [N, ...]), and the latent it came from.
+
+    Only x is ever differentiated by penalties.
+    """
+
+    x: Tensor
+    cond: tuple[Tensor, ...] = ()
+    latent: Tensor | None = None
+
+    def detach(self) -> Point:
+        return Point(self.x.detach(), self.cond, self.latent)
+
+
+class Match(NamedTuple):
+    """`judge` is to tell `real` from `fake`.  Masks ([N] or [N, K], 1 = counts) are optional; weight scales
+    the match's share of a side's loss (TimeGAN counts some twice)."""
+
+    judge: str
+    real: Point | None
+    fake: Point | None
+    real_mask: Tensor | None = None
+    fake_mask: Tensor | None = None
+    weight: float = 1.0
+
+
+class Judged(NamedTuple):
+    """A point with what the judge said of it; slope is d(sum of scores)/dx [N, ...] where it was asked for."""
+
+    point: Point
+    heads: Heads
+    slope: Tensor | None = None
+
+    @property
+    def score(self) -> Tensor:
+        return self.heads["score"]
+
+
+def per_example(x: Tensor, mask: Tensor | None = None) -> Tensor:
+    """[N, ...] -> [N]: the mean over all but the first axis, over what the mask counts if there is one.
+
+    >>> per_example(torch.ones(2, 3)).shape
+    torch.Size([2])
+    """
+    if mask is not None:
+        mask = mask.to(x.dtype)
+        if mask.dim() < x.dim():
+            mask = mask.reshape(mask.shape + (1,) * (x.dim() - mask.dim())).expand_as(x)
+        if x.dim() == 1:
+            return x * mask
+        return (x * mask).flatten(1).sum(1) / mask.flatten(1).sum(1).clamp_min(1)
+    return x if x.dim() == 1 else x.flatten(1).mean(1)
+
+
+def square_norm(x: Tensor) -> Tensor:
+    """[N, ...] -> [N]: the squared Euclidean norm of each example."""
+    return x.flatten(1).square().sum(1)
+
+
+def device_of(tensors: Mapping[str, Tensor]) -> torch.device:
+    """The device the first of the tensors lives on (CPU if there is none)."""
+    return next((t.device for t in tensors.values()), torch.device("cpu"))
