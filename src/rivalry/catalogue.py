@@ -34,6 +34,7 @@ BUILT_INS = (
     "rivalry.optimisers",
     "rivalry.schedules",
     "rivalry.controllers",
+    "rivalry.afters",
     "rivalry.nets",
     "rivalry.games",
     "rivalry.recipe",

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from rivalry.streams import Draw
-from rivalry.types import Heads, Judged, Knobs, Match, Point, Spec
+from rivalry.types import Batch, Heads, Judged, Knobs, Match, Point, Spec
 
 Judge = Callable[..., Heads]
 """(x, *cond) -> heads: a discriminator with its parameters fixed."""
@@ -24,12 +24,15 @@ Judge = Callable[..., Heads]
 class Turn:
     """One turn of one side: its random draws, the knobs as they stand, and room for notes.
 
+    position: this turn's number among all turns of the stage: what a sampler goes by.
+
     notes: 0-d tensors that stay on the device until the tick; controllers read them after every step.
     """
 
     side: str
     step: int
     index: int
+    position: int
     draw: Draw
     knobs: Knobs
     notes: dict[str, Tensor] = field(default_factory=dict)
@@ -61,6 +64,52 @@ class Contest(NamedTuple):
     judge: Judge
     play: Play
     turn: Turn
+
+
+class Source(Protocol):
+    """Batches by the name of their stream ('real'; 'part3' of a partitioned set), drawn when asked for."""
+
+    def batch(self, stream: str, turn: Turn) -> Batch: ...
+
+
+class Sampler(ABC):
+    """Which rows make up a batch: a pure function of its arguments."""
+
+    KIND: ClassVar[str] = "sampler"
+
+    @abstractmethod
+    def index(self, stream: str, rows: int, turn: Turn) -> Tensor:
+        """[turn.batch] int64 row numbers below `rows`, of this process's share."""
+
+
+class Game(ABC):
+    """Wires batches and noise into a lazy Play, and says how to sample once training is over."""
+
+    KIND: ClassVar[str] = "game"
+
+    @abstractmethod
+    def wiring(self, spec: Spec) -> Wiring: ...
+
+    @abstractmethod
+    def play(self, nets: Mapping[str, nn.Module], source: Source, turn: Turn) -> Play: ...
+
+    @abstractmethod
+    def sample(
+        self,
+        nets: Mapping[str, nn.Module],
+        wiring: Wiring,
+        draw: Draw,
+        n: int,
+        label: Tensor | None = None,
+        truncation: float = 1.0,
+    ) -> Tensor:
+        """[n, *shape] from the trained nets; label [n] int64 for games with labels."""
+
+    @abstractmethod
+    def from_latent(
+        self, nets: Mapping[str, nn.Module], z: Tensor, cond: tuple[Tensor, ...], truncation: float = 1.0
+    ) -> Tensor:
+        """[n, *shape] for given latents [n, wiring.latent]: what interpolations walk along."""
 
 
 class Objective(ABC):
@@ -102,6 +151,7 @@ class Penalty(ABC):
     weight: float
     every: int
     match: str
+    share: float
 
     def ask(self, match: Match, turn: Turn) -> tuple[Point, ...]:
         """Further points to be judged in the same pass; the judgements come back as `contest.asked`."""

@@ -68,7 +68,8 @@ class Point(NamedTuple):
 
 class Match(NamedTuple):
     """`judge` is to tell `real` from `fake`.  Masks ([N] or [N, K], 1 = counts) are optional; weight scales
-    the match's share of a side's loss (TimeGAN counts some twice)."""
+    the match's share of a side's loss (TimeGAN counts some twice); pack joins so many examples into one before
+    the judge sees them; augment says whether the recipe's augmentation applies to its points."""
 
     judge: str
     real: Point | None
@@ -76,6 +77,8 @@ class Match(NamedTuple):
     real_mask: Tensor | None = None
     fake_mask: Tensor | None = None
     weight: float = 1.0
+    pack: int = 1
+    augment: bool = True
 
 
 class Judged(NamedTuple):

@@ -1,0 +1,171 @@
+"""From whatever the user names to a Source: names, folders, archives, files, arrays, torch data sets."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from torch import Tensor
+from torch.utils.data import Dataset as TorchDataset
+
+from rivalry.data import arrays, builtin, idx, parquet, tables
+from rivalry.data.containers import Container, Content, Entry, is_archive, open_container, read_one
+from rivalry.data.files import count, some
+from rivalry.data.options import ReadOptions
+from rivalry.data.rows import endings, from_folders, group_by_name
+from rivalry.data.sources import Arrays, Columns, Encoded, Other, Source
+from rivalry.errors import DataError
+
+Named = str | Path
+Given = Named | np.ndarray | Tensor | TorchDataset[object] | tuple[object, object]
+PICTURES = frozenset(
+    ".png .jpg .jpeg .jpe .jfif .bmp .dib .gif .webp .tif .tiff .pgm .ppm .pbm .pnm .tga .jp2 .j2k .avif .apng .pcx".split()
+)
+TABLES = (".csv", ".tsv", ".txt", ".dat")
+PICKLES = frozenset(".pkl .pickle .pt .pth .joblib .p".split())
+
+
+def open_source(given: Given, options: ReadOptions) -> Source:
+    """Looks at what was given just as far as is needed to say what it is.
+
+    Raises DataError for what is missing, damaged, unsafe or of no known kind.
+    """
+    if isinstance(given, str | Path):
+        return _open_named(given, options)
+    if isinstance(given, np.ndarray | Tensor):
+        return arrays.from_array(given)
+    if isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], np.ndarray | Tensor):
+        return arrays.from_array(given[0], given[1])
+    if isinstance(given, TorchDataset):
+        return arrays.from_torch(given, options.limit)
+    raise DataError(
+        f"data cannot be a {type(given).__name__}; give a name, a path, an array or tensor, "
+        "a pair of rows and labels, or a torch data set"
+    )
+
+
+def _open_named(given: Named, options: ReadOptions) -> Source:
+    if isinstance(given, str) and given in builtin.names():
+        return builtin.read_named(given)
+    path = Path(given).expanduser()
+    if not path.exists():
+        raise DataError(_missing(str(given), path))
+    if path.is_dir() or is_archive(path):
+        return _open_container(path, options)
+    return _open_file(path, options)
+
+
+def _missing(given: str, path: Path) -> str:
+    folder = path.parent
+    try:
+        siblings = [p.name for p in folder.iterdir()] if folder.is_dir() else []
+    except OSError:
+        siblings = []
+    near = difflib.get_close_matches(path.name, [*builtin.names(), *siblings], n=1, cutoff=0.6)
+    if near:
+        place = near[0] if near[0] in builtin.names() or str(folder) == "." else str(folder / near[0])
+        return f"there are no data {given!r}; did you mean {place!r}?"
+    known = ", ".join(builtin.names())
+    return f"there are no data {given!r}; name a folder, an archive, a file, or one of: {known}"
+
+
+def _open_file(path: Path, options: ReadOptions) -> Source:
+    ending = PurePosixPath(path.name.lower().removesuffix(".gz")).suffix
+    where, name = str(path), path.name.split(".")[0]
+    if ending == ".npz":
+        return arrays.read_npz(path, where)
+    if ending == ".npy":
+        return arrays.read_npy(path, where)
+    if ending == ".parquet":
+        return parquet.read_parquet([path], where, options)
+    if idx.IMAGES.match(path.name):
+        return idx.gather(name, str(path.parent), [path.name, *_partners(path)], lambda n: (path.parent / n).read_bytes())
+    if ending in TABLES:
+        return tables.read_table(_bytes(path), where, options)
+    if ending in PICTURES:
+        raise DataError(f"{where} is a single picture; name the folder or archive that holds all of them")
+    if ending in PICKLES:
+        raise DataError(f"{where} is a pickle, and reading those can run code; save the data as .npz instead")
+    if _bytes(path, 4)[:2] == b"\0\0" or "idx" in path.name:
+        x = idx.parse(_bytes(path), where)
+        return idx.joined(name, where, [arrays._numeric(x, where)], [None])
+    return Other(name, where, f"a file ending in {ending or 'nothing'}")
+
+
+def _bytes(path: Path, most: int = -1) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(most)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}; check its rights") from error
+
+
+def _partners(path: Path) -> list[str]:
+    """The labels of an idx file of pictures, and for `train` the test set beside it."""
+    names = [p.name for p in path.parent.iterdir()]
+    hit = idx.IMAGES.match(path.name)
+    others = idx.image_files(names) if hit and hit["side"] == "train" else {}
+    wanted = [path.name, *(n for side, n in others.items() if side != "train")]
+    return [n for n in (*wanted[1:], *(idx.labels_file(w, names) for w in wanted)) if n]
+
+
+def _open_container(path: Path, options: ReadOptions) -> Source:
+    container = open_container(path)
+    name = path.resolve().name.split(".")[0] or "data"
+    names = [e.name for e in container.entries]
+    if not names:
+        outside = f" ({count(len(container.left_out), 'link')} out of it not followed)" if container.left_out else ""
+        raise DataError(f"{path} is empty{outside}; put pictures into it or name another")
+    pictures = [e for e in container.entries if e.ending in PICTURES]
+    if pictures:
+        return _pictures(container, pictures, name, options)
+    if idx.image_files(names):
+        entries = {e.name: e for e in container.entries}
+        return idx.gather(name, str(path), names, lambda n: read_one(container, entries[n]))
+    return _open_inner(container, path, name, options)
+
+
+def _open_inner(container: Container, path: Path, name: str, options: ReadOptions) -> Source:
+    """A folder or archive without pictures: the data file in it, if there is one (or shards of one)."""
+    shards = [e for e in container.entries if e.ending == ".parquet"]
+    if shards and path.is_dir():
+        return parquet.read_parquet([path / e.name for e in shards], str(path), options)
+    if shards:
+        with TemporaryDirectory() as folder:  # pragma: no cover - pictures would be read after it is gone
+            raise DataError(f"the archive {path} holds Parquet files; unpack it and name the folder ({folder!r} will not do)")
+    data = [e for e in container.entries if e.name.lower().removesuffix(".gz").endswith((".npz", ".npy", ".csv", ".tsv"))]
+    if len(data) == 1:
+        return _inner(container, data[0], options)
+    if data:
+        raise DataError(f"{path} holds several data files ({some([e.name for e in data])}); name one of them")
+    return Other(name, str(path), endings([e.name for e in container.entries]))
+
+
+def _inner(container: Container, entry: Entry, options: ReadOptions) -> Arrays | Columns:
+    content, where = read_one(container, entry), f"{container.where}/{entry.name}"
+    if entry.ending == ".npz":
+        return arrays.read_npz(content, where)
+    if entry.ending == ".npy":
+        return arrays.read_npy(content, where)
+    return tables.read_table(content, where, options)
+
+
+def _pictures(container: Container, entries: Sequence[Entry], name: str, options: ReadOptions) -> Encoded:
+    rows = group_by_name(tables.apply_labels(from_folders([e.name for e in entries]), options), options.group)
+    by_name = {e.name: e for e in entries}
+    kept = [by_name[n] for n in rows.names]
+    if container.left_out:
+        many = count(len(container.left_out), "link")
+        rows = rows.noted(f"{many} lead out of {container.where} and are not followed: copy those files into it")
+    identity = hashlib.sha256(repr([(e.name, e.size, e.stamp) for e in kept]).encode()).hexdigest()
+    others = tuple(e.name for e in container.entries if e.name not in by_name)
+
+    def stream(wanted: Sequence[int]) -> Iterator[tuple[int, Content]]:
+        return container.stream([kept[i] for i in wanted])
+
+    return replace(Encoded(name, container.where, rows, stream, identity), left_out=others)

@@ -1,0 +1,89 @@
+"""How data are to be read: one frozen value, checked when it is made."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from rivalry.errors import DataError
+
+Fit = Literal["crop", "pad", "stretch"]
+GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How data are to be read; every None means: decide from the data, and say so in the notes.
+
+    size: pictures are resized to (H, W), or to a square for one number.
+    fit: how other proportions are fitted in: cut the middle out, pad the border, or stretch.
+    channels: 1 grey, 3 colour, 4 colour with alpha; None keeps what the files have.
+    labels: a CSV file with the columns file and label, in place of class sub-folders.
+    group: rows of one group stay on one side of the split: a column (of the labels file, the Parquet file or the
+        table), "folder", or a regular expression with one group, searched in the file's name.
+    columns: which numeric columns of a table are the points (all).
+    only: keep these classes.
+    holdout: share of rows kept back for the rulers, 0.01 to 0.5; None: a tenth, up to a fifth of small sets, at
+        most 20,000.  An official split (train and test) goes before it.
+    limit: at most so many rows (of each side where there is an official split), chosen by the seed.
+    seed: of the split, the limit, and the built-in points.
+    resident_bytes: up to this size decoded data live as one tensor; larger ones stream from a memory-mapped file
+        in the cache folder ($RIVALRY_CACHE or ~/.cache/rivalry).
+    cache: keep a decoded copy of smaller data there as well, so that the next run starts at once.
+    Raises DataError when a value makes no sense.
+    """
+
+    size: tuple[int, int] | int | None = None
+    fit: Fit = "crop"
+    channels: int | None = None
+    labels: Path | None = None
+    group: str | None = None
+    columns: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    holdout: float | None = None
+    limit: int | None = None
+    seed: int = 0
+    resident_bytes: int = 2 * GIB
+    cache: bool = False
+
+    def __post_init__(self) -> None:
+        _check_size(self.size)
+        if self.fit not in get_args(Fit):
+            raise DataError(f"fit must be one of {', '.join(get_args(Fit))}, not {self.fit!r}")
+        if self.channels not in (None, 1, 3, 4):
+            raise DataError(f"channels must be 1 (grey), 3 (colour) or 4 (with alpha), not {self.channels}")
+        if self.holdout is not None and not 0.01 <= self.holdout <= 0.5:
+            raise DataError(f"holdout must be a share between 0.01 and 0.5, not {self.holdout}")
+        if self.limit is not None and self.limit < 1:
+            raise DataError(f"limit must be at least 1, not {self.limit}")
+        if self.group is not None and "(" in self.group:
+            _check_pattern(self.group)
+
+    @property
+    def height_width(self) -> tuple[int, int] | None:
+        """The size asked for as (H, W), None when it is to be chosen."""
+        return (self.size, self.size) if isinstance(self.size, int) else self.size
+
+    def content(self) -> str:
+        """What of the options bears on the decoded rows and their split: part of the fingerprint."""
+        held = (self.fit, self.channels, self.group, self.columns, self.only, self.holdout, self.limit, self.seed)
+        return repr((self.height_width, *held))
+
+
+def _check_size(size: tuple[int, int] | int | None) -> None:
+    if size is None:
+        return
+    sides = (size, size) if isinstance(size, int) else size
+    if len(sides) != 2 or not all(4 <= s <= 4096 for s in sides):
+        raise DataError(f"size must be one number or (height, width), each between 4 and 4096, not {size}")
+
+
+def _check_pattern(pattern: str) -> None:
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        raise DataError(f"group {pattern!r} is no regular expression: {error}") from error
+    if groups != 1:
+        raise DataError(f"group {pattern!r} must have exactly one (group) that names what belongs together")

@@ -1,0 +1,8 @@
+"""Who plays whom: games wire batches and noise into matches and pairs."""
+
+from rivalry.games.invert import Autoencode, Invert
+from rivalry.games.lazy import LazyPlay, lazy
+from rivalry.games.sample import Sample, StyleSample
+from rivalry.games.samplers import IID
+
+__all__ = ["IID", "Autoencode", "Invert", "LazyPlay", "Sample", "StyleSample", "lazy"]

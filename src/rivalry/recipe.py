@@ -1,0 +1,224 @@
+"""The Recipe: a GAN as a row.  Frozen, typed, written to TOML and read back without loss."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any
+
+import tomli_w
+from torch import nn
+
+from rivalry.catalogue import Plain, build, dump, field_types, name_of, walk
+from rivalry.errors import RecipeError, UnknownName
+from rivalry.games.samplers import IID
+from rivalry.optimisers import Adam
+from rivalry.parts import After, Augment, Controller, Game, Net, Objective, Optimiser, Penalty, Sampler, Schedule, Term
+from rivalry.types import Spec
+
+
+@dataclass(frozen=True)
+class Side(Plain):
+    """Modules that move together: what they judge, whom they fool, what they are charged besides.
+
+    turns: how often it plays per step (WGAN's five critic turns).  unroll: look so many of the opponent's steps
+    ahead (Metz et al. 2016), each of size unroll_lr.  clip_gradient: largest norm of its gradient, 0 for none.
+    """
+
+    name: str
+    modules: tuple[str, ...]
+    judges: tuple[str, ...] = ()
+    fools: tuple[str, ...] = ()
+    terms: tuple[Term, ...] = ()
+    penalties: tuple[Penalty, ...] = ()
+    turns: int = 1
+    optimiser: Optimiser = field(default_factory=Adam)
+    after: tuple[After, ...] = ()
+    unroll: int = 0
+    unroll_lr: float = 0.05
+    clip_gradient: float = 0.0
+
+
+@dataclass(frozen=True)
+class Stage(Plain):
+    """Which sides play, in which order, for which share of the training.  A side that plays in several stages
+    keeps its optimiser unless `fresh`."""
+
+    sides: tuple[Side, ...]
+    name: str = "main"
+    share: float = 1.0
+    fresh: bool = False
+
+
+@dataclass(frozen=True)
+class EMA(Plain):
+    """Running average of the named modules, used for sampling.  halflife: in examples seen; early on it is held
+    to `ramp` times the examples seen so far (0: no ramp)."""
+
+    modules: tuple[str, ...] = ("generator",)
+    halflife: float = 10_000.0
+    ramp: float = 0.05
+
+
+@dataclass(frozen=True)
+class About(Plain):
+    """Where a recipe comes from and what is distinctive about it; `search` reads all of it."""
+
+    title: str = ""
+    paper: str = ""
+    year: int = 0
+    group: str = ""
+    distinctive: str = ""
+    applications: tuple[str, ...] = ()
+    failing: str = ""
+
+
+@dataclass(frozen=True)
+class Recipe(Plain):
+    """data x networks x game x objective x penalties x terms x augmentation x schedule.
+
+    batch: examples per turn, over all processes and micro-batches (`accumulate` of them).  steps: the published
+    length; a budget may shorten or lengthen it.  schedules: knob -> schedule; 'lr', 'lr.<side>', 'penalty',
+    'penalty.<part>', 'term.<part>', 'augment' and 'ema' are factors, 'beta2' and 'batch' are set outright.
+    """
+
+    name: str
+    nets: Mapping[str, Net]
+    game: Game
+    stages: tuple[Stage, ...]
+    objective: Objective
+    about: About = field(default_factory=About)
+    sampler: Sampler = field(default_factory=IID)
+    augment: Augment | None = None
+    controllers: tuple[Controller, ...] = ()
+    schedules: Mapping[str, Schedule] = field(default_factory=dict)
+    ema: EMA = field(default_factory=EMA)
+    batch: int = 64
+    accumulate: int = 1
+    steps: int = 10_000
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    def sides(self) -> Iterator[Side]:
+        for stage in self.stages:
+            yield from stage.sides
+
+    def build(self, spec: Spec) -> dict[str, nn.Module]:
+        """The networks for the data, in the order of their names' appearance."""
+        wiring = self.game.wiring(spec)
+        return {name: net.build(spec, wiring) for name, net in self.nets.items()}
+
+    def to_toml(self) -> str:
+        return tomli_w.dumps(dump(self))
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Recipe:
+        recipe: Recipe = build(cls, data)
+        return recipe
+
+    @classmethod
+    def from_toml(cls, text: str) -> Recipe:
+        try:
+            data = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise RecipeError(f"the recipe is not valid TOML: {error}") from error
+        return cls.from_dict(data)
+
+
+def check(recipe: Recipe) -> None:
+    """Raises RecipeError where the recipe contradicts itself; runs on every construction."""
+    if recipe.batch < 1 or recipe.steps < 1 or recipe.accumulate < 1:
+        raise RecipeError("batch, steps and accumulate must be at least 1")
+    if recipe.batch % recipe.accumulate:
+        raise RecipeError(f"batch {recipe.batch} does not divide into {recipe.accumulate} micro-batches")
+    if not recipe.stages:
+        raise RecipeError(f"recipe {recipe.name!r} has no stages")
+    for side in recipe.sides():
+        for module in side.modules:
+            if module not in recipe.nets:
+                raise UnknownName(f"network of side {side.name!r}", module, recipe.nets)
+        if side.turns < 1:
+            raise RecipeError(f"side {side.name!r} must play at least one turn")
+    for module in recipe.ema.modules:
+        if module not in recipe.nets:
+            raise UnknownName("network to average (ema.modules)", module, recipe.nets)
+
+
+def set_value(recipe: Recipe, path: str, text: str) -> Recipe:
+    """`--set path=text`: the recipe with one setting changed.
+
+    Sides are reached by name ('discriminator.optimiser.lr'), nets by 'nets.generator.width' or, where no side
+    is meant, 'generator.width'; lists by number ('stages.0.share').  The text is read as TOML, else as a word.
+    """
+    return _set(recipe, _resolve(recipe, path.split(".")), _parse(text), path)
+
+
+def _parse(text: str) -> Any:
+    try:
+        return tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _resolve(recipe: Recipe, keys: list[str]) -> list[str]:
+    """Shortcuts: side names and net names stand for their places."""
+    if keys[0] in {f.name for f in fields(recipe)}:
+        return keys
+    for i, stage in enumerate(recipe.stages):
+        for j, side in enumerate(stage.sides):
+            if side.name == keys[0] and len(keys) > 1 and keys[1] in {f.name for f in fields(side)}:
+                return ["stages", str(i), "sides", str(j), *keys[1:]]
+    if keys[0] in recipe.nets:
+        return ["nets", *keys]
+    known = [f.name for f in fields(recipe)] + [s.name for s in recipe.sides()] + list(recipe.nets)
+    raise UnknownName("setting", keys[0], known)
+
+
+def _set(value: Any, keys: list[str], new: Any, path: str) -> Any:
+    key, rest = keys[0], keys[1:]
+    if is_dataclass(value) and not isinstance(value, type):
+        hints = field_types(type(value))
+        if key not in hints:
+            raise UnknownName(f"setting of {name_of(value) or type(value).__name__.lower()}", key, hints)
+        old = getattr(value, key)
+        changed = _set(old, rest, new, path) if rest else build(hints[key], new, path)
+        return replace(value, **{key: changed})
+    if isinstance(value, Mapping):
+        if key not in value and rest:
+            raise UnknownName(f"entry of {path}", key, value)
+        if not rest:
+            return {**value, key: _rebuild_entry(value, key, new, path)}
+        return {**value, key: _set(value[key], rest, new, path)}
+    if isinstance(value, tuple):
+        index = _index(value, key, path)
+        item = _set(value[index], rest, new, path) if rest else build(type(value[index]), new, path)
+        return (*value[:index], item, *value[index + 1 :])
+    raise RecipeError(f"{path}: {key!r} goes deeper than the setting does")
+
+
+def _rebuild_entry(value: Mapping[str, Any], key: str, new: Any, path: str) -> Any:
+    if isinstance(new, int | float | str) and key not in value:
+        raise RecipeError(f"{path}: give a part, for example {{part = \"cosine\", end = 0.1}}")
+    kinds: list[type] = [Schedule, Net]
+    for kind in kinds:
+        if key in value and isinstance(value[key], kind):
+            return build(kind, new, path)
+    return build(Schedule, new, path)
+
+
+def _index(value: tuple[Any, ...], key: str, path: str) -> int:
+    """A number, or the name of a side, part or stage in the list."""
+    names = [name_of(v) or v.name if is_dataclass(v) else str(v) for v in value]
+    if key.isdigit() and int(key) < len(value):
+        return int(key)
+    if key in names:
+        return names.index(key)
+    raise UnknownName(f"entry of {path}", key, [*names, *map(str, range(len(value)))])
+
+
+def coupled_parts(recipe: Recipe) -> list[str]:
+    """The places of parts that couple examples of a batch: what differential privacy has to refuse."""
+    kinds = (Objective, Penalty, Term, Augment)
+    return [path for path, part in walk(recipe) if isinstance(part, kinds) and part.couples]

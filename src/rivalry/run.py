@@ -1,0 +1,228 @@
+"""The run folder: resolved recipe, metrics, samples, checkpoints, report.  Self-describing, nothing pickled.
+
+    runs/NAME/
+      run.toml            recipe, data, seed, steps, versions, machine: all that training was asked to do
+      metrics.jsonl       a line per tick
+      events.jsonl        what happened besides: rollbacks, collapse, resume, end
+      samples/            previews while training, the final sheet
+      checkpoints/{last,best}/model.safetensors   networks for use (averaged)
+      checkpoints/{last,best}/state.safetensors   everything a resume needs
+      plots/  tensorboard/  report.md
+      private/            what must never be handed on (features of training data)
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+import shutil
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+import torch
+from torch import Tensor, nn
+
+from rivalry.errors import RunError, UnknownName
+from rivalry.files import read_tensors, write_tensors, write_text
+from rivalry.recipe import Recipe
+from rivalry.types import Spec
+
+ROOT = Path("runs")
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder.  Open one with `Run.open(name or path)`, make one with `Run.create`."""
+
+    path: Path
+
+    @classmethod
+    def open(cls, name: str | Path) -> Run:
+        """A run by path or by name under runs/; RunError, with the nearest name, if there is none."""
+        for path in (Path(name), ROOT / name):
+            if (path / "run.toml").is_file():
+                return cls(path)
+        if Path(name).is_dir():
+            raise RunError(f"{name} is a folder, but no run: it has no run.toml")
+        known = [p.parent.name for p in ROOT.glob("*/run.toml")]
+        raise UnknownName("run", str(name), known)
+
+    @classmethod
+    def claim(cls, name: str, overwrite: bool = False) -> Run:
+        """An empty folder runs/NAME (or the path NAME); RunError if it is taken, unless `overwrite` and it is a run."""
+        path = cls.at(name).path
+        if (path / "run.toml").is_file():
+            if not overwrite:
+                raise RunError(
+                    f"there already is a run at {path}; resume it with: rivalry resume {path.name}, "
+                    "name another with --run, or say --overwrite"
+                )
+            shutil.rmtree(path)
+        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise RunError(f"{path} exists and is no run; name another with --run")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"cannot make the folder {path} ({error.strerror}); name another with --run") from error
+        return cls(path)
+
+    @classmethod
+    def at(cls, name: str) -> Run:
+        """The folder a name stands for, whatever is there."""
+        return cls(Path(name) if "/" in name else ROOT / name)
+
+    def begin(self, settings: Mapping[str, Any]) -> None:
+        """Writes run.toml: from here on the folder is a run."""
+        head = {"format": FORMAT, "created": datetime.now(UTC).isoformat(timespec="seconds"), "versions": versions()}
+        write_text(self.path / "run.toml", tomli_w.dumps(without_none({**head, **settings})))
+
+    def abandon(self) -> None:
+        """Removes a claimed folder that never became a run."""
+        if not (self.path / "run.toml").exists():
+            shutil.rmtree(self.path, ignore_errors=True)
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = tomllib.loads((self.path / "run.toml").read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise RunError(f"{self.path / 'run.toml'} is damaged: {error}") from error
+        if found.get("format") != FORMAT:
+            raise RunError(f"{self.path} was written by another version (format {found.get('format')}, not {FORMAT})")
+        return found
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        return Recipe.from_dict(self.settings["recipe"])
+
+    @cached_property
+    def spec(self) -> Spec:
+        spec = self.settings["data"]["spec"]
+        return Spec(
+            spec["kind"], tuple(spec["shape"]), tuple(spec["range"]), tuple(spec["class_names"]), spec["vocabulary"]
+        )
+
+    def metrics(self) -> list[dict[str, Any]]:
+        return read_lines(self.path / "metrics.jsonl")
+
+    def events(self) -> list[dict[str, Any]]:
+        return read_lines(self.path / "events.jsonl")
+
+    def log(self, record: Mapping[str, Any], file: str = "metrics.jsonl") -> None:
+        """Appends a line; a line cut short by a kill is dropped by `read_lines` and by `rewind`."""
+        path = self.path / file
+        try:
+            with open(path, "a", encoding="utf-8") as out:
+                out.write(json.dumps(record) + "\n")
+        except OSError as error:
+            raise RunError(f"cannot write {path} ({error.strerror}); free some space and go on with: rivalry resume {self.name}") from error
+
+    def event(self, step: int, kind: str, sentence: str, **details: float | str) -> None:
+        self.log({"step": step, "kind": kind, "sentence": sentence, **details}, "events.jsonl")
+
+    def rewind(self, step: int) -> None:
+        """Drops what was logged after `step`: those steps will be taken again."""
+        for file in ("metrics.jsonl", "events.jsonl"):
+            path = self.path / file
+            if path.exists():
+                kept = [r for r in read_lines(path) if r["step"] <= step]
+                write_text(path, "".join(json.dumps(r) + "\n" for r in kept))
+
+    def checkpoint(self, which: str) -> Path:
+        return self.path / "checkpoints" / which
+
+    def save(
+        self, which: str, model: Mapping[str, Tensor], state: Mapping[str, Tensor], meta: Mapping[str, Any]
+    ) -> None:
+        """Model first, state last: the state decides where a resume begins, and each file is whole or absent."""
+        folder = self.checkpoint(which)
+        write_tensors(folder / "model.safetensors", model, {"step": meta["step"], "recipe": meta["recipe"]})
+        write_tensors(folder / "state.safetensors", state, meta)
+
+    def state(self, which: str = "last") -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """(tensors, meta) as `save` was given them."""
+        return read_tensors(self.checkpoint(which) / "state.safetensors")
+
+    def networks(self, which: str = "best", device: torch.device | None = None) -> dict[str, nn.Module]:
+        """The networks for use, from checkpoint 'best' or 'last', in evaluation mode."""
+        path = self.checkpoint(which) / "model.safetensors"
+        if not path.exists() and which == "best":
+            path = self.checkpoint("last") / "model.safetensors"
+        tensors, _ = read_tensors(path)
+        nets = self.recipe.build(self.spec)
+        for name, module in nets.items():
+            own = {k.removeprefix(f"{name}/"): v for k, v in tensors.items() if k.startswith(f"{name}/")}
+            bad = next((k for k, v in own.items() if v.is_floating_point() and not bool(torch.isfinite(v).all())), None)
+            if bad:
+                raise RunError(f"{path} holds NaN in {name} {bad}; use another checkpoint")
+            load_module(module, own, f"{path} ({name})")
+            module.to(device or torch.device("cpu")).eval().requires_grad_(False)
+        return nets
+
+
+def load_module(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Strictly; RunError naming the first entry that does not fit."""
+    try:
+        module.load_state_dict(dict(tensors), strict=True)
+    except RuntimeError as error:
+        lines = str(error).splitlines()
+        raise RunError(f"{where} does not fit the networks of this recipe: {lines[min(1, len(lines) - 1)].strip()}") from error
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The records of a .jsonl file; a last line that was cut short is left out."""
+    if not path.exists():
+        return []
+    out: list[dict[str, Any]] = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            out.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return out
+
+
+def without_none(value: Any) -> Any:
+    """TOML has no null: entries that are None are left out."""
+    if isinstance(value, Mapping):
+        return {k: without_none(v) for k, v in value.items() if v is not None}
+    if isinstance(value, list | tuple):
+        return [without_none(v) for v in value]
+    return value
+
+
+def versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {"rivalry": version("rivalry"), "torch": torch.__version__, "python": platform.python_version()}
+
+
+def machine() -> dict[str, Any]:
+    """What the run was made on: processor, threads, accelerator."""
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        found = re.search(r"model name\s*:\s*(.+)", info.read_text(encoding="utf-8", errors="replace"))
+        cpu = found.group(1) if found else cpu
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+    return {"system": platform.system(), "cpu": cpu, "threads": torch.get_num_threads(), "gpu": gpu}
+
+
+def free_name(base: str) -> str:
+    """base-1, base-2, ...: the first that is not taken under runs/."""
+    number = 1
+    while (ROOT / f"{base}-{number}").exists():
+        number += 1
+    return f"{base}-{number}"

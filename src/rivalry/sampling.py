@@ -1,0 +1,101 @@
+"""Samples from trained networks: in chunks, by seed, with labels where the game wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from rivalry.data import Dataset
+from rivalry.errors import RecipeError
+from rivalry.parts import Game, Wiring
+from rivalry.streams import Draw
+
+CHUNK = 256
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """(n, seed) -> encoded samples [n, *shape] on the device.
+
+    classes: shares of the classes among the training data, for games with labels.  A sample depends on the seed and
+    its chunk's number only, so the first n of more samples are the same when n is a multiple of CHUNK.
+    """
+
+    game: Game
+    wiring: Wiring
+    nets: Mapping[str, nn.Module]
+    device: torch.device
+    classes: tuple[float, ...] = ()
+
+    def __call__(self, n: int, seed: int) -> Tensor:
+        return self.draw(n, seed)[0]
+
+    def draw(
+        self, n: int, seed: int, label: int | Sequence[int] | None = None, truncation: float = 1.0
+    ) -> tuple[Tensor, Tensor | None]:
+        """(samples, labels).  label: a class for all, or one for each; by the data's shares without it."""
+        if n < 1:
+            raise RecipeError(f"the number of samples must be at least 1, not {n}")
+        labels = self._labels(n, seed, label)
+        out: list[Tensor] = []
+        modes = {k: m.training for k, m in self.nets.items()}
+        for m in self.nets.values():
+            m.eval()
+        with torch.inference_mode():
+            for start in range(0, n, CHUNK):
+                draw = Draw(seed, ("sample", start // CHUNK), self.device)
+                draw.seed_globally("modules")
+                mine = None if labels is None else labels[start : start + CHUNK].to(self.device)
+                size = min(CHUNK, n - start)
+                out.append(self.game.sample(self.nets, self.wiring, draw, size, mine, truncation))
+        for k, m in self.nets.items():
+            m.train(modes[k])
+        return torch.cat(out).clone(), labels
+
+    def _labels(self, n: int, seed: int, label: int | Sequence[int] | None) -> Tensor | None:
+        if not self.wiring.classes:
+            if label is not None:
+                raise RecipeError("this run was trained without labels, so no class can be chosen")
+            return None
+        if isinstance(label, int):
+            label = [label] * n
+        if label is not None:
+            given = torch.tensor(label)
+            if len(given) != n or int(given.min()) < 0 or int(given.max()) >= self.wiring.classes:
+                raise RecipeError(f"labels must be {n} numbers from 0 to {self.wiring.classes - 1}")
+            return given
+        shares = torch.tensor(self.classes or [1.0] * self.wiring.classes)
+        generator = torch.Generator().manual_seed(Draw(seed, ("labels",)).key("label"))
+        return torch.multinomial(shares, n, replacement=True, generator=generator)
+
+    def walk(self, seed: int, corners: int = 5, between: int = 12, label: int = 0) -> Tensor:
+        """[(corners - 1) * between, *shape]: along great circles from one random latent to the next."""
+        with torch.inference_mode():
+            draw = Draw(seed, ("walk",), self.device)
+            ends = draw.normal("latent", corners, self.wiring.latent)
+            t = torch.linspace(0, 1, between + 1, device=self.device)[:-1]
+            z = torch.cat([slerp(a, b, t) for a, b in zip(ends[:-1], ends[1:], strict=True)])
+            cond = ()
+            if self.wiring.classes:
+                cond = (torch.full((len(z),), label, device=self.device),)
+            return self.game.from_latent(self.nets, z, cond).clone()
+
+
+def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+    """[T, D]: spherical interpolation from a [D] to b [D] at t [T] (Shoemake 1985)."""
+    cosine = torch.dot(a, b) / (a.norm() * b.norm()).clamp_min(1e-12)
+    angle = torch.acos(cosine.clamp(-1 + 1e-6, 1 - 1e-6))
+    left, right = torch.sin((1 - t) * angle), torch.sin(t * angle)
+    return (left[:, None] * a + right[:, None] * b) / torch.sin(angle)
+
+
+def class_shares(data: Dataset) -> tuple[float, ...]:
+    """Shares of the classes among the training data; () without labels."""
+    labels = data.train.labels
+    if labels is None or not data.spec.classes:
+        return ()
+    counts = torch.bincount(labels, minlength=data.spec.classes)
+    return tuple((counts / counts.sum()).tolist())

@@ -1,0 +1,229 @@
+"""The loop: one for every GAN and every kind of data.
+
+Algorithm 1 of Goodfellow et al. (2014), step by step: (1) build both nets is `build_state`; (2) sample noise and
+generate is the game's play; (3) judge real against generated, (4) update the generator and (5) update the
+discriminator are turns of the recipe's sides, in the recipe's order; (6) repeat until the target is reached is
+`train`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from rivalry.parts import Refreshes, Sampler, Turn
+from rivalry.recipe import Recipe, Side, Stage
+from rivalry.train.engine import Engine
+from rivalry.train.state import State, draw_for, optimiser_key, own_parameters
+from rivalry.train.step import freeze, losses, total
+from rivalry.types import Batch
+
+
+class Store(Protocol):
+    """The rows training may draw from."""
+
+    def __len__(self) -> int: ...
+    def batch(self, index: Tensor, device: torch.device) -> Batch: ...
+
+
+class Watcher(Protocol):
+    """What is told of every step and may end the training: run folder, judge, progress bar, interrupts."""
+
+    def after_step(self, state: State) -> str:
+        """'' to go on, else why training stops: 'target', 'budget', 'diverged', 'asked'."""
+        ...
+
+
+@dataclass
+class StoreSource:
+    """A recipe's Source: batches of a store as the sampler picks them, each drawn once per turn."""
+
+    store: Store
+    sampler: Sampler
+    device: torch.device
+
+    def batch(self, stream: str, turn: Turn) -> Batch:
+        return self.store.batch(self.sampler.index(stream, len(self.store), turn), self.device)
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stage's place in the training: steps [start, stop)."""
+
+    number: int
+    stage: Stage
+    start: int
+    stop: int
+
+    @property
+    def slots(self) -> int:
+        """Turns per step."""
+        return sum(side.turns for side in self.stage.sides)
+
+    def progress(self, step: int) -> float:
+        return (step - self.start) / max(1, self.stop - self.start)
+
+
+def spans(recipe: Recipe, steps: int) -> list[Span]:
+    """The stages, laid out over the steps by their shares; each gets at least one step."""
+    whole = sum(stage.share for stage in recipe.stages)
+    out, start, used = [], 0, 0.0
+    for number, stage in enumerate(recipe.stages):
+        used += stage.share
+        stop = steps if number == len(recipe.stages) - 1 else max(start + 1, round(steps * used / whole))
+        out.append(Span(number, stage, start, stop))
+        start = stop
+    return out
+
+
+def span_at(layout: list[Span], step: int) -> Span:
+    return next((s for s in layout if step < s.stop), layout[-1])
+
+
+class Trainer:
+    """Holds what does not change during training; `step` advances a State by one step of the recipe."""
+
+    def __init__(self, state: State, store: Store, steps: int, engine: Engine) -> None:
+        self.state, self.engine, self.steps = state, engine, steps
+        self.recipe = state.recipe
+        self.layout = spans(self.recipe, steps)
+        self.source = StoreSource(store, self.recipe.sampler, state.device)
+        self.refreshers = {
+            side.name: [m for n in side.modules for m in state.nets[n].modules() if isinstance(m, Refreshes)]
+            for side in self.recipe.sides()
+        }
+        for module in state.nets.values():
+            module.train()
+
+    def step(self) -> None:
+        """One step: every side's turns in order, controllers, averages."""
+        state = self.state
+        span = span_at(self.layout, state.step)
+        scheduled = self._schedule(span)
+        notes: dict[str, Tensor] = {}
+        for side, turn_number, position in self._turns(span):
+            knobs = {**state.knobs, **scheduled}
+            notes |= self._play(span, side, turn_number, position, knobs)
+        if self.recipe.controllers:
+            notes = self.engine.average_notes(notes)
+            batch = self._batch(scheduled)
+            for controller in self.recipe.controllers:
+                state.knobs |= controller(state.knobs, notes, batch)
+        state.step += 1
+        state.images += self._batch(scheduled)
+        self._average(scheduled)
+        for name, value in notes.items():
+            state.sums[name] = state.sums[name] + value if name in state.sums else value
+            state.counts[name] = state.counts.get(name, 0) + 1
+
+    def _schedule(self, span: Span) -> dict[str, float | Tensor]:
+        progress = span.progress(self.state.step)
+        return {name: schedule(progress) for name, schedule in self.recipe.schedules.items()}
+
+    def _batch(self, scheduled: Mapping[str, float | Tensor]) -> int:
+        """Examples per turn over all processes; a scheduled batch is rounded to what divides."""
+        pieces = self.engine.world * self.recipe.accumulate
+        wanted = float(scheduled.get("batch", self.recipe.batch))
+        return max(1, round(wanted / pieces)) * pieces
+
+    def _turns(self, span: Span) -> Iterator[tuple[Side, int, int]]:
+        """(side, its turn's number, position among all turns of the stage)."""
+        done = self.state.step - span.start
+        position = done * span.slots
+        for side in span.stage.sides:
+            for turn in range(side.turns):
+                yield side, done * side.turns + turn, position
+                position += 1
+
+    def _play(
+        self, span: Span, side: Side, index: int, position: int, knobs: dict[str, float | Tensor]
+    ) -> dict[str, Tensor]:
+        """A turn: sample and generate, judge, charge, and move the side's parameters."""
+        state, engine, recipe = self.state, self.engine, self.recipe
+        freeze(state.trainable, side.modules)
+        for module in self.refreshers[side.name]:
+            module.refresh()
+        optimiser = state.optimisers.get(optimiser_key(span.number, span.stage, side))
+        if optimiser is not None:
+            optimiser.zero_grad(set_to_none=True)
+        micro = recipe.accumulate
+        batch = self._batch(knobs) // (engine.world * micro)
+        notes: dict[str, Tensor] = {}
+        for part in range(micro):
+            share = (engine.rank * micro + part, engine.world * micro)
+            draw = draw_for(state, span.number, side.name, state.step, index, share=share)
+            draw.seed_globally("modules")
+            turn = Turn(side.name, state.step, index, position, draw, knobs, notes, batch)
+            with engine.autocast():
+                play = recipe.game.play(state.nets, self.source, turn)
+                loss = total(losses(recipe, side, play, turn, state.joint))
+            turn.note(f"{side.name}.loss", loss)
+            if optimiser is not None:
+                engine.fabric.backward(loss / micro)
+        if optimiser is not None:
+            self._move(span, side, optimiser, turn)
+        return notes
+
+    def _move(self, span: Span, side: Side, optimiser: torch.optim.Optimizer, turn: Turn) -> None:
+        parameters = own_parameters(self.state, side)
+        self.engine.average(parameters)
+        if side.clip_gradient:
+            nn.utils.clip_grad_norm_(parameters, side.clip_gradient)
+        factor = float(turn.knob("lr")) * float(turn.knob(f"lr.{side.name}")) * float(turn.knob("mend.lr"))
+        for group in optimiser.param_groups:
+            group["lr"] = group["initial_lr"] * factor
+            if "beta2" in turn.knobs and "betas" in group:
+                group["betas"] = (group["betas"][0], float(turn.knobs["beta2"]))
+        optimiser.step()
+        key = optimiser_key(span.number, span.stage, side)
+        with torch.no_grad():
+            for i, after in enumerate(side.after):
+                after([p.data for p in parameters], self.state.memory[f"{key}.{i}"], turn)
+
+    def _average(self, scheduled: Mapping[str, float | Tensor]) -> None:
+        """EMA by half-life in examples; buffers (batch-norm statistics) are copied."""
+        state, ema = self.state, self.recipe.ema
+        halflife = ema.halflife * float(scheduled.get("ema", 1.0))
+        if ema.ramp:
+            halflife = min(halflife, ema.ramp * state.images)
+        keep = 0.5 ** (self._batch(scheduled) / halflife) if halflife > 0 else 0.0
+        with torch.no_grad():
+            for name, average in state.ema.items():
+                live = state.nets[name]
+                mine, theirs = list(average.parameters()), list(live.parameters())
+                if mine:
+                    torch._foreach_lerp_(mine, theirs, 1 - keep)
+                for a, b in zip(average.buffers(), live.buffers(), strict=True):
+                    a.copy_(b)
+
+
+def train(trainer: Trainer, watch: Watcher) -> str:
+    """Step 6 of algorithm 1: repeat until the target is reached, the budget is spent, or somebody says stop."""
+    while trainer.state.step < trainer.steps:
+        trainer.step()
+        if why := watch.after_step(trainer.state):
+            return why
+    return "budget"
+
+
+def calibrate(trainer: Trainer, seconds: float = 4.0, most: int = 200) -> float:
+    """Seconds per step, measured on a throw-away training: the mean after a warm-up, over whole cycles of what is
+    charged only every so many turns, without the slowest 2 %."""
+    times: list[float] = []
+    begun = time.perf_counter()
+    cycle = max([1, *(x.every for s in trainer.recipe.sides() for x in (*s.penalties, *s.terms))])
+    while len(times) < most and (time.perf_counter() - begun < seconds or len(times) < 3):
+        started = time.perf_counter()
+        trainer.step()
+        if trainer.state.device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - started)
+    settled = times[len(times) // 4 :]
+    whole = settled[len(settled) % cycle :] if len(settled) > cycle else settled
+    kept = sorted(whole)[: max(1, int(len(whole) * 0.98))]
+    return sum(kept) / len(kept)

@@ -1,0 +1,241 @@
+"""From data and a recipe to a finished run: plan, train, watch, finish; and from a run folder, go on."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from rivalry.catalogue import dump
+from rivalry.data import Dataset, ReadOptions, load
+from rivalry.errors import RunError
+from rivalry.evaluate import Budget, Judge, Target, choose_extractor
+from rivalry.recipe import Recipe
+from rivalry.run import Run, free_name, machine
+from rivalry.sampling import Sampler, class_shares
+from rivalry.train.engine import Engine
+from rivalry.train.loop import Trainer, calibrate, train
+from rivalry.train.state import State, build_state, load_nets, unpack_state
+from rivalry.train.watch import Watch, farewell
+
+Say = Callable[[str], None]
+
+
+def to_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how often, in steps: fixed before training starts, so that nothing later depends on the clock.
+
+    log: a line of metrics; pulse: a look at the health; preview: a picture; look: scores; save: a checkpoint.
+    """
+
+    steps: int
+    log: int
+    pulse: int
+    preview: int
+    look: int
+    save: int
+    seconds_per_step: float = 0.0
+    seconds_per_look: float = 0.0
+
+    @classmethod
+    def make(cls, budget: Budget, recipe: Recipe, per_step: float, per_look: float) -> Plan:
+        """Turns a budget into steps: looks may take a tenth of a time budget, and there are three to twenty."""
+        looks = 10
+        if budget.seconds is not None:
+            looks = int(max(3, min(20, 0.1 * budget.seconds / max(per_look, 1e-6))))
+            steps = max(1, int((budget.seconds - looks * per_look) / per_step))
+        elif budget.samples is not None:
+            steps = max(1, -(-budget.samples // recipe.batch))
+        else:
+            steps = budget.steps if budget.steps is not None else recipe.steps
+        part = max(1, steps // looks)
+        return cls(
+            steps=steps,
+            log=max(1, min(100, steps // 50)),
+            pulse=max(1, min(100, steps // 10)),
+            preview=max(1, steps // 20),
+            look=part,
+            save=max(1, min(part, int(60 / max(per_step, 1e-6)))),
+            seconds_per_step=round(per_step, 6),
+            seconds_per_look=round(per_look, 3),
+        )
+
+    @property
+    def estimate(self) -> float:
+        """Seconds the training should take."""
+        return self.steps * self.seconds_per_step + self.steps // self.look * self.seconds_per_look
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a training is asked to do; whatever is left out is chosen.
+
+    recipe: what to play.  until: a target such as 'fd<20, coverage>.5'.  budget: '10m', '500steps', '4096samples';
+    the recipe's own steps without it.  weights: a feature extractor's file for the rulers.  start: a run to
+    fine-tune from.  players: one's own modules in place of the recipe's networks, by name.  why: the reasons for
+    the recipe, kept in the run.
+    """
+
+    recipe: Recipe
+    until: str = ""
+    budget: str = ""
+    seed: int = 0
+    run: str = ""
+    overwrite: bool = False
+    device: str = "auto"
+    precision: str = "float32"
+    weights: Path | None = None
+    start: str = ""
+    players: Mapping[str, nn.Module] | None = None
+    tensorboard: bool = True
+    why: tuple[str, ...] = ()
+
+
+def start(dataset: Dataset, request: Request, say: Say = to_stderr, options: ReadOptions | None = None) -> Run:
+    """Trains on the dataset as requested; returns the finished run.
+
+    Raises RecipeError, RunError or DataError, and leaves nothing behind, if the request cannot be met.
+    """
+    recipe = request.recipe
+    target = Target.parse(request.until) if request.until else None
+    budget = Budget.parse(request.budget) if request.budget else Budget()
+    base = Run.open(request.start) if request.start else None
+    engine = Engine(request.device, request.precision)
+    data = dataset.to(engine.device)
+
+    def make(steps: int) -> Trainer:
+        state = build_state(recipe, data.spec, request.seed, engine.device, request.players)
+        if base is not None:
+            load_nets(state, base)
+        return Trainer(state, data.train, steps, engine)
+
+    trial = make(1)
+    per_step = calibrate(trial)
+    name = request.run or free_name(f"{Path(dataset.name).stem}-{recipe.name}")
+    run = Run.claim(name, request.overwrite) if engine.main else Run.at(name)
+    try:
+        judge = make_judge(run, data, target, request.weights, request.seed, engine)
+        begun = time.perf_counter()
+        judge.gate(_sampler(trial.state, data), 0)
+        per_step, per_look = engine.agree([per_step, time.perf_counter() - begun])
+        plan = Plan.make(budget, recipe, per_step, per_look)
+        if engine.main:
+            run.begin(_settings(dataset, request, plan, options))
+    except BaseException:
+        if engine.main:
+            run.abandon()
+        raise
+    say(f"{plan.steps} steps, about {_duration(plan.estimate)} on {engine.device}; the run is {run.path}")
+    return _go(run, make(plan.steps), Watch(run, plan, judge, data, engine, request.tensorboard), engine, say)
+
+
+def resume(run: Run, dataset: Dataset | None = None, say: Say = to_stderr, device: str = "auto") -> Run:
+    """Goes on from the last checkpoint, as if the run had never stopped (bit for bit on a CPU)."""
+    settings = run.settings
+    if not (run.checkpoint("last") / "state.safetensors").exists():
+        raise RunError(f"{run.path} has no checkpoint yet; start it again with --overwrite")
+    engine = Engine(device, settings["train"]["precision"])
+    dataset = dataset if dataset is not None else _reload(run)
+    if dataset.fingerprint != settings["data"]["fingerprint"]:
+        raise RunError(
+            f"the data at {settings['data']['source']} have changed since the run {run.name} began; "
+            "put them back, or start a new run with --from"
+        )
+    data = dataset.to(engine.device)
+    state = build_state(run.recipe, data.spec, settings["train"]["seed"], engine.device)
+    tensors, meta = run.state("last")
+    unpack_state(state, tensors, meta, str(run.checkpoint("last") / "state.safetensors"))
+    until = settings["train"]["until"]
+    weights = Path(settings["train"]["weights"]) if settings["train"]["weights"] else None
+    target = Target.parse(until) if until else None
+    judge = make_judge(run, data, target, weights, settings["train"]["seed"], engine)
+    plan = Plan(**settings["plan"])
+    watch = Watch(run, plan, judge, data, engine, settings["train"]["tensorboard"])
+    watch.restore(meta, state.step)
+    say(f"going on at step {state.step} of {plan.steps}")
+    return _go(run, Trainer(state, data.train, plan.steps, engine), watch, engine, say)
+
+
+def _reload(run: Run) -> Dataset:
+    """The data as the run read them."""
+    settings = run.settings["data"]
+    if not settings["reloadable"]:
+        raise RunError(f"the run {run.name} was made from data in memory; resume it from Python with the same data")
+    options: ReadOptions = ReadOptions.from_dict(settings["options"])
+    return load(settings["source"], options=options)
+
+
+def make_judge(
+    run: Run, data: Dataset, target: Target | None, weights: Path | None, seed: int, engine: Engine
+) -> Judge:
+    """The judge of a run; its extractor is trained once and kept in the run's private folder."""
+    extractor = choose_extractor(data, weights, engine.device, run.path / "private")
+    return Judge(data, extractor, target, seed, engine.device)
+
+
+def _sampler(state: State, data: Dataset) -> Sampler:
+    return Sampler(state.recipe.game, state.wiring, state.nets, state.device, class_shares(data))
+
+
+def _settings(dataset: Dataset, request: Request, plan: Plan, options: ReadOptions | None) -> dict[str, Any]:
+    return {
+        "machine": machine(),
+        "why": list(request.why),
+        "train": {
+            "seed": request.seed,
+            "until": request.until,
+            "budget": request.budget,
+            "device": request.device,
+            "precision": request.precision,
+            "weights": str(request.weights) if request.weights else "",
+            "start": request.start,
+            "own_modules": sorted(request.players or {}),
+            "tensorboard": request.tensorboard,
+        },
+        "plan": asdict(plan),
+        "data": {
+            "name": dataset.name,
+            "source": dataset.source,
+            "reloadable": options is not None,
+            "options": (options or ReadOptions()).as_dict(),
+            "fingerprint": dataset.fingerprint,
+            "notes": list(dataset.notes),
+            "train": len(dataset.train),
+            "held": len(dataset.held),
+            "class_shares": list(class_shares(dataset)),
+            "kind": dataset.modality.kind,
+            "state": dict(dataset.modality.state()),
+            "spec": {**asdict(dataset.spec)},
+        },
+        "recipe": dump(request.recipe),
+    }
+
+
+def _go(run: Run, trainer: Trainer, watch: Watch, engine: Engine, say: Say) -> Run:
+    """Trains to the end and says why it stopped."""
+    with watch:
+        watch.bind(trainer)
+        why = train(trainer, watch)
+        watch.finish(trainer.state, why)
+    engine.barrier()
+    if engine.main:
+        say(farewell(run, why))
+    return run
+
+
+def _duration(seconds: float) -> str:
+    """'40 s', '3 min', '2 h 5 min'."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

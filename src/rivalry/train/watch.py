@@ -1,0 +1,258 @@
+"""What is told of every step: logs, health, previews, scores, checkpoints, interrupts.
+
+All of it happens at step numbers that the plan fixed, so a resumed run does the same at the same places; only the
+progress bar goes by the clock.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import FrameType, TracebackType
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from rivalry.data import Dataset
+from rivalry.evaluate import Judge, Scores
+from rivalry.health import Diagnosis, Monitor
+from rivalry.run import Run
+from rivalry.sampling import Sampler, class_shares
+from rivalry.train.engine import Engine
+from rivalry.train.loop import Trainer
+from rivalry.train.progress import Progress
+from rivalry.train.state import State, pack_model, pack_state, unpack_state
+
+MENDS = 3
+PULSE = 256
+PREVIEW = 64
+
+
+class Intervals(Protocol):
+    """The part of a plan that says when."""
+
+    @property
+    def steps(self) -> int: ...
+    @property
+    def log(self) -> int: ...
+    @property
+    def pulse(self) -> int: ...
+    @property
+    def preview(self) -> int: ...
+    @property
+    def look(self) -> int: ...
+    @property
+    def save(self) -> int: ...
+
+
+@dataclass
+class Memory:
+    """What the watch itself must remember over a resume."""
+
+    seconds: float = 0.0
+    best: float = math.inf
+    best_step: int = 0
+    mends: int = 0
+    health: dict[str, Any] = field(default_factory=dict)
+
+
+class Watch:
+    """Follows a training from outside; `after_step` says why it should stop, if it should."""
+
+    def __init__(
+        self, run: Run, plan: Intervals, judge: Judge, data: Dataset, engine: Engine, tensorboard: bool = True
+    ) -> None:
+        self.run, self.plan, self.judge, self.data, self.engine = run, plan, judge, data, engine
+        self.memory = Memory()
+        self.monitor = Monitor()
+        self.tensorboard = tensorboard and engine.main
+        self.asked = False
+        self.scores: Scores | None = None
+        self._reals: Tensor | None = None
+        self._latest: dict[str, float] = {}
+
+    def bind(self, trainer: Trainer) -> None:
+        self.trainer = trainer
+        self.progress = Progress(self.plan.steps, trainer.state.step, self.engine.main)
+        self.started = time.perf_counter() - self.memory.seconds
+
+    def restore(self, meta: Mapping[str, Any], step: int) -> None:
+        """Takes up what a checkpoint remembers; what was logged after it will be logged again."""
+        self.memory = Memory(**meta["watch"])
+        self.monitor.restore(self.memory.health)
+        if self.engine.main:
+            self.run.rewind(step)
+            self.run.event(step, "resume", f"went on from step {step}")
+
+    def __enter__(self) -> Watch:
+        self._handlers = {s: signal.signal(s, self._interrupt) for s in (signal.SIGINT, signal.SIGTERM)}
+        self._board = _board(self.run) if self.tensorboard else None
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for s, handler in self._handlers.items():
+            signal.signal(s, handler)
+        self.progress.close()
+        if self._board is not None:
+            self._board.close()
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        """The first Ctrl-C saves and stops after the step; the second stops at once."""
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    # -- every step ---------------------------------------------------------------------------------------------
+
+    def after_step(self, state: State) -> str:
+        step, plan = state.step, self.plan
+        last = step >= plan.steps
+        why = ""
+        if step % plan.log == 0 or last:
+            why = self._log(state)
+        if not why and (step % plan.pulse == 0 or last):
+            why = self._pulse(state)
+        if state.step != step:  # went back to an earlier checkpoint
+            return why
+        if step % plan.preview == 0 or last:
+            self._preview(state)
+        if not why and (step % plan.look == 0 or last):
+            why = self._look(state)
+        asked = self._asked(state)
+        if step % plan.save == 0 or last or why or asked:
+            self.save(state, "last")
+        self.progress.update(step, self._latest)
+        return why or ("asked" if asked and not last else "")
+
+    def _asked(self, state: State) -> bool:
+        """Interrupts are agreed on at log steps when there are several processes, at once when there is one."""
+        if self.engine.world == 1 or state.step % self.plan.log == 0:
+            return self.engine.any(self.asked)
+        return False
+
+    def _log(self, state: State) -> str:
+        """Statistics leave the device here and nowhere else: one copy for all of them."""
+        if not state.sums:
+            return ""
+        names = sorted(state.sums)
+        sums = torch.stack([state.sums[n].float() for n in names]).tolist()
+        means = {n: s / state.counts[n] for n, s in zip(names, sums, strict=True)}
+        state.sums, state.counts = {}, {}
+        knobs = {k: float(v) for k, v in state.knobs.items()}
+        bad = [n for n, v in means.items() if not math.isfinite(v)]
+        if bad:
+            return self._mend(state, self.monitor.diverged(state.step, bad[0]))
+        self._latest = means
+        record = {"step": state.step, "images": state.images, "seconds": round(self.seconds, 3)}
+        self._record(record | {"notes": means, "knobs": knobs})
+        if self._board is not None:
+            for name, value in (means | {f"knobs/{k}": v for k, v in knobs.items()}).items():
+                self._board.add_scalar(name.replace(".", "/", 1), value, state.step)
+        return ""
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of training and watching, over all sittings."""
+        return time.perf_counter() - self.started
+
+    def _record(self, record: Mapping[str, Any]) -> None:
+        if self.engine.main:
+            self.run.log(record)
+
+    def sampler(self, state: State, averaged: bool = True) -> Sampler:
+        nets = {**state.nets, **state.ema} if averaged else state.nets
+        return Sampler(state.recipe.game, state.wiring, nets, state.device, class_shares(self.data))
+
+    def _pulse(self, state: State) -> str:
+        """A cheap look at a few samples of the live generator: is it well?"""
+        size = min(PULSE, len(self.data.train))
+        if self._reals is None:
+            index = torch.linspace(0, len(self.data.train) - 1, size).long()
+            self._reals = self.data.train.batch(index, state.device).x
+        fakes = self.sampler(state, averaged=False)(size, state.seed)
+        found = self.monitor.pulse(state.step, fakes, self._reals, self._latest)
+        return self._mend(state, found) if found.kind != "healthy" else ""
+
+    def _preview(self, state: State) -> None:
+        if self.engine.main:
+            x = self.sampler(state)(PREVIEW, state.seed)
+            self.data.modality.preview(x, self.run.path / "samples" / f"step-{state.step:07d}.png")
+
+    def _look(self, state: State) -> str:
+        """Scores of the averaged generator; keeps the best; asks the judge whether the target is reached."""
+        draw = self.sampler(state)
+        scores = self.judge.gate(draw, state.step)
+        self.scores = scores
+        self._record({"step": state.step, "seconds": round(self.seconds, 3), "scores": scores.as_dict()})
+        headline = scores[self.judge.headline].value
+        self._latest = {**self._latest, self.judge.headline: headline}
+        if self._board is not None:
+            for name, score in scores.items():
+                self._board.add_scalar(f"scores/{name}", score.value, state.step)
+        if headline < self.memory.best:
+            self.memory.best, self.memory.best_step = headline, state.step
+            self.save(state, "best")
+        if self.judge.target is None:
+            return ""
+        verdict = self.judge.verdict(draw, state.step, scores)
+        if verdict.met and self.engine.main:
+            self.run.event(state.step, "target", verdict.note)
+        return "target" if verdict.met else ""
+
+    # -- saving and mending -------------------------------------------------------------------------------------
+
+    def save(self, state: State, which: str) -> None:
+        if not self.engine.main:
+            return
+        self.memory.seconds = self.seconds
+        self.memory.health = self.monitor.state()
+        tensors, meta = pack_state(state)
+        self.run.save(which, pack_model(state), tensors, {**meta, "watch": vars(self.memory)})
+
+    def _mend(self, state: State, found: Diagnosis) -> str:
+        """Goes back to the last good checkpoint with a lower rate and a stronger penalty, and says so."""
+        if self.engine.main:
+            self.run.event(state.step, found.kind, found.sentence)
+        self.progress.say(f"step {state.step}: {found.sentence}")
+        which = "best" if found.kind == "collapse" and self.memory.best_step else "last"
+        if self.memory.mends >= MENDS or not (self.run.checkpoint(which) / "state.safetensors").exists():
+            return "diverged" if found.fatal else ""
+        seconds, mends, step = self.memory.seconds, self.memory.mends + 1, state.step
+        lr = float(state.knobs.get("mend.lr", 1.0)) / 2
+        penalty = float(state.knobs.get("mend.penalty", 1.0)) * 2
+        tensors, meta = self.run.state(which)
+        unpack_state(state, tensors, meta, str(self.run.checkpoint(which)))
+        self.memory.mends, self.memory.seconds = mends, seconds
+        state.knobs |= {"mend.lr": lr, "mend.penalty": penalty}
+        self.monitor.forgive(state.step)
+        sentence = f"went back from step {step} to {state.step}; learning rates now x{lr:g}, penalties x{penalty:g}"
+        if self.engine.main:
+            self.run.event(state.step, "mend", sentence, lr=lr, penalty=penalty)
+        self.save(state, "last")
+        self.progress.say(sentence)
+        return ""
+
+    def finish(self, state: State, why: str) -> None:
+        if self.engine.main:
+            self.run.event(state.step, "end", farewell(self.run, why), why=why)
+
+
+def farewell(run: Run, why: str) -> str:
+    """One sentence for the user."""
+    return {
+        "target": f"the target is reached; samples: rivalry sample {run.name}",
+        "budget": f"the budget is spent; samples: rivalry sample {run.name}",
+        "asked": f"stopped as asked and saved; go on with: rivalry resume {run.name}",
+        "diverged": f"training did not recover; what was seen is in {run.path}/report.md",
+    }[why]
+
+
+def _board(run: Run) -> Any:
+    """TensorBoard's writer; imported late, it is slow."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(run.path / "tensorboard"))  # type: ignore[no-untyped-call]

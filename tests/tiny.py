@@ -1,0 +1,64 @@
+"""Tiny data and trainings for tests: rows in memory, a trainer without a run folder."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rivalry.recipe import Recipe
+from rivalry.train.engine import Engine
+from rivalry.train.loop import Trainer
+from rivalry.train.state import State, build_state
+from rivalry.types import Batch, Spec
+
+CPU = torch.device("cpu")
+ENGINE = Engine("cpu")
+POINTS = Spec("points", (2,), (-4.0, 4.0))
+PICTURES = Spec("image", (1, 16, 16), (-1.0, 1.0))
+CLASSES = Spec("image", (1, 16, 16), (-1.0, 1.0), ("bar", "dash"))
+
+
+@dataclass
+class Rows:
+    """A store of rows in memory."""
+
+    x: Tensor
+    labels: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def batch(self, index: Tensor, device: torch.device) -> Batch:
+        label = None if self.labels is None else self.labels[index]
+        return Batch(self.x[index].to(device), label, index)
+
+
+def ring(n: int = 4096, modes: int = 4, sigma: float = 0.1) -> Rows:
+    g = torch.Generator().manual_seed(0)
+    angle = torch.randint(modes, (n,), generator=g) * (2 * math.pi / modes)
+    centre = torch.stack([angle.cos(), angle.sin()], 1)
+    return Rows(centre + sigma * torch.randn(n, 2, generator=g))
+
+
+def bars(n: int = 512) -> Rows:
+    """[n, 1, 16, 16]: a bright bar, upright (class 0) or lying (class 1), at a random place, on black."""
+    g = torch.Generator().manual_seed(0)
+    place, label = torch.randint(2, 13, (n,), generator=g), torch.randint(2, (n,), generator=g)
+    upright = (torch.arange(16)[None] - place[:, None]).abs() <= 1
+    pictures = upright[:, None, :].expand(n, 16, 16).float() * 2 - 1
+    pictures = torch.where(label[:, None, None] == 1, pictures.transpose(1, 2), pictures)
+    return Rows(pictures[:, None].contiguous(), label)
+
+
+def trainer(recipe: Recipe, spec: Spec, rows: Rows, steps: int, seed: int = 0) -> Trainer:
+    return Trainer(build_state(recipe, spec, seed, CPU), rows, steps, ENGINE)
+
+
+def run(recipe: Recipe, spec: Spec, rows: Rows, steps: int, seed: int = 0) -> State:
+    t = trainer(recipe, spec, rows, steps, seed)
+    for _ in range(steps):
+        t.step()
+    return t.state
