@@ -152,9 +152,19 @@ def test_cluster_and_latent_reconstruction() -> None:
 
 @pytest.mark.parametrize(
     "term",
-    [L1(10.0, pair="cycle"), L2(), KL(), Bernoulli(), Gaussian(), CrossEntropy(), PathLength(), Orthogonal(), Cluster(),
-     LatentReconstruction()],
+    [
+        L1(10.0, pair="cycle"),
+        L2(),
+        KL(),
+        Bernoulli(),
+        Gaussian(),
+        CrossEntropy(),
+        PathLength(),
+        Orthogonal(),
+        Cluster(),
+        LatentReconstruction(),
+    ],
     ids=lambda t: dump(t)["part"],
-)  # fmt: skip
+)
 def test_round_trip(term: Term) -> None:
     assert build(Term, dump(term)) == term

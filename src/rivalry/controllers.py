@@ -101,7 +101,7 @@ class PathMean(Controller):
 @register("controller", "lecam")
 @dataclass(frozen=True)
 class LeCam(Controller):
-    """Tseng et al. 2021, eq. 4: running means of the scores, knobs 'lecam.real' and 'lecam.fake', which keep the
+    """Tseng et al. 2021: running means of the scores, knobs 'lecam.real' and 'lecam.fake', which keep the
     share `decay` of themselves per step; the penalty 'lecam' anchors to them."""
 
     side: str = "discriminator"

@@ -197,7 +197,7 @@ def _off_diagonal(w: Tensor) -> Tensor:
 @register("term", "cluster")
 @dataclass(frozen=True)
 class Cluster(Charge):
-    """ClusterGAN, Mukherjee et al. 2018, eq. 2: categories * H(c, E_c(G(z))) + reals * |z_n - E_n(G(z))|^2 (mean over
+    """ClusterGAN, Mukherjee et al. 2018: categories * H(c, E_c(G(z))) + reals * |z_n - E_n(G(z))|^2 (mean over
     dimensions), of the pairs 'code-category' (logits [N, K], c [N]) and 'code-real' (estimate, z_n) [N, D]."""
 
     categories: float = 10.0
@@ -214,7 +214,7 @@ class Cluster(Charge):
 @register("term", "latent-reconstruction")
 @dataclass(frozen=True)
 class LatentReconstruction(Paired):
-    """VEEGAN, Srivastava et al. 2017, eq. 4: |z - F(G(z))|^2 summed over dimensions, of the pair (F(G(z)), z)."""
+    """VEEGAN, Srivastava et al. 2017: |z - F(G(z))|^2 summed over dimensions, of the pair (F(G(z)), z)."""
 
     pair: str = "code"
 

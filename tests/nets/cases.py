@@ -5,7 +5,22 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from rivalry.nets import DCGAN, MLP, DCGANTrunk, MLPTrunk, Trunk
+from rivalry.nets import (
+    BEGAN,
+    DCGAN,
+    MLP,
+    Autoencoder,
+    BEGANTrunk,
+    DCGANTrunk,
+    MLPTrunk,
+    ResNet,
+    ResNet3,
+    ResNet3Trunk,
+    ResNetTrunk,
+    StyleGAN2,
+    StyleGAN2Trunk,
+    Trunk,
+)
 from rivalry.parts import Net, Refreshes, Wiring
 from rivalry.types import Spec
 
@@ -20,6 +35,11 @@ GENERATORS: dict[str, Net] = {
     "dcgan-resize": DCGAN(width=4, upsample="resize", norm="none"),
     "dcgan-norm": DCGAN(width=4, condition="norm"),
     "dcgan-spectral": DCGAN(width=4, norm="layer", spectral=True),
+    "resnet": ResNet(width=6, cap=8, attention=16),
+    "resnet-spectral": ResNet(width=4, cap=8, norm="none", condition="concat", spectral=True),
+    "resnet3": ResNet3(width=4, cap=8, per_group=4),
+    "stylegan2": StyleGAN2(style=8, depth=2, width=4, cap=8),
+    "began": BEGAN(width=4),
 }
 TRUNKS: dict[str, Trunk] = {
     "mlp": MLPTrunk(sizes=(16, 16), norm="layer", residual=True),
@@ -27,6 +47,14 @@ TRUNKS: dict[str, Trunk] = {
     "dcgan": DCGANTrunk(width=4, norm="none"),
     "dcgan-batch": DCGANTrunk(width=4),
     "dcgan-instance": DCGANTrunk(width=4, norm="instance"),
+    "resnet": ResNetTrunk(width=4, cap=8, attention=16),
+    "resnet-layer": ResNetTrunk(width=4, cap=16, plain=0, smallest=2, norm="layer", pool="mean"),
+    "resnet3": ResNet3Trunk(width=4, cap=8, per_group=4),
+    "stylegan2": StyleGAN2Trunk(width=4, cap=8),
+    "stylegan2-alone": StyleGAN2Trunk(width=4, cap=8, group=0),
+    "autoencoder": Autoencoder(DCGANTrunk(width=4, norm="none"), DCGAN(width=4, norm="none"), code=5),
+    "autoencoder-batch": Autoencoder(DCGANTrunk(width=4), DCGAN(width=4), code=5, error="l1"),
+    "began": BEGANTrunk(width=4),
 }
 
 

@@ -39,7 +39,7 @@ def read_npy(file: Path | bytes, where: str) -> Arrays:
         raise _unreadable(where, error) from error
     if not isinstance(x, np.ndarray):
         raise DataError(f"{where} is an npz archive by the name of npy; rename it to .npz")
-    return joined(Path(where).stem, where, [_numeric(x, where)], [None])
+    return joined(Path(where).stem, where, [numeric(x, where)], [None])
 
 
 def _load(content: bytes) -> Array:
@@ -77,7 +77,7 @@ def _from_keys(found: np.lib.npyio.NpzFile, where: str) -> Arrays:
         labels = [pick(*TRAIN_Y), pick(*TEST_Y) if test is not None else pick("y_val", "val_labels", "y_valid")]
         held = test if test is not None else valid
         assert held is not None
-        source = joined(name, where, [_numeric(train, where), _numeric(held, where)], labels, _class_names(found))
+        source = joined(name, where, [numeric(train, where), numeric(held, where)], labels, _class_names(found))
         aside = [k for k in VALID_X if k in keys] if test is not None else []
         note = f"the array {aside[0]!r} is left aside" if aside else ""
         return Arrays(source.name, where, source.rows.noted(note), source.x)
@@ -90,7 +90,7 @@ def _from_keys(found: np.lib.npyio.NpzFile, where: str) -> Arrays:
                 "name them x and y (or x_train, y_train, x_test, y_test)"
             )
         x = found[large[0]]
-    return joined(name, where, [_numeric(x, where)], [pick(*PLAIN_Y, *TRAIN_Y)], _class_names(found))
+    return joined(name, where, [numeric(x, where)], [pick(*PLAIN_Y, *TRAIN_Y)], _class_names(found))
 
 
 def _class_names(found: np.lib.npyio.NpzFile) -> tuple[str, ...]:
@@ -98,7 +98,7 @@ def _class_names(found: np.lib.npyio.NpzFile) -> tuple[str, ...]:
     return tuple(names.tolist()) if names.ndim == 1 and names.dtype.kind == "U" else ()
 
 
-def _numeric(x: Array, where: str) -> Array:
+def numeric(x: Array, where: str) -> Array:
     if x.dtype.kind not in "biuf" or x.ndim < 2:
         raise DataError(
             f"{where} has rows of {x.dtype}{list(x.shape)}, which are neither pictures nor points; "
@@ -111,7 +111,7 @@ def from_array(x: Array | Tensor, labels: object = None) -> Arrays:
     """Rows from Python: a NumPy array or tensor [N, ...], and labels [N] if there are any."""
     where = "the array" if isinstance(x, np.ndarray) else "the tensor"
     own = None if labels is None else _to_numpy(labels)
-    return joined("array", where, [_numeric(_to_numpy(x), where)], [own])
+    return joined("array", where, [numeric(_to_numpy(x), where)], [own])
 
 
 def _to_numpy(x: object) -> Array:
@@ -159,5 +159,5 @@ def _stacked(xs: list[Array], ys: list[object], name: str) -> Arrays:
     if len(shapes) > 1:
         kinds = some([f"{d}{list(s)}" for s, d in sorted(shapes, key=str)])
         raise DataError(f"the items of {where} differ in shape or type ({kinds}); resize them alike")
-    source = joined(name, where, [_numeric(np.stack(xs), where)], [np.asarray(ys) if len(ys) == len(xs) else None])
+    source = joined(name, where, [numeric(np.stack(xs), where)], [np.asarray(ys) if len(ys) == len(xs) else None])
     return source

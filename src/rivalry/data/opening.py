@@ -7,9 +7,11 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
+
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
@@ -22,11 +24,12 @@ from rivalry.data.sources import Arrays, Columns, Encoded, Other, Source
 from rivalry.errors import DataError
 
 Named = str | Path
-Given = Named | np.ndarray | Tensor | TorchDataset[object] | tuple[object, object]
+Given = Named | npt.NDArray[Any] | Tensor | TorchDataset[object] | tuple[object, object]
 PICTURES = frozenset(
     ".png .jpg .jpeg .jpe .jfif .bmp .dib .gif .webp .tif .tiff .pgm .ppm .pbm .pnm .tga .jp2 .j2k .avif .apng .pcx".split()
 )
-TABLES = (".csv", ".tsv", ".txt", ".dat")
+TABLES = (".csv", ".tsv")
+TEXTS = (".txt", ".dat")
 PICKLES = frozenset(".pkl .pickle .pt .pth .joblib .p".split())
 
 
@@ -85,7 +88,7 @@ def _open_file(path: Path, options: ReadOptions) -> Source:
         return parquet.read_parquet([path], where, options)
     if idx.IMAGES.match(path.name):
         return idx.gather(name, str(path.parent), [path.name, *_partners(path)], lambda n: (path.parent / n).read_bytes())
-    if ending in TABLES:
+    if ending in TABLES or (ending in TEXTS and tables.begins_with_numbers(_bytes(path, 4096), where)):
         return tables.read_table(_bytes(path), where, options)
     if ending in PICTURES:
         raise DataError(f"{where} is a single picture; name the folder or archive that holds all of them")
@@ -93,7 +96,7 @@ def _open_file(path: Path, options: ReadOptions) -> Source:
         raise DataError(f"{where} is a pickle, and reading those can run code; save the data as .npz instead")
     if _bytes(path, 4)[:2] == b"\0\0" or "idx" in path.name:
         x = idx.parse(_bytes(path), where)
-        return idx.joined(name, where, [arrays._numeric(x, where)], [None])
+        return idx.joined(name, where, [arrays.numeric(x, where)], [None])
     return Other(name, where, f"a file ending in {ending or 'nothing'}")
 
 
@@ -136,8 +139,7 @@ def _open_inner(container: Container, path: Path, name: str, options: ReadOption
     if shards and path.is_dir():
         return parquet.read_parquet([path / e.name for e in shards], str(path), options)
     if shards:
-        with TemporaryDirectory() as folder:  # pragma: no cover - pictures would be read after it is gone
-            raise DataError(f"the archive {path} holds Parquet files; unpack it and name the folder ({folder!r} will not do)")
+        raise DataError(f"the archive {path} holds Parquet files; unpack it and name the folder")
     data = [e for e in container.entries if e.name.lower().removesuffix(".gz").endswith((".npz", ".npy", ".csv", ".tsv"))]
     if len(data) == 1:
         return _inner(container, data[0], options)

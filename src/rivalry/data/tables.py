@@ -40,6 +40,15 @@ def delimiter_of(line: str) -> str | None:
     return counts.most_common(1)[0][0] if counts else None
 
 
+def begins_with_numbers(content: bytes, where: str) -> bool:
+    """Is the first line that is not empty made of two or more numbers?"""
+    if content[:2] == b"\x1f\x8b" or b"\0" in content:
+        return False
+    first = next((line for line in text_of(content, where).splitlines() if line.strip()), "")
+    cells = first.replace(delimiter_of(first) or " ", " ").split()
+    return len(cells) > 1 and all(map(_is_number, cells))
+
+
 def read_table(content: bytes, where: str, options: ReadOptions) -> Columns:
     """A text table with or without a header line; columns that are numbers throughout become float64."""
     text = text_of(content, where)
@@ -124,6 +133,8 @@ def apply_labels(rows: Rows, options: ReadOptions) -> Rows:
     if options.labels is None:
         return rows
     where = str(options.labels)
+    if not rows.names:
+        raise DataError(f"the labels file {where} goes by file names, and these rows have none; give labels with the rows")
     try:
         content = options.labels.read_bytes()
     except OSError as error:

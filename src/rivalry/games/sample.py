@@ -24,12 +24,16 @@ class Sample(Game):
 
     latent: length of the noise; distribution: what it is drawn from; conditional: labels go to both players
     (the generator's are drawn from those of real rows); codes, code_reals: InfoGAN's codes beside the noise
-    (pair 'code'); pack: PacGAN's packing; latent_step: LOGAN's step z + a dD/dz, its size; pseudo: APA, real ones
+    (pair 'code'; with an 'encoder', pairs 'code-real' and 'code-category' compare what it finds in G(z): ClusterGAN);
+    spread: factor on the noise; bits: so many further entries of the noise are -1 or 1 with equal chance, which lets a
+    continuous generator jump between modes; pack: PacGAN's packing; latent_step: LOGAN's step z + a dD/dz, its size; pseudo: APA, real ones
     swapped for fakes with the chance in knob 'apa'.  Pair 'latent-neighbour' is (G(z), G(z + .03 eps)) for ICR.
     """
 
     latent: int = 128
     distribution: Literal["normal", "uniform", "sphere"] = "normal"
+    spread: float = 1.0
+    bits: int = 0
     conditional: bool = False
     codes: tuple[int, ...] = ()
     code_reals: int = 0
@@ -41,7 +45,7 @@ class Sample(Game):
         if self.conditional and not spec.classes:
             raise RecipeError("this recipe is conditional, but the data have no labels; pick an unconditional one or label them")
         return Wiring(
-            latent=self.latent + sum(self.codes) + self.code_reals,
+            latent=self.latent + self.bits + sum(self.codes) + self.code_reals,
             classes=spec.classes if self.conditional else 0,
             codes=self.codes,
             code_reals=self.code_reals,
@@ -62,7 +66,7 @@ class Sample(Game):
             return (label[draw.at(name).permutation("label", len(label))],)
 
         def noise() -> Tensor:
-            z = latent(draw, n, self.latent, self.distribution)
+            z = self._noise(draw, n)
             if self.codes or self.code_reals:
                 z = join_codes(z, *codes(), wiring)
             return z
@@ -98,7 +102,25 @@ class Sample(Game):
         z: Callable[[], Tensor],
         fake: Callable[[], Tensor],
     ) -> dict[str, Callable[[], tuple[Tensor, ...]]]:
-        return {"code": codes, "latent-neighbour": neighbour, "generated": lambda: (z(), fake())}
+        coded = lazy(lambda: nets["encoder"](fake())[0])
+
+        def category() -> tuple[Tensor, ...]:
+            return coded()[:, self.latent :], codes()[0][:, 0]
+
+        return {
+            "code": codes,
+            "code-real": lambda: (coded()[:, : self.latent], z()[:, : self.latent]),
+            "code-category": category,
+            "latent-neighbour": neighbour,
+            "generated": lambda: (z(), fake()),
+        }
+
+    def _noise(self, draw: Draw, n: int) -> Tensor:
+        """[n, latent + bits]: the noise without codes."""
+        z = latent(draw, n, self.latent, self.distribution) * self.spread
+        if not self.bits:
+            return z
+        return torch.cat([z, draw.integers("bits", 2, n, self.bits) * 2.0 - 1.0], 1)
 
     def generate(self, nets: Mapping[str, nn.Module], z: Tensor, cond: tuple[Tensor, ...], turn: Turn) -> Tensor:
         x: Tensor = nets["generator"](z, *cond)
@@ -121,7 +143,7 @@ class Sample(Game):
         label: Tensor | None = None,
         truncation: float = 1.0,
     ) -> Tensor:
-        z = truncate(latent(draw, n, self.latent, self.distribution), truncation)
+        z = truncate(self._noise(draw, n), truncation)
         if self.codes or self.code_reals:
             z = join_codes(z, *draw_codes(draw, n, wiring), wiring)
         return self.from_latent(nets, z, (need_label(label, "this game"),) if self.conditional else (), truncation)
@@ -143,9 +165,11 @@ def truncate(z: Tensor, truncation: float) -> Tensor:
 class Styled(Protocol):
     """What a style-based generator offers beside being called."""
 
+    layers: int
+
     def mapping(self, z: Tensor, *cond: Tensor) -> Tensor: ...
     def synthesis(self, w: Tensor) -> Tensor: ...
-    def truncated(self, w: Tensor, psi: float) -> Tensor: ...
+    def truncated(self, z: Tensor, *cond: Tensor, psi: float) -> Tensor: ...
 
 
 def _styled(module: nn.Module) -> Styled:
@@ -166,14 +190,14 @@ class StyleSample(Sample):
     def generate(self, nets: Mapping[str, nn.Module], z: Tensor, cond: tuple[Tensor, ...], turn: Turn) -> Tensor:
         generator = _styled(nets["generator"])
         w = generator.mapping(z, *cond)
-        if not self.style_mixing or w.dim() < 3:
+        if not self.style_mixing:
             return generator.synthesis(w)
         other = generator.mapping(latent(turn.draw, len(z), self.latent, self.distribution, "mix"), *cond)
-        layers = w.shape[1]
+        layers = generator.layers
         mixed = turn.draw.uniform("mixed", len(z), 1) < self.style_mixing
         cut = turn.draw.integers("cut", layers, len(z), 1)
         late = torch.arange(layers, device=z.device)[None] > cut
-        return generator.synthesis(torch.where((mixed & late)[..., None], other, w))
+        return generator.synthesis(torch.where((mixed & late)[..., None], other[:, None], w[:, None]))
 
     def _pairs(
         self,
@@ -197,9 +221,7 @@ class StyleSample(Sample):
     def from_latent(
         self, nets: Mapping[str, nn.Module], z: Tensor, cond: tuple[Tensor, ...], truncation: float = 1.0
     ) -> Tensor:
-        generator = _styled(nets["generator"])
-        w = generator.mapping(z, *cond)
-        return generator.synthesis(generator.truncated(w, truncation) if truncation < 1 else w)
+        return _styled(nets["generator"]).truncated(z, *cond, psi=truncation)
 
     def sample(
         self,

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+from rivalry.nets.autoencoder import BEGAN, Autoencoder, BEGANTrunk
 from rivalry.nets.dcgan import DCGAN, DCGANTrunk
 from rivalry.nets.discriminators import Discriminator, Encoder, JointDiscriminator
 from rivalry.nets.mlp import MLP, MLPTrunk
+from rivalry.nets.resnet import ResNet, ResNetTrunk
+from rivalry.nets.resnet3 import ResNet3, ResNet3Trunk
 from rivalry.nets.spectral import spectral
+from rivalry.nets.stylegan2 import StyleGAN2, StyleGAN2Trunk, Truncates
 from rivalry.nets.summary import count, describe
 from rivalry.nets.trunk import Seen, Trunk, TrunkModule
 
 __all__ = [
+    "BEGAN",
     "DCGAN",
     "MLP",
+    "Autoencoder",
+    "BEGANTrunk",
     "DCGANTrunk",
     "Discriminator",
     "Encoder",
     "JointDiscriminator",
     "MLPTrunk",
+    "ResNet",
+    "ResNet3",
+    "ResNet3Trunk",
+    "ResNetTrunk",
     "Seen",
+    "StyleGAN2",
+    "StyleGAN2Trunk",
+    "Truncates",
     "Trunk",
     "TrunkModule",
     "count",

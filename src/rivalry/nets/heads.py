@@ -141,7 +141,7 @@ def make_head(name: str, trunk: TrunkModule, wiring: Wiring, width: int, hidden:
     if name in LINEAR:
         if name != "rotation":
             _need_classes(name, wiring)
-        return LinearHead(name, trunk, LINEAR[name](wiring))
+        return LinearHead("class" if name.startswith("class") else name, trunk, LINEAR[name](wiring))
     if name == "code":
         size = sum(wiring.codes) + wiring.code_reals
         if not size:

@@ -12,14 +12,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Step = Literal["up", "down", "join"]
+Step = Literal["up", "down", "join", "part"]
 TAPS = (1, 3, 3, 1)
 
 
 def axis_map(inputs: int, step: Step) -> Tensor:
     """[outputs, inputs], the filter along one axis: 'down' n -> n/2, 'up' n -> 2n, 'join' n -> n - 1 (which
-    smooths what a transposed convolution of stride 2 left at n = 2m + 1 pixels)."""
-    outputs = {"down": inputs // 2, "up": 2 * inputs, "join": inputs - 1}[step]
+    smooths what a transposed convolution of stride 2 left at n = 2m + 1 pixels), 'part' n -> n + 1 (before a
+    3x3 convolution of stride 2 without padding)."""
+    outputs = {"down": inputs // 2, "up": 2 * inputs, "join": inputs - 1, "part": inputs + 1}[step]
     rows = torch.zeros(outputs, inputs)
     for i in range(outputs):
         spots: tuple[tuple[int, int], ...]
@@ -27,7 +28,7 @@ def axis_map(inputs: int, step: Step) -> Tensor:
             centre, near = i // 2, (i // 2) + (1 if i % 2 else -1)
             spots = ((centre, 3), (near, 1))
         else:
-            first = 2 * i - 1 if step == "down" else i - 1
+            first = {"down": 2 * i - 1, "join": i - 1, "part": i - 2}[step]
             spots = tuple((first + j, tap) for j, tap in enumerate(TAPS))
         for j, tap in spots:
             rows[i, min(max(j, 0), inputs - 1)] += tap
@@ -35,7 +36,7 @@ def axis_map(inputs: int, step: Step) -> Tensor:
 
 
 class Resample(nn.Module):
-    """[N, C, *size] -> [N, C, H', W']: halved, doubled or joined (see `axis_map`)."""
+    """[N, C, *size] -> [N, C, H', W']: halved, doubled, joined or parted (see `axis_map`)."""
 
     rows: Tensor
     columns: Tensor

@@ -90,7 +90,7 @@ class GP0(_Between):
 @register("penalty", "div")
 @dataclass(frozen=True)
 class Div(_Between):
-    """WGAN-DIV, Wu et al. 2018, eq. 7: |grad D|^p on interpolates, p = power; weight is their k."""
+    """WGAN-DIV, Wu et al. 2018: |grad D|^p on interpolates, p = power; weight is their k."""
 
     weight: float = 2.0
     power: float = 6.0
@@ -167,7 +167,7 @@ class _Finite(Charge):
 @register("penalty", "approximate-r1")
 @dataclass(frozen=True)
 class ApproximateR1(_Finite):
-    """Lin et al. 2025 (APT), eq. 4: (D(x) - D(x + sigma eps))^2 / (2 sigma^2) at real x, scores of an example summed.
+    """Lin et al. 2025 (APT): (D(x) - D(x + sigma eps))^2 / (2 sigma^2) at real x, scores of an example summed.
 
     Scaled so that it tends to R1 in the mean as sigma goes to 0: weight is the same gamma.
     """

@@ -1,0 +1,125 @@
+"""Where decoded pictures live: in memory, or in a file in the cache folder that is mapped into memory.
+
+The folder is $RIVALRY_CACHE, else ~/.cache/rivalry.  An entry is a folder named by a hash of the files' names,
+sizes and times and of the options, so it is found again without decoding; it is made beside its place and moved
+there when it is whole.  Only its owner can read it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rivalry.data.files import human_bytes
+from rivalry.data.sources import Array
+from rivalry.errors import DataError
+
+VERSION = 1
+TORCH = {"uint8": torch.uint8, "uint16": torch.uint16, "float32": torch.float32}
+Meta = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Decoded rows: data [N, ...], mapped from a file if `mapped`; digests [N] of 16 bytes; meta, whatever was
+    found out on the way, as JSON says it."""
+
+    data: Tensor
+    digests: Array
+    meta: Meta
+    mapped: bool
+
+
+def cache_folder() -> Path:
+    own = os.environ.get("RIVALRY_CACHE")
+    return Path(own).expanduser() if own else Path.home() / ".cache" / "rivalry"
+
+
+def entry_path(*identity: str) -> Path:
+    """Where the decoded data of this identity are kept, if they are."""
+    digest = hashlib.sha256("\x1f".join((str(VERSION), *identity)).encode()).hexdigest()
+    return cache_folder() / digest[:32]
+
+
+def find(path: Path, resident_bytes: int) -> Kept | None:
+    """The entry, None if there is none or it is not whole; mapped if it is larger than `resident_bytes`."""
+    try:
+        meta = json.loads((path / "meta.json").read_text())
+        shape, dtype = tuple(meta["shape"]), str(meta["dtype"])
+        digests = np.load(path / "digests.npy", allow_pickle=False)
+        size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        if (path / "rows.bin").stat().st_size != size or len(digests) != shape[0]:
+            return None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    flat = torch.from_file(str(path / "rows.bin"), shared=False, size=int(np.prod(shape)), dtype=TORCH[dtype])
+    data = flat.reshape(shape)
+    mapped = size > resident_bytes
+    return Kept(data if mapped else data.clone(), digests, dict(meta["found"]), mapped)
+
+
+class Shelf:
+    """Room for N rows that are being decoded, in memory or in a file: fill `rows`, then `finish`.
+
+    Use as a context manager: what is not finished leaves nothing behind.
+    """
+
+    def __init__(self, path: Path | None, shape: tuple[int, ...], dtype: np.dtype[np.uint8 | np.uint16]) -> None:
+        self._path, self._beside = path, None if path is None else path.with_name(f".{path.name}.{os.getpid()}")
+        self.rows: Array
+        if self._beside is None:
+            self.rows = np.zeros(shape, dtype)
+            return
+        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        try:
+            self._beside.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            free = shutil.disk_usage(self._beside.parent).free
+            if free < size:
+                raise OSError(f"{human_bytes(size)} are needed and {human_bytes(free)} free")
+            self._beside.mkdir(mode=0o700)
+            self.rows = np.memmap(self._beside / "rows.bin", dtype, "w+", shape=shape)
+        except OSError as error:
+            self.close()
+            reason = error.strerror or str(error)
+            raise DataError(
+                f"decoded data cannot be kept in {self._beside.parent}: {reason}; "
+                "free some space or name another folder in RIVALRY_CACHE"
+            ) from error
+
+    def __enter__(self) -> Shelf:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Removes what was not finished."""
+        if self._beside is not None:
+            shutil.rmtree(self._beside, ignore_errors=True)
+
+    def finish(self, digests: Array, meta: Meta, resident_bytes: int) -> Kept:
+        """The rows as they will be used; what was written to a file is put in its place."""
+        if self._path is None or self._beside is None:
+            return Kept(torch.from_numpy(self.rows), digests, meta, False)
+        shape, dtype = list(self.rows.shape), self.rows.dtype.name
+        assert isinstance(self.rows, np.memmap)
+        self.rows.flush()
+        np.save(self._beside / "digests.npy", digests)
+        (self._beside / "meta.json").write_text(json.dumps({"shape": shape, "dtype": dtype, "found": meta}))
+        shutil.rmtree(self._path, ignore_errors=True)
+        try:
+            os.replace(self._beside, self._path)
+        except OSError:  # another process was faster
+            self.close()
+        kept = find(self._path, resident_bytes)
+        if kept is None:
+            raise DataError(f"the decoded data in {self._path} are damaged; remove that folder and run again")
+        return kept

@@ -1,0 +1,202 @@
+"""Rulers and scores: a number is only worth something beside how it was measured.
+
+"FID" is the Fréchet distance on Inception features and nothing else; any other feature space carries its name.
+Numbers measured by different rulers are never compared, they raise RulerMismatch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from rivalry.errors import RulerMismatch, RunError, UnknownName
+
+CONFIDENCE = 0.95
+"""Level of every score's interval."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What a score says.  better: 'lower', 'higher', or 'one' (the nearer to 1 the better).
+
+    space: it is measured among an extractor's features, so its name says which.
+    """
+
+    name: str
+    title: str
+    better: Literal["lower", "higher", "one"]
+    meaning: str
+    space: bool = True
+
+
+METRICS: Mapping[str, Metric] = {
+    m.name: m
+    for m in (
+        Metric("fd", "FD", "lower", "Fréchet distance of Gaussians fitted to the features (Heusel et al. 2017)"),
+        Metric("kid", "KID", "lower", "squared kernel distance, unbiased, so it may be below 0 (Binkowski et al. 2018)"),
+        Metric("precision", "precision", "higher", "share of samples that lie among the real (Kynkäänniemi et al. 2019)"),
+        Metric("recall", "recall", "higher", "share of the real that lies among the samples (Kynkäänniemi et al. 2019)"),
+        Metric("density", "density", "higher", "how densely samples lie among the real, about 1 at best (Naeem et al. 2020)"),
+        Metric("coverage", "coverage", "higher", "share of the real with a sample nearby (Naeem et al. 2020)"),
+        Metric("copies", "copies", "lower", "share of samples at least twice as near to training as to held-out data"),
+        Metric("memorisation", "memorisation", "lower", "share of samples nearer to training than to held-out data"),
+        Metric("missing", "classes missing", "lower", "classes that no sample was taken for", space=False),
+        Metric("modes", "modes", "higher", "modes with a sample within 3 sigma (Lin et al. 2018)", space=False),
+        Metric("hq", "within 3 sigma", "higher", "share of samples within 3 sigma of the truth", space=False),
+        Metric("variance", "variance ratio", "one", "variance of the mode that is furthest from the truth's", space=False),
+        Metric("kl", "KL", "lower", "divergence of the modes' or classes' shares from the truth's, in nats", space=False),
+        Metric("swd", "SWD", "lower", "sliced Wasserstein distance in units of the encoded data", space=False),
+    )
+}
+
+LABELS: Mapping[str, str] = {
+    "inception": "Inception",
+    "dinov2": "DINOv2",
+    "efficientnet-lite0": "EffNetLite",
+    "squeezenet": "SqueezeNet",
+}
+"""How feature spaces are written in names; others keep their own name."""
+
+
+def metric(name: str) -> Metric:
+    """The metric of that name; raises UnknownName with the nearest one."""
+    if name not in METRICS:
+        raise UnknownName("metric", name, METRICS)
+    return METRICS[name]
+
+
+@dataclass(frozen=True)
+class Ruler:
+    """How a number was measured: everything that moves it besides the model.
+
+    extractor, extractor_sha: the feature space and the hash of its weights; resize: how pictures were brought to
+    its size.  samples, reference: how many samples against how many real rows of `split`.  data: the data's
+    fingerprint.
+    """
+
+    metric: str
+    extractor: str
+    extractor_sha: str
+    resize: str
+    samples: int
+    reference: int
+    split: str
+    data: str
+
+    @property
+    def id(self) -> str:
+        """12 hexadecimal digits; equal exactly for rulers whose numbers may be compared."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def name(self) -> str:
+        """'FID' on Inception features only; else 'FD-local', 'KID-DINOv2', 'coverage (local)', 'SWD'."""
+        what = metric(self.metric)
+        label = LABELS.get(self.extractor, self.extractor)
+        if not what.space:
+            return what.title
+        if self.metric == "fd":
+            return "FID" if self.extractor == "inception" else f"FD-{label}"
+        if self.metric == "kid":
+            return "KID" if self.extractor == "inception" else f"KID-{label}"
+        return f"{what.title} ({label})"
+
+    def check(self, other: Ruler) -> None:
+        """RulerMismatch, saying what differs, unless the other is the same ruler."""
+        mine, theirs = asdict(self), asdict(other)
+        unlike = [f"{k} {mine[k]} against {theirs[k]}" for k in mine if mine[k] != theirs[k]]
+        if unlike:
+            raise RulerMismatch(
+                f"{self.name} and {other.name} were measured by different rulers ({'; '.join(unlike)}); "
+                "measure both again with: rivalry evaluate RUN"
+            )
+
+
+@dataclass(frozen=True)
+class Score:
+    """A value, its 95 % interval low..high, and the floor: what real training data score on the same ruler.
+
+    The interval covers the drawing of the samples, neither the reference's own sampling nor training seeds.
+    Counts (modes, missing) have low = high = value.  <, <=, >, >= and `better_than` raise RulerMismatch for scores
+    of different rulers.
+    """
+
+    ruler: Ruler
+    value: float
+    low: float
+    high: float
+    floor: float | None = None
+
+    def __lt__(self, other: Score) -> bool:
+        self.ruler.check(other.ruler)
+        return self.value < other.value
+
+    def __le__(self, other: Score) -> bool:
+        self.ruler.check(other.ruler)
+        return self.value <= other.value
+
+    def __gt__(self, other: Score) -> bool:
+        return other < self
+
+    def __ge__(self, other: Score) -> bool:
+        return other <= self
+
+    def better_than(self, other: Score) -> bool:
+        """Strictly better in the metric's own direction."""
+        self.ruler.check(other.ruler)
+        return self.loss < other.loss
+
+    @property
+    def loss(self) -> float:
+        """The value as something to make small, whatever the metric's direction."""
+        better = metric(self.ruler.metric).better
+        if better == "one":
+            return abs(math.log(max(self.value, 1e-12)))
+        return self.value if better == "lower" else -self.value
+
+    @property
+    def times_floor(self) -> float | None:
+        """value / floor where lower is better and there is a positive floor."""
+        lower = metric(self.ruler.metric).better == "lower"
+        return self.value / self.floor if lower and self.floor is not None and self.floor > 0 else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; `from_dict` is its inverse."""
+        return {
+            "value": self.value,
+            "low": self.low,
+            "high": self.high,
+            "floor": self.floor,
+            "name": self.ruler.name,
+            "ruler": asdict(self.ruler),
+        }
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Score:
+        """RunError where the record is none of a score."""
+        try:
+            kinds = {f.name: f.type for f in fields(Ruler)}
+            ruler = Ruler(**{k: int(v) if kinds[k] == "int" else str(v) for k, v in stored["ruler"].items()})
+            floor = stored["floor"]
+            numbers = [float(stored[k]) for k in ("value", "low", "high")]
+            return cls(ruler, *numbers, None if floor is None else float(floor))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise RunError(f"a stored score is damaged ({error!r}); measure again with: rivalry evaluate RUN") from error
+
+
+def number(value: float | None) -> str:
+    """Four significant digits, as few as say it: 0.000123, 12.35, 10300; '-' for none."""
+    if value is None:
+        return "-"
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    if 1e-3 <= abs(value) < 1e5:
+        digits = max(0, 3 - math.floor(math.log10(abs(value))))
+        text = f"{value:.{digits}f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    return f"{value:.3g}"
