@@ -98,7 +98,7 @@ def test_path_length_of_a_linear_map() -> None:
     y = at.draw.at("path-length").normal("y", 6, 2, 4, 5).double() / math.sqrt(20)
     lengths = (y.flatten(1) @ a.T).norm(dim=1)
     torch.testing.assert_close(found, (lengths - 0.5).square())
-    torch.testing.assert_close(at.notes["path.length"], lengths.mean())
+    torch.testing.assert_close(at.notes["generator.path.length"], lengths.mean())
 
 
 def test_path_length_averages_layers_in_the_square_and_can_be_differentiated() -> None:
@@ -120,7 +120,7 @@ def test_path_length_does_not_depend_on_the_resolution() -> None:
         w = normal(4000, 1, seed=13).requires_grad_()
         at = turn("generator")
         PathLength()(Table(pairs={"path": (w.view(-1, 1, 1, 1).expand(-1, 1, size, size), w)}), at)
-        means.append(at.notes["path.length"].item())
+        means.append(at.notes["generator.path.length"].item())
     assert means == [pytest.approx(math.sqrt(2 / math.pi), rel=0.05)] * 2
 
 

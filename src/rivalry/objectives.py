@@ -291,3 +291,18 @@ class Null(Objective):
 
     def generator(self, real: Tensor | None, fake: Tensor, knobs: Knobs) -> tuple[Tensor | None, Tensor]:
         return None, torch.zeros_like(fake)
+
+
+@register("objective", "two-way")
+@dataclass(frozen=True)
+class TwoWay(Objective):
+    """BiGAN, Donahue et al. 2016, eq. 3, and ALI: generator and encoder want pairs (G(z), z) taken for real and pairs
+    (x, E(x)) taken for fake: -log D on the former, -log(1 - D) on the latter."""
+
+    paired: ClassVar[bool] = True
+
+    def discriminator(self, real: Tensor | None, fake: Tensor | None, knobs: Knobs) -> Losses:
+        return None if real is None else softplus(-real), None if fake is None else softplus(fake)
+
+    def generator(self, real: Tensor | None, fake: Tensor, knobs: Knobs) -> tuple[Tensor | None, Tensor]:
+        return None if real is None else softplus(real), softplus(-fake)

@@ -42,13 +42,18 @@ class Side(Plain):
 
 @dataclass(frozen=True)
 class Stage(Plain):
-    """Which sides play, in which order, for which share of the training.  A side that plays in several stages
-    keeps its optimiser unless `fresh`."""
+    """Which sides play, in which order, for which share of the training.
+
+    fresh: a side that played in an earlier stage starts with a new optimiser.  together: the n-th turns of all sides
+    share one play, so that fakes are generated once per step (the judge sees them detached); else every turn draws
+    its own batch and noise.
+    """
 
     sides: tuple[Side, ...]
     name: str = "main"
     share: float = 1.0
     fresh: bool = False
+    together: bool = False
 
 
 @dataclass(frozen=True)

@@ -144,7 +144,7 @@ class PathLength(Charge):
     """StyleGAN2, Karras et al. 2019b, eq. 4: (|J_w^T y| - a)^2, y of N(0, 1) / sqrt(H W), of the pair (images
     [n, C, H, W], w [n, (L,) D]) with the graph between them; layers' lengths averaged in the square.
 
-    a: knob 'path.mean', which controller 'path-mean' moves towards this term's note 'path.length'.  The scale
+    a: knob 'path.mean', which controller 'path-mean' moves towards this term's note '<side>.path.length'.  The scale
     1 / sqrt(H W) makes lengths independent of the resolution.  Charged every 4 turns with weight 2, as theirs.
     """
 
@@ -161,7 +161,7 @@ class PathLength(Charge):
         square = square.flatten(1).mean(1) if square.dim() > 1 else square
         flat = square == 0
         lengths = torch.where(flat, 0.0, torch.where(flat, 1.0, square).sqrt())
-        turn.note("path.length", lengths.mean())
+        turn.note(f"{turn.side}.path.length", lengths.mean())
         return (lengths - turn.knob("path.mean", 0.0)).square()
 
 

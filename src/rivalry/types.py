@@ -63,7 +63,8 @@ class Point(NamedTuple):
     latent: Tensor | None = None
 
     def detach(self) -> Point:
-        return Point(self.x.detach(), self.cond, self.latent)
+        latent = None if self.latent is None else self.latent.detach()
+        return Point(self.x.detach(), tuple(c.detach() for c in self.cond), latent)
 
 
 class Match(NamedTuple):

@@ -57,6 +57,8 @@ def test_targets_parse_and_print_back(text: str, conditions: list[Condition]) ->
         ("fd<0x floor", "never hold"),
         ("coverage>1.5x floor", "below 1"),
         ("variance<1", "best at 1"),
+        ("kid<3x floor", "about 0"),
+        ("copies<2x floor", "about 0"),
     ],
 )
 def test_nonsense_is_refused_with_a_remedy(text: str, says: str) -> None:
@@ -85,7 +87,7 @@ def test_a_target_is_met_when_all_conditions_hold() -> None:
 def test_what_cannot_be_measured_is_said() -> None:
     with pytest.raises(RecipeError, match="modes>7 cannot be measured on these data; what can be: fd"):
         Target.parse("modes>7").met(scores(fd=1.0))
-    with pytest.raises(RecipeError, match="no floor above 0"):
+    with pytest.raises(RecipeError, match="no floor here"):
         Target.parse("fd<3x floor").met(scores(fd=1.0, floor=None))
 
 

@@ -11,8 +11,14 @@ from rivalry.nets import (
     MLP,
     Autoencoder,
     BEGANTrunk,
+    BigGAN,
+    BigGANTrunk,
     DCGANTrunk,
+    FastGAN,
+    FastGANTrunk,
     MLPTrunk,
+    Projected,
+    RandomPyramid,
     ResNet,
     ResNet3,
     ResNet3Trunk,
@@ -40,6 +46,9 @@ GENERATORS: dict[str, Net] = {
     "resnet3": ResNet3(width=4, cap=8, per_group=4),
     "stylegan2": StyleGAN2(style=8, depth=2, width=4, cap=8),
     "began": BEGAN(width=4),
+    "biggan": BigGAN(width=4, cap=8, label_width=5, attention=16),
+    "biggan-deep": BigGAN(width=4, cap=8, label_width=5, deep=True, attention=16),
+    "fastgan": FastGAN(width=4, cap=8),
 }
 TRUNKS: dict[str, Trunk] = {
     "mlp": MLPTrunk(sizes=(16, 16), norm="layer", residual=True),
@@ -55,6 +64,12 @@ TRUNKS: dict[str, Trunk] = {
     "autoencoder": Autoencoder(DCGANTrunk(width=4, norm="none"), DCGAN(width=4, norm="none"), code=5),
     "autoencoder-batch": Autoencoder(DCGANTrunk(width=4), DCGAN(width=4), code=5, error="l1"),
     "began": BEGANTrunk(width=4),
+    "biggan": BigGANTrunk(width=4, cap=8, attention=16),
+    "biggan-deep": BigGANTrunk(width=4, cap=8, deep=True, attention=16),
+    "fastgan": FastGANTrunk(width=4, cap=8),
+    "fastgan-alone": FastGANTrunk(width=4, cap=8, norm="none", patches=False, decode=0),
+    "projected": Projected(RandomPyramid(width=4), channels=4, norm="group"),
+    "projected-batch": Projected(RandomPyramid(width=4), channels=4, cap=8),
 }
 
 

@@ -18,8 +18,8 @@ from rivalry.streams import Draw
 @register("augment", "ada")
 @dataclass(frozen=True)
 class ADA(Augment):
-    """Karras et al. 2020, appendix B, set 'bgc': each transformation with chance p per example, for pictures in [-1, 1]
-    of any size; no channel's meaning is changed but by colour (grey: brightness, contrast and luma flip alone).
+    """Karras et al. 2020, appendix B, set 'bgc': each transformation with chance p per example, for pictures in
+    [-1, 1] of any size; grey ones get of the colours brightness, contrast and luma flip alone, alpha gets none.
 
     blit: x-flip, quarter turns, whole-pixel shifts (shift of each side).  geometry: scale (2^N(0, scale)), turns (all
     angles), stretch, fractional shifts (N(0, fraction) of each side).  colour: brightness N(0, brightness), contrast
@@ -74,7 +74,7 @@ class ADA(Augment):
         return m
 
     def _angle(self, dice: _Dice, name: str) -> Tensor:
-        """[N] radians: turned before or after stretching (or both) with chance p in all, hence 1 - sqrt(1 - p) each."""
+        """[N] radians: turned before or after stretching (or both) with chance p in all: 1 - sqrt(1 - p) each."""
         angle = (dice.uniform(name, 1)[:, 0] * 2 - 1) * math.pi * self.turn
         return torch.where(chosen(dice.draw, f"{name}?", dice.n, 1 - (1 - dice.p) ** 0.5), angle, 0.0)
 
@@ -151,7 +151,7 @@ def _quarter_turns(u: Tensor, on: Tensor) -> Tensor:
 
 
 def _hue(angle: Tensor, saturation: Tensor, along: Tensor, across: Tensor) -> Tensor:
-    """[N, 3, 3]: on the luma axis (1, 1, 1) times `along`; across it turned by the angle, times saturation x `across`."""
+    """[N, 3, 3]: times `along` on the luma axis (1, 1, 1); across it, turned and times saturation x `across`."""
     luma = torch.full((3, 3), 1 / 3, device=angle.device)
     cross = torch.tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]], device=angle.device) / math.sqrt(3)
     size = (saturation * across)[:, None, None]
@@ -160,8 +160,8 @@ def _hue(angle: Tensor, saturation: Tensor, along: Tensor, across: Tensor) -> Te
 
 
 def warp(x: Tensor, placement: Tensor) -> Tensor:
-    """x [N, C, H, W] with each result pixel taken, bilinearly, from where placement [N, 3, 3] sends it (pixels from the
-    centre; x right, y down); beyond the edge the picture's reflection.  Identities leave x as it is, bit for bit."""
+    """x [N, C, H, W] with each pixel of the result taken, bilinearly, from where placement [N, 3, 3] sends it (pixels
+    from the centre; x right, y down); beyond the edge the picture's reflection.  Identities change no bit of x."""
     n, _, height, width = x.shape
     ys = torch.arange(height, device=x.device, dtype=placement.dtype) - (height - 1) / 2
     xs = torch.arange(width, device=x.device, dtype=placement.dtype) - (width - 1) / 2

@@ -53,9 +53,9 @@ class Translate(Augment):
         if idle(p):
             return x
         moved = chosen(draw, "translate", n, p)
-        u = draw.uniform("shift", n, 2).to(torch.float64)
+        u = draw.uniform("shift", n, 2)
         most = torch.tensor([int(height * self.most + 0.5), int(width * self.most + 0.5)], device=x.device)
-        shift = torch.where(moved[:, None], (u * (2 * most + 1)).floor().long() - most, 0)
+        shift = torch.where(moved[:, None], (u * (2 * most + 1)).floor().long().minimum(2 * most) - most, 0)
         return shifted(x, shift[:, 0], shift[:, 1], self.reflect)
 
 

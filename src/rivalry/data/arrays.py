@@ -15,10 +15,10 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import IterableDataset, TensorDataset
 
-from rivalry.data.files import some
 from rivalry.data.idx import joined
 from rivalry.data.progress import track
 from rivalry.data.sources import Array, Arrays
+from rivalry.data.words import some
 from rivalry.errors import DataError
 
 TRAIN_X = ("x_train", "train_x", "train_images", "images_train", "x_tr", "train_data", "train")
@@ -50,7 +50,9 @@ def _load(content: bytes) -> Array:
 def _unreadable(where: str, error: Exception) -> DataError:
     if "pickle" in str(error) or "Object arrays" in str(error):
         return DataError(f"{where} holds {SAFE}")
-    return DataError(f"{where} cannot be read ({error or type(error).__name__}); save it again with numpy.savez or numpy.save")
+    return DataError(
+        f"{where} cannot be read ({error or type(error).__name__}); save it again with numpy.savez or numpy.save"
+    )
 
 
 def read_npz(file: Path | bytes, where: str) -> Arrays:

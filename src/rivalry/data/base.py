@@ -66,9 +66,7 @@ class Modality(Protocol):
     def decode(self, x: Tensor) -> Tensor:
         """The inverse of `encode`; clamps to what can be stored."""
 
-    def write(
-        self, x: Tensor, out: Path, labels: Tensor | None = None, names: tuple[str, ...] = ()
-    ) -> list[Path]:
+    def write(self, x: Tensor, out: Path, labels: Tensor | None = None, names: tuple[str, ...] = ()) -> list[Path]:
         """Encoded (or raw, if integers) rows into files, by `out`'s ending; returns what was written."""
 
     def preview(self, x: Tensor, path: Path, reference: Tensor | None = None) -> None:
@@ -93,6 +91,7 @@ class Modality(Protocol):
 class Dataset:
     """Data ready to be trained on and measured against.
 
+    source: the name or the absolute path that `load` would read again, '' for data that came from Python.
     fingerprint: sha256 of the decoded rows, their labels, their split, and the options that bear on them.
     notes: what was decided while reading, in sentences for the user.
     truth: the true density, where it is known (built-in points).
@@ -104,6 +103,7 @@ class Dataset:
     train: Store
     held: Store
     fingerprint: str
+    source: str = ""
     notes: tuple[str, ...] = ()
     truth: Truth | None = None
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import gzip
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
-from rivalry.data.idx import gather, image_files, unzip
+from rivalry.data.idx import gather, image_files
 from rivalry.data.rows import Rows
 from rivalry.data.sources import Arrays, Drawn
 from rivalry.data.truths import MAKERS, truth

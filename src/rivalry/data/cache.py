@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rivalry.data.files import human_bytes
 from rivalry.data.sources import Array
+from rivalry.data.words import human_bytes
 from rivalry.errors import DataError
 
 VERSION = 1

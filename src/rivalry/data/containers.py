@@ -95,7 +95,9 @@ class Folder:
         try:
             entries = sorted(_walk(root, root, outside), key=lambda e: e.name)
         except OSError as error:
-            raise DataError(f"the folder {path} cannot be read: {error.strerror or error}; check its rights") from error
+            raise DataError(
+                f"the folder {path} cannot be read: {error.strerror or error}; check its rights"
+            ) from error
         return cls(path, tuple(entries), tuple(sorted(outside)))
 
     def stream(self, wanted: Sequence[Entry]) -> Iterator[tuple[int, Content]]:
@@ -148,7 +150,9 @@ def _refuse_link(archive: Path, name: str) -> DataError:
 
 
 def _unreadable(path: Path, error: BaseException) -> DataError:
-    return DataError(f"the archive {path} cannot be read ({error or type(error).__name__}); download or pack it again")
+    return DataError(
+        f"the archive {path} cannot be read ({error or type(error).__name__}); download or pack it again"
+    )
 
 
 @dataclass(frozen=True)

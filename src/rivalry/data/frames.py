@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from PIL import Image
 
-from rivalry.data.files import count
 from rivalry.data.options import ReadOptions
 from rivalry.data.pixels import Look, Plan, digest, render, render_deep
 from rivalry.data.plan import choose_plan
@@ -17,6 +16,7 @@ from rivalry.data.progress import threaded, track
 from rivalry.data.reading import Pictures, Scale, depth_of, is_grey
 from rivalry.data.rows import choose
 from rivalry.data.sources import Array, Arrays
+from rivalry.data.words import count
 from rivalry.errors import DataError
 
 CHANNELS = (1, 3, 4)
@@ -49,7 +49,9 @@ def as_frames(x: Array, where: str) -> tuple[Array, str]:
         note = f"rows of {x.shape[1]} numbers are taken as pictures of {shape[2]}x{shape[1]}"
         return x.reshape(len(x), *shape).transpose(0, 2, 3, 1), note
     if x.ndim == 3 and x.shape[2] in (3, 4) and x.shape[1] > 4:
-        raise DataError(f"{where} has the shape {list(x.shape)} of one picture; give many as [N, height, width, channels]")
+        raise DataError(
+            f"{where} has the shape {list(x.shape)} of one picture; give many as [N, height, width, channels]"
+        )
     if x.ndim == 3:
         return x[..., None], ""
     if x.ndim == 4 and x.shape[3] in CHANNELS:
@@ -130,11 +132,13 @@ def from_array(source: Arrays, options: ReadOptions) -> Pictures:
     if not len(chosen):
         raise DataError(f"no picture of {source.where} is left to read; choose other classes")
     scale, meaning = scale_of(frames, source.where)
-    plan, notes = choose_plan([_look(frames, scale)], options)
+    plan, notes = choose_plan([look_of(frames, scale)], options)
     data = np.empty((len(chosen), *plan.shape), plan.dtype)
     for start in range(0, len(chosen), CHUNK):
         part = stored(frames[chosen[start : start + CHUNK]], scale)
         _place(part, data[start : start + len(part)], plan)
+    if scale.bits == 16:
+        scale = replace(scale, high=max(scale.high, int(data.max())))  # resizing may overshoot
     rows = torch.from_numpy(data)
     whole = np.arange(len(chosen))
     digests = np.array([digest(row) for row in data], dtype="V16")
@@ -142,10 +146,11 @@ def from_array(source: Arrays, options: ReadOptions) -> Pictures:
         notes.append("all pictures are grey though they are stored in colour: channels=1 would be quicker")
     said = tuple(n for n in (note, meaning, *notes) if n)
     streamed = data.nbytes > options.resident_bytes
-    return Pictures(rows, whole, source.rows.take(chosen), digests, plan, replace(scale, bits=plan.bits), streamed, said)
+    return Pictures(rows, whole, source.rows.take(chosen), digests, plan, scale, streamed, said)
 
 
-def _look(frames: Array, scale: Scale) -> Look:
+def look_of(frames: Array, scale: Scale) -> Look:
+    """What [N, H, W, C] pictures are, in the terms of a file's header."""
     _, height, width, channels = frames.shape
     opaque = 255 if scale.bits == 8 else 65535
     alpha = channels == 4 and bool((stored(frames[..., 3].min(keepdims=True), scale) < opaque).all())
@@ -160,7 +165,11 @@ def _place(part: Array, out: Array, plan: Plan) -> None:
     deep = part.dtype == np.uint16
 
     def draw(row: Array) -> Array:
-        return render_deep(row, plan) if deep else render(Image.fromarray(row[..., 0] if row.shape[2] == 1 else row), plan)
+        return (
+            render_deep(row, plan)
+            if deep
+            else render(Image.fromarray(row[..., 0] if row.shape[2] == 1 else row), plan)
+        )
 
     for i, pixels in enumerate(track(threaded(draw, part), "resizing pictures", len(part))):
         out[i] = pixels

@@ -59,7 +59,9 @@ def labels_file(images: str, names: Sequence[str]) -> str | None:
     if hit is None:
         return None
     wanted = re.compile(rf"^{re.escape(hit['side'])}[-_]labels[-_.]idx1[-_.]ubyte(\.gz)?$")
-    return next((n for n in names if PurePosixPath(n).parent == path.parent and wanted.match(PurePosixPath(n).name)), None)
+    return next(
+        (n for n in names if PurePosixPath(n).parent == path.parent and wanted.match(PurePosixPath(n).name)), None
+    )
 
 
 def gather(name: str, where: str, names: Sequence[str], read: Read, known: Sequence[str] = ()) -> Arrays:

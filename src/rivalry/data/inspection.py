@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-from rivalry.data.files import count, some
+from rivalry.data.words import count, some
 
 SHOWN = 8
 
@@ -83,7 +83,9 @@ class Inspection:
             return ["classes: none"] if self.kind == "image" else []
         parts = [f"{k} {n:,}" for k, n in self.classes.items()]
         least, most = min(self.classes.values()), max(self.classes.values())
-        ratio = f"; the largest has {most / max(least, 1):.1f} times the smallest" if most > 1.5 * least else "; balanced"
+        ratio = (
+            f"; the largest has {most / max(least, 1):.1f} times the smallest" if most > 1.5 * least else "; balanced"
+        )
         return [f"classes: {len(parts)}: {some(parts, 12)}{ratio}"]
 
     def _columns(self) -> list[str]:
@@ -104,7 +106,9 @@ class Inspection:
             lines.append(f"exact copies: {copies:,}: {some(shown, SHOWN)}")
         if self.near:
             shown = [" ~ ".join(pair) for pair in self.near]
-            lines.append(f"near copies: {count(len(shown), 'pair')} among {self.near_checked:,}: {some(shown, SHOWN)}")
+            lines.append(
+                f"near copies: {count(len(shown), 'pair')} among {self.near_checked:,}: {some(shown, SHOWN)}"
+            )
         if self.constant:
             lines.append(f"of one colour: {len(self.constant):,}: {some(self.constant, SHOWN)}")
         if self.left_out:

@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-
 from typing import Any
 
 import numpy as np
@@ -17,20 +16,22 @@ from torch.utils.data import Dataset as TorchDataset
 
 from rivalry.data import arrays, builtin, idx, parquet, tables
 from rivalry.data.containers import Container, Content, Entry, is_archive, open_container, read_one
-from rivalry.data.files import count, some
 from rivalry.data.options import ReadOptions
 from rivalry.data.rows import endings, from_folders, group_by_name
 from rivalry.data.sources import Arrays, Columns, Encoded, Other, Source
+from rivalry.data.words import count, some
 from rivalry.errors import DataError
 
 Named = str | Path
 Given = Named | npt.NDArray[Any] | Tensor | TorchDataset[object] | tuple[object, object]
 PICTURES = frozenset(
-    ".png .jpg .jpeg .jpe .jfif .bmp .dib .gif .webp .tif .tiff .pgm .ppm .pbm .pnm .tga .jp2 .j2k .avif .apng .pcx".split()
+    f".{e}"
+    for e in ("png", "apng", "jpg", "jpeg", "jpe", "jfif", "bmp", "dib", "gif", "webp", "tif", "tiff", "pgm", "ppm")
+    + ("pbm", "pnm", "tga", "jp2", "j2k", "avif", "pcx")
 )
 TABLES = (".csv", ".tsv")
 TEXTS = (".txt", ".dat")
-PICKLES = frozenset(".pkl .pickle .pt .pth .joblib .p".split())
+PICKLES = frozenset((".pkl", ".pickle", ".pt", ".pth", ".joblib", ".p"))
 
 
 def open_source(given: Given, options: ReadOptions) -> Source:
@@ -87,7 +88,9 @@ def _open_file(path: Path, options: ReadOptions) -> Source:
     if ending == ".parquet":
         return parquet.read_parquet([path], where, options)
     if idx.IMAGES.match(path.name):
-        return idx.gather(name, str(path.parent), [path.name, *_partners(path)], lambda n: (path.parent / n).read_bytes())
+        return idx.gather(
+            name, str(path.parent), [path.name, *_partners(path)], lambda n: (path.parent / n).read_bytes()
+        )
     if ending in TABLES or (ending in TEXTS and tables.begins_with_numbers(_bytes(path, 4096), where)):
         return tables.read_table(_bytes(path), where, options)
     if ending in PICTURES:
@@ -140,7 +143,9 @@ def _open_inner(container: Container, path: Path, name: str, options: ReadOption
         return parquet.read_parquet([path / e.name for e in shards], str(path), options)
     if shards:
         raise DataError(f"the archive {path} holds Parquet files; unpack it and name the folder")
-    data = [e for e in container.entries if e.name.lower().removesuffix(".gz").endswith((".npz", ".npy", ".csv", ".tsv"))]
+    data = [
+        e for e in container.entries if e.name.lower().removesuffix(".gz").endswith((".npz", ".npy", ".csv", ".tsv"))
+    ]
     if len(data) == 1:
         return _inner(container, data[0], options)
     if data:

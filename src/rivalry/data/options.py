@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
-from rivalry.errors import DataError
+from rivalry.errors import DataError, UnknownName
 
 Fit = Literal["crop", "pad", "stretch"]
 GIB = 1 << 30
@@ -65,6 +66,24 @@ class ReadOptions:
     def height_width(self) -> tuple[int, int] | None:
         """The size asked for as (H, W), None when it is to be chosen."""
         return (self.size, self.size) if isinstance(self.size, int) else self.size
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain values for TOML; what is None is left out."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self)}
+        plain["labels"] = None if self.labels is None else str(self.labels)
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in plain.items() if v is not None}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> ReadOptions:
+        """The inverse of `as_dict`.  Raises UnknownName for a key that is no option."""
+        known = {f.name for f in fields(cls)}
+        for k in plain:
+            if k not in known:
+                raise UnknownName("data option", k, known)
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}
+        if "labels" in values:
+            values["labels"] = Path(values["labels"])
+        return cls(**values)
 
     def content(self) -> str:
         """What of the options bears on the decoded rows and their split: part of the fingerprint."""

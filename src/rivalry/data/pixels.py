@@ -120,6 +120,13 @@ def look(content: Content) -> Look:
         return Look(reason=_reason(error))
 
 
+def upright(content: Content) -> Image.Image:
+    """The whole picture, turned as its camera held it.  Raises whatever the decoder raises on damage."""
+    with _open(content) as picture:
+        picture.load()
+        return ImageOps.exif_transpose(picture)
+
+
 def decode(content: Content, plan: Plan) -> Decoded:
     """The picture upright, as planned; never raises on damaged content but gives the reason."""
     try:
@@ -130,11 +137,11 @@ def decode(content: Content, plan: Plan) -> Decoded:
             size, turn = picture.size, picture.getexif().get(ORIENTATION, 1)
             if picture.format == "JPEG" and min(size) >= 4 * max(plan.height, plan.width):
                 picture.draft(picture.mode, (2 * max(plan.shape), 2 * max(plan.shape)))
-            upright = picture if turn == 1 else ImageOps.exif_transpose(picture)
+            turned = picture if turn == 1 else ImageOps.exif_transpose(picture)
             size = size[::-1] if turn >= 5 else size
-            if upright.mode in DEEP:
-                return _finished(render_deep(_grey16(upright), plan), size)
-            return _finished(render(upright, plan), size)
+            if turned.mode in DEEP:
+                return _finished(render_deep(_grey16(turned), plan), size)
+            return _finished(render(turned, plan), size)
     except Exception as error:
         return Decoded(None, _reason(error))
 
@@ -145,7 +152,7 @@ def _finished(pixels: Array, size: tuple[int, int]) -> Decoded:
 
 def digest(pixels: Array) -> bytes:
     """16 bytes that are equal for equal pixels only."""
-    return hashlib.blake2b(np.ascontiguousarray(pixels), digest_size=16).digest()
+    return hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()
 
 
 def _grey16(picture: Image.Image) -> Array:
@@ -238,7 +245,8 @@ def _coloured_deep(values: Array, channels: int) -> Array:
         alpha = values[..., 3:] / 65535
         values, have = np.round(values[..., :3] * alpha + 65535 * (1 - alpha)).astype(np.uint16), 3
     if have == 3 and channels == 1:
-        return np.round(values @ np.array([0.299, 0.587, 0.114]))[..., None].astype(np.uint16)
+        grey: Array = np.round(values @ np.array([0.299, 0.587, 0.114]))[..., None].astype(np.uint16)
+        return grey
     colour = values.repeat(3, 2) if have == 1 and channels > 1 else values
     return colour if channels < 4 else np.concatenate([colour, np.full_like(colour[..., :1], 65535)], 2)
 

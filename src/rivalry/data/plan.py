@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rivalry.data.files import count
 from rivalry.data.options import ReadOptions
 from rivalry.data.pixels import Look, Plan
+from rivalry.data.words import count
 
 SIDES = (16, 32, 64, 128, 256)
 LARGEST = 256
@@ -40,7 +40,11 @@ def _size(looks: Sequence[Look], options: ReadOptions) -> tuple[int, int, list[s
         return height, width, []
     smallest, largest = min(sizes, key=_area), max(sizes, key=_area)
     what = "all are" if len(sizes) == 1 else f"from {smallest[1]}x{smallest[0]} to"
-    return height, width, [f"pictures of {what} {largest[1]}x{largest[0]} are brought to {width}x{height} ({options.fit})"]
+    return (
+        height,
+        width,
+        [f"pictures of {what} {largest[1]}x{largest[0]} are brought to {width}x{height} ({options.fit})"],
+    )
 
 
 def _area(size: tuple[int, int]) -> int:

@@ -44,7 +44,7 @@ def read(content: bytes) -> Pixels16:
 
 
 def _data_chunks(content: bytes) -> list[bytes]:
-    found, at = [], 8
+    found, at = list[bytes](), 8
     while at + 12 <= len(content):
         (length,) = struct.unpack(">I", content[at : at + 4])
         body = content[at + 8 : at + 8 + length]
@@ -81,7 +81,9 @@ def _unfilter(kinds: Bytes, lines: Bytes) -> Bytes:
     return np.ascontiguousarray(out[1:, 1:].astype(np.uint8))
 
 
-def _paeth(left: npt.NDArray[np.int16], up: npt.NDArray[np.int16], corner: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
+def _paeth(
+    left: npt.NDArray[np.int16], up: npt.NDArray[np.int16], corner: npt.NDArray[np.int16]
+) -> npt.NDArray[np.int16]:
     to_left, to_up, to_corner = np.abs(up - corner), np.abs(left - corner), np.abs(left + up - 2 * corner)
     straight = np.where(to_up <= to_corner, up, corner)
     return np.where((to_left <= to_up) & (to_left <= to_corner), left, straight)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +13,13 @@ from torch import Tensor
 
 from rivalry.data.cache import Kept, Meta, Shelf, entry_path, find
 from rivalry.data.containers import Content
-from rivalry.data.files import count, some
 from rivalry.data.options import ReadOptions
 from rivalry.data.pixels import Decoded, Look, Plan, decode, look, quiet
 from rivalry.data.plan import choose_plan
 from rivalry.data.progress import threaded, track
 from rivalry.data.rows import Ints, Rows, choose
 from rivalry.data.sources import Array, Encoded
+from rivalry.data.words import count, some
 from rivalry.errors import DataError
 
 SAMPLE = 1024
@@ -74,14 +74,12 @@ def from_files(source: Encoded, options: ReadOptions) -> Pictures:
         notes.append("all pictures are grey though they are stored in colour: channels=1 would be quicker")
     high = 255 if plan.bits == 8 else depth_of(int(kept.meta["highest"]))  # type: ignore[call-overload]
     scale = Scale(plan.bits, high)
-    return Pictures(
-        kept.data, whole, rows.take(whole), kept.digests[whole], plan, scale, kept.mapped, tuple(notes)
-    )
+    return Pictures(kept.data, whole, rows.take(whole), kept.digests[whole], plan, scale, kept.mapped, tuple(notes))
 
 
 def depth_of(highest: int) -> int:
     """The largest value of the fewest bits (8 to 16) that hold `highest`: 4095 for 12-bit data."""
-    return next(2**k - 1 for k in range(8, 17) if highest < 2**k)
+    return (1 << max(8, highest.bit_length())) - 1
 
 
 def _plan_of(kept: Kept, options: ReadOptions) -> Plan:
@@ -119,7 +117,8 @@ def sample_looks(source: Encoded, chosen: Ints) -> list[Look]:
 def _decode_all(source: Encoded, rows: Rows, chosen: Ints, options: ReadOptions, entry: Path) -> Kept:
     looks = sample_looks(source, chosen)
     if all(found.reason for found in looks):
-        _broken_note(rows, {i: found.reason for i, found in enumerate(looks)} | dict.fromkeys(range(len(looks), len(rows)), ""), source.where)
+        broken = {i: looks[min(i, len(looks) - 1)].reason for i in range(len(rows))}
+        _broken_note(rows, broken, source.where)
     plan, notes = choose_plan(looks, options)
     size = len(rows) * int(np.prod(plan.shape)) * plan.dtype.itemsize
     path = entry if options.cache or size > options.resident_bytes else None
@@ -155,17 +154,12 @@ def _size_note(meta: Meta, total: int, plan: Plan, notes: Sequence[str]) -> list
     return [f"resized {resized:,} of {count(total, 'picture')} to {plan.width}x{plan.height} ({plan.fit})"]
 
 
-def content_hash(pictures: Pictures, held: Array, options: ReadOptions) -> str:
+def content_hash(pictures: Pictures, rows: Rows, held: Ints, options: ReadOptions) -> str:
     """sha256 of the pixels (by their digests), labels, split and options."""
     hashed = hashlib.sha256(b"rivalry image 1")
-    hashed.update(repr((pictures.plan.shape, pictures.scale, pictures.rows.classes, options.content())).encode())
+    hashed.update(repr((pictures.plan.shape, pictures.scale, rows.classes, options.content())).encode())
     hashed.update(np.ascontiguousarray(pictures.digests).tobytes())
     hashed.update(np.ascontiguousarray(held).tobytes())
-    if pictures.rows.codes is not None:
-        hashed.update(pictures.rows.codes.astype("<i8").tobytes())
+    if rows.codes is not None:
+        hashed.update(rows.codes.astype("<i8").tobytes())
     return hashed.hexdigest()
-
-
-def compacted(pictures: Pictures) -> Pictures:
-    """Without classes that no picture has."""
-    return replace(pictures, rows=pictures.rows.compact())

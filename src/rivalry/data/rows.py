@@ -11,8 +11,8 @@ from pathlib import PurePosixPath
 import numpy as np
 import numpy.typing as npt
 
-from rivalry.data.files import count, some
 from rivalry.data.options import ReadOptions
+from rivalry.data.words import count, some
 from rivalry.errors import DataError, UnknownName
 from rivalry.streams import key
 
@@ -133,7 +133,9 @@ def from_folders(names: Sequence[str]) -> Rows:
 def _strip(folders: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
     """Without the leading folders that all have in common."""
     first, last = min(folders, default=()), max(folders, default=())
-    shared = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
+    shared = next(
+        (i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last))
+    )
     return [f[shared:] for f in folders]
 
 
@@ -199,7 +201,9 @@ def group_by_name(rows: Rows, group: str | None) -> Rows:
         )
     hits = [re.search(group, n) for n in rows.names]
     if not any(hits):
-        raise DataError(f"group {group!r} matches no file name, for example not {rows.names[0]!r}; mend the expression")
+        raise DataError(
+            f"group {group!r} matches no file name, for example not {rows.names[0]!r}; mend the expression"
+        )
     missing = sum(h is None for h in hits)
     note = f"{count(missing, 'file name')} did not match group {group!r}: each is a group of its own"
     found = [h.group(1) or n if h else f"\0{n}" for h, n in zip(hits, rows.names, strict=True)]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from rivalry.data.files import write_atomic
+from rivalry.files import atomic
 
 GAP = 2
 BAND = 12
@@ -61,4 +61,6 @@ def beside(left: Bytes, right: Bytes) -> Bytes:
 def save(picture: Bytes, path: Path) -> Path:
     """One picture [h, w, 3] as a PNG (or JPEG, WebP by the ending), atomically."""
     kind = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}.get(path.suffix.lower(), "PNG")
-    return write_atomic(path, lambda stream: Image.fromarray(picture).save(stream, kind))
+    with atomic(path) as beside:
+        Image.fromarray(picture).save(beside, kind)
+    return path

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rivalry.data.files import count
 from rivalry.data.options import ReadOptions
 from rivalry.data.rows import Flags, Ints, Rows
+from rivalry.data.words import count
 from rivalry.errors import DataError
 from rivalry.streams import key
 

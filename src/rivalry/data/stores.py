@@ -132,9 +132,9 @@ class Streamed:
 
 
 def both(
-    rows: Tensor, train: Tensor, held: Tensor, encode: Encode, labels: Tensor | None, streamed: bool
+    rows: Tensor, sides: tuple[Tensor, Tensor], encode: Encode, labels: Tensor | None, streamed: bool
 ) -> tuple[Resident | Streamed, Resident | Streamed]:
-    """The two sides of a split over the same rows: train, held [N] are places in `rows`; labels [M] are theirs."""
+    """(train, held) over the same rows: each of the sides [N] names places in `rows`; labels [M] are the rows'."""
     kind = Streamed if streamed else Resident
-    own = [None if labels is None else labels[places] for places in (train, held)]
-    return kind(rows, train, encode, own[0]), kind(rows, held, encode, own[1])
+    train, held = (kind(rows, places, encode, None if labels is None else labels[places]) for places in sides)
+    return train, held

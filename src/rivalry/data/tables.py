@@ -11,15 +11,27 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from rivalry.data.files import count
 from rivalry.data.idx import unzip
 from rivalry.data.options import ReadOptions
 from rivalry.data.rows import Ints, Rows, Strings, classify
 from rivalry.data.sources import Array, Columns
+from rivalry.data.words import count
 from rivalry.errors import DataError
 
 LABEL_NAMES = ("label", "labels", "class", "class_name", "target", "category", "species")
-FILE_NAMES = ("file", "filename", "file_name", "path", "image", "image_path", "image_id", "img", "picture", "name", "id")
+FILE_NAMES = (
+    "file",
+    "filename",
+    "file_name",
+    "path",
+    "image",
+    "image_path",
+    "image_id",
+    "img",
+    "picture",
+    "name",
+    "id",
+)
 DELIMITERS = ",;\t|"
 
 
@@ -134,11 +146,15 @@ def apply_labels(rows: Rows, options: ReadOptions) -> Rows:
         return rows
     where = str(options.labels)
     if not rows.names:
-        raise DataError(f"the labels file {where} goes by file names, and these rows have none; give labels with the rows")
+        raise DataError(
+            f"the labels file {where} goes by file names, and these rows have none; give labels with the rows"
+        )
     try:
         content = options.labels.read_bytes()
     except OSError as error:
-        raise DataError(f"the labels file {where} cannot be read: {error.strerror or error}; check its path") from error
+        raise DataError(
+            f"the labels file {where} cannot be read: {error.strerror or error}; check its path"
+        ) from error
     header, cells = _label_cells(text_of(content, where), where)
     files = cells[:, _pick(header, FILE_NAMES, 0)]
     place = _places(rows.names, files.tolist())

@@ -23,7 +23,8 @@ CONFIDENCE = 0.95
 class Metric:
     """What a score says.  better: 'lower', 'higher', or 'one' (the nearer to 1 the better).
 
-    space: it is measured among an extractor's features, so its name says which.
+    space: it is measured among an extractor's features, so its name says which.  floored: its floor is a positive
+    number that means something as a unit ("fd<3x floor"); KID's is about 0, that of copies often is.
     """
 
     name: str
@@ -31,20 +32,21 @@ class Metric:
     better: Literal["lower", "higher", "one"]
     meaning: str
     space: bool = True
+    floored: bool = True
 
 
 METRICS: Mapping[str, Metric] = {
     m.name: m
     for m in (
         Metric("fd", "FD", "lower", "Fréchet distance of Gaussians fitted to the features (Heusel et al. 2017)"),
-        Metric("kid", "KID", "lower", "squared kernel distance, unbiased, so it may be below 0 (Binkowski et al. 2018)"),
+        Metric("kid", "KID", "lower", "squared kernel distance, unbiased, so it may be below 0 (Binkowski et al. 2018)", floored=False),
         Metric("precision", "precision", "higher", "share of samples that lie among the real (Kynkäänniemi et al. 2019)"),
         Metric("recall", "recall", "higher", "share of the real that lies among the samples (Kynkäänniemi et al. 2019)"),
         Metric("density", "density", "higher", "how densely samples lie among the real, about 1 at best (Naeem et al. 2020)"),
         Metric("coverage", "coverage", "higher", "share of the real with a sample nearby (Naeem et al. 2020)"),
-        Metric("copies", "copies", "lower", "share of samples at least twice as near to training as to held-out data"),
+        Metric("copies", "copies", "lower", "share of samples at least twice as near to training as to held-out data", floored=False),
         Metric("memorisation", "memorisation", "lower", "share of samples nearer to training than to held-out data"),
-        Metric("missing", "classes missing", "lower", "classes that no sample was taken for", space=False),
+        Metric("missing", "classes missing", "lower", "classes that no sample was taken for", space=False, floored=False),
         Metric("modes", "modes", "higher", "modes with a sample within 3 sigma (Lin et al. 2018)", space=False),
         Metric("hq", "within 3 sigma", "higher", "share of samples within 3 sigma of the truth", space=False),
         Metric("variance", "variance ratio", "one", "variance of the mode that is furthest from the truth's", space=False),

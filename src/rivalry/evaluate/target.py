@@ -39,10 +39,8 @@ class Condition:
         """The limit in the metric's own units; RecipeError if it is in floors and there is none."""
         if not self.in_floors:
             return self.limit
-        if floor is None or floor <= 0:
-            raise RecipeError(
-                f"{self} cannot be judged: {self.metric} has no floor above 0 here; give the limit as a number"
-            )
+        if floor is None:
+            raise RecipeError(f"{self} cannot be judged: {self.metric} has no floor here; give the limit as a number")
         return self.limit * floor
 
     def holds(self, value: float, floor: float | None) -> bool:
@@ -138,6 +136,8 @@ def _condition(piece: str, whole: str) -> Condition:
     right = "<" if what.better == "lower" else ">"
     if sign[0] != right:
         raise RecipeError(f"{piece!r} aims the wrong way: {name} is better when {what.better}; write {name}{right}{limit:g}")
+    if unit.endswith("floor") and not what.floored:
+        raise RecipeError(f"{piece!r} has no unit: the floor of {name} is about 0; give the limit as a number")
     if unit.endswith("floor") and limit <= 0:
         raise RecipeError(f"{piece!r} can never hold: a multiple of the floor must be above 0")
     if unit.endswith("floor") and what.better == "higher" and limit > 1:

@@ -130,9 +130,11 @@ class Sample(Game):
         """LOGAN (Wu et al. 2019): z moved along the slope of the discriminator's score, normalised per example."""
         if not self.latent_step:
             return z
-        generator, discriminator = nets["generator"], nets["discriminator"]
-        slope = torch.func.grad(lambda v: discriminator(generator(v, *cond), *cond)["score"].sum())(z)
-        return z + self.latent_step * slope.detach() / (slope.detach().square().mean(1, keepdim=True) + 1e-2)
+        with torch.enable_grad():  # not func.grad: the generator's batch norm tracks statistics
+            at = z.detach().requires_grad_()
+            score = nets["discriminator"](nets["generator"](at, *cond), *cond)["score"].sum()
+            (slope,) = torch.autograd.grad(score, at)
+        return z + self.latent_step * slope / (slope.square().mean(1, keepdim=True) + 1e-2)
 
     def sample(
         self,

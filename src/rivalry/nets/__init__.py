@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from rivalry.nets.autoencoder import BEGAN, Autoencoder, BEGANTrunk
+from rivalry.nets.backbones import Backbone, EfficientNetLite0, RandomPyramid
+from rivalry.nets.biggan import BigGAN, BigGANTrunk
+from rivalry.nets.coupled import Coupled, CoupledDiscriminator
 from rivalry.nets.dcgan import DCGAN, DCGANTrunk
 from rivalry.nets.discriminators import Discriminator, Encoder, JointDiscriminator
+from rivalry.nets.fastgan import FastGAN, FastGANTrunk
 from rivalry.nets.mlp import MLP, MLPTrunk
+from rivalry.nets.projected import Projected
 from rivalry.nets.resnet import ResNet, ResNetTrunk
 from rivalry.nets.resnet3 import ResNet3, ResNet3Trunk
 from rivalry.nets.spectral import spectral
@@ -19,11 +24,21 @@ __all__ = [
     "MLP",
     "Autoencoder",
     "BEGANTrunk",
+    "Backbone",
+    "BigGAN",
+    "BigGANTrunk",
+    "Coupled",
+    "CoupledDiscriminator",
     "DCGANTrunk",
     "Discriminator",
+    "EfficientNetLite0",
     "Encoder",
+    "FastGAN",
+    "FastGANTrunk",
     "JointDiscriminator",
     "MLPTrunk",
+    "Projected",
+    "RandomPyramid",
     "ResNet",
     "ResNet3",
     "ResNet3Trunk",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import torch.nn.functional as F
@@ -110,7 +111,7 @@ class DCGANTrunkModule(TrunkModule):
         bias = s.norm != "batch"
         self.convs = nn.ModuleList(
             nn.Conv2d(a, b, 4, 2, 1, bias=bias and i > 0) if halved else nn.Conv2d(a, b, 3, 1, 1)
-            for i, (a, b) in enumerate(zip((colours, *widths), widths, strict=False))
+            for i, (a, b) in enumerate(pairwise((colours, *widths)))
         )
         norms = [normalise("none" if i == 0 else s.norm, w, tracked=False) for i, w in enumerate(widths)]
         self.norms, self.slope = nn.ModuleList(norms), s.slope

@@ -53,11 +53,11 @@ class Discriminator(Net):
     def _heads(self, trunk: TrunkModule, wiring: Wiring) -> list[Head]:
         if self.score == "logsumexp" and "class" not in self.heads:
             raise RecipeError("score = 'logsumexp' is made of class logits; add 'class' to heads")
-        if self.condition == "projection" and ("score" in trunk.says or self.score != "linear"):
-            raise RecipeError("condition = 'projection' adds to a linear score, which this discriminator lacks")
+        if self.condition == "projection" and self.score != "linear":
+            raise RecipeError("condition = 'projection' has no place beside a score made of class logits")
         names = [n for n in self.heads if n not in ("score", "features") and n not in trunk.says]
         heads = [make_head(n, trunk, wiring, self.embedding, self.hidden) for n in names]
-        if "score" in self.heads and "score" not in trunk.says:
+        if "score" in self.heads and ("score" not in trunk.says or self.condition == "projection"):
             heads.append(score_head(self.score, trunk, wiring, self.condition == "projection"))
         return heads
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -39,17 +38,21 @@ class LinearHead(Head):
 
 
 class ProjectionScore(Head):
-    """'score' [N] = psi(features) + <embedding of the label, features> (Miyato & Koyama 2018, equation 5)."""
+    """'score' [N] = psi(features) + <embedding of the label, features> (Miyato & Koyama 2018, equation 5); where
+    the trunk scores by itself, [N] or [N, K], its score takes the place of psi."""
 
     def __init__(self, trunk: TrunkModule, classes: int) -> None:
         super().__init__()
-        self.linear = trunk.dense(trunk.features, 1)
+        self.linear = None if "score" in trunk.says else trunk.dense(trunk.features, 1)
         self.embed = nn.Embedding(classes, trunk.features)
         nn.init.normal_(self.embed.weight, 0, trunk.features**-0.5)
 
     def forward(self, seen: Seen, said: Heads, *cond: Tensor) -> Heads:
         inner = (self.embed(need_label(cond)) * seen.features).sum(1)
-        return {"score": self.linear(seen.features).squeeze(1) + inner}
+        if self.linear is not None:
+            return {"score": self.linear(seen.features).squeeze(1) + inner}
+        score = said["score"]
+        return {"score": score + inner.reshape(-1, *[1] * (score.dim() - 1))}
 
 
 class LogSumExpScore(Head):
@@ -88,7 +91,7 @@ class EmbeddingHead(Head):
 
 
 class LocalHead(Head):
-    """'embedding_local' [N, E, h w] of the trunk's maps and 'embedding_global' [N, E] of its features, each a
+    """'local' [N, E, h w] of the trunk's maps and 'global' [N, E] of its features, each a
     two-layer map with a linear shortcut (InfoMax-GAN, Lee et al. 2021)."""
 
     def __init__(self, trunk: TrunkModule, width: int) -> None:
@@ -104,8 +107,8 @@ class LocalHead(Head):
         if seen.maps is None:
             raise RecipeError("the trunk promised local feature maps but gave none")
         return {
-            "embedding_local": self.local(seen.maps.flatten(2)),
-            "embedding_global": self.whole(seen.features),
+            "local": self.local(seen.maps.flatten(2)),
+            "global": self.whole(seen.features),
         }
 
 
@@ -168,8 +171,3 @@ def score_head(how: str, trunk: TrunkModule, wiring: Wiring, projection: bool) -
         _need_classes("projection", wiring)
         return ProjectionScore(trunk, wiring.classes)
     return LinearHead("score", trunk, 1)
-
-
-def stack(parts: list[Tensor]) -> Tensor:
-    """[N, K] of K tensors [N, k_i], joined."""
-    return torch.cat([p.flatten(1) for p in parts], 1)

@@ -29,10 +29,17 @@ RESIDUAL_GAIN = math.sqrt(2)
 
 
 def attention_level(grid: Grid, side: int) -> int:
-    """The level of the grid whose shorter side is nearest to `side`; -1 for 0, which asks for none."""
-    if not side:
-        return -1
-    return min(range(grid.doublings + 1), key=lambda k: abs(math.log2(min(grid.at(k)) / side)))
+    """The level of the grid whose shorter side is nearest to `side`, -1 if none is within a factor of 1.5 or
+    side = 0, which asks for none."""
+    distance = {k: abs(math.log(min(grid.at(k)) / max(side, 1))) for k in range(grid.doublings + 1)}
+    level = min(distance, key=distance.__getitem__)
+    return level if side and distance[level] < math.log(1.5) else -1
+
+
+def halvings_before(grid: Grid, side: int) -> int:
+    """How many halvings (at least one) come before a trunk's attention at `side`; 0: there is none."""
+    level = attention_level(grid, side)
+    return max(1, grid.doublings - level) if level >= 0 else 0
 
 
 class UpBlock(nn.Module):
@@ -121,11 +128,14 @@ class ResNetGenerator(nn.Module):
 
 class DownBlock(nn.Module):
     """norm, ReLU, conv, norm, ReLU, conv, mean of four; `first`: straight from the picture, without the first
-    norm and ReLU.  Beside it a 1x1 convolution (after the mean: they commute)."""
+    norm and ReLU.  Beside it a 1x1 convolution (after the mean: they commute).  wide: channels change at the
+    first convolution instead of the second (BigGAN)."""
 
-    def __init__(self, inputs: int, outputs: int, down: bool, norm: Norm = "none", first: bool = False) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, down: bool, norm: Norm = "none", first: bool = False, wide: bool = False
+    ) -> None:
         super().__init__()
-        middle = outputs if first else inputs
+        middle = outputs if first or wide else inputs
         self.norm1 = normalise("none" if first else norm, inputs, tracked=False)
         self.norm2 = normalise(norm, middle, tracked=False)
         self.conv1 = xavier_(nn.Conv2d(inputs, middle, 3, padding=1), RESIDUAL_GAIN)
@@ -172,9 +182,9 @@ class ResNetTrunkModule(TrunkModule):
         downs = max(self.grid.doublings, 1)
         widths = pyramid(s.width, s.cap, downs)[::-1]
         widths = widths + (widths[-1],) * s.plain
-        attend = self.grid.doublings - attention_level(self.grid, s.attention) if s.attention else -1
-        blocks: list[nn.Module] = [SelfAttention(colours)] if attend == 0 else []
-        for i, (a, b) in enumerate(zip((colours, *widths), widths, strict=False)):
+        attend = halvings_before(self.grid, s.attention)
+        blocks: list[nn.Module] = []
+        for i, (a, b) in enumerate(pairwise((colours, *widths))):
             blocks.append(DownBlock(a, b, i < self.grid.doublings, s.norm, first=i == 0))
             if i + 1 == attend:
                 blocks.append(SelfAttention(b))

@@ -83,10 +83,11 @@ def packed(point: Point, pack: int) -> Point:
     """PacGAN (Lin et al. 2017): each `pack` examples become one, joined along their first axis."""
     if pack == 1:
         return point
-    n = point.x.shape[0] // pack * pack
-    x = point.x[:n]
+    n = max(pack, point.x.shape[0] // pack * pack)
+    rows = torch.arange(n, device=point.x.device) % point.x.shape[0]  # a batch smaller than a pack is repeated
+    x = point.x[rows]
     x = x.reshape(n // pack, pack * x.shape[1], *x.shape[2:])
-    cond = tuple(c[:n].reshape(n // pack, pack, *c.shape[1:])[:, 0] for c in point.cond)
+    cond = tuple(c[rows].reshape(n // pack, pack, *c.shape[1:])[:, 0] for c in point.cond)
     return Point(x, cond, None)
 
 

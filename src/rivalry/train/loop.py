@@ -16,7 +16,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from rivalry.parts import Refreshes, Sampler, Turn
+from rivalry.parts import Play, Refreshes, Sampler, Turn
 from rivalry.recipe import Recipe, Side, Stage
 from rivalry.train.engine import Engine
 from rivalry.train.state import State, draw_for, optimiser_key, own_parameters
@@ -93,6 +93,7 @@ class Trainer:
         self.recipe = state.recipe
         self.layout = spans(self.recipe, steps)
         self.source = StoreSource(store, self.recipe.sampler, state.device)
+        self.plays: dict[tuple[int, int], Play] = {}
         self.refreshers = {
             side.name: [m for n in side.modules for m in state.nets[n].modules() if isinstance(m, Refreshes)]
             for side in self.recipe.sides()
@@ -106,9 +107,11 @@ class Trainer:
         span = span_at(self.layout, state.step)
         scheduled = self._schedule(span)
         notes: dict[str, Tensor] = {}
-        for side, turn_number, position in self._turns(span):
+        self.plays.clear()
+        for side, number, position in self._turns(span):
             knobs = {**state.knobs, **scheduled}
-            notes |= self._play(span, side, turn_number, position, knobs)
+            notes |= self._turn(span, side, number, position, knobs)
+        self.plays.clear()
         if self.recipe.controllers:
             notes = self.engine.average_notes(notes)
             batch = self._batch(scheduled)
@@ -132,20 +135,24 @@ class Trainer:
         return max(1, round(wanted / pieces)) * pieces
 
     def _turns(self, span: Span) -> Iterator[tuple[Side, int, int]]:
-        """(side, its turn's number, position among all turns of the stage)."""
-        done = self.state.step - span.start
-        position = done * span.slots
+        """(side, number of its turn within the step, position among all turns of the stage)."""
+        first = (self.state.step - span.start) * span.slots
+        position = 0
         for side in span.stage.sides:
-            for turn in range(side.turns):
-                yield side, done * side.turns + turn, position
+            for number in range(side.turns):
+                # who plays together sees the same rows
+                yield side, number, first + (number if span.stage.together else position)
                 position += 1
 
-    def _play(
-        self, span: Span, side: Side, index: int, position: int, knobs: dict[str, float | Tensor]
+    def _turn(
+        self, span: Span, side: Side, number: int, position: int, knobs: dict[str, float | Tensor]
     ) -> dict[str, Tensor]:
         """A turn: sample and generate, judge, charge, and move the side's parameters."""
         state, engine, recipe = self.state, self.engine, self.recipe
-        freeze(state.trainable, side.modules)
+        together = span.stage.together
+        # A judge that plays together may be the first to ask for fakes: their graph has to reach the generator.
+        everyone = tuple(m for s in span.stage.sides for m in s.modules)
+        freeze(state.trainable, everyone if together and side.judges else side.modules)
         for module in self.refreshers[side.name]:
             module.refresh()
         optimiser = state.optimisers.get(optimiser_key(span.number, span.stage, side))
@@ -156,11 +163,15 @@ class Trainer:
         notes: dict[str, Tensor] = {}
         for part in range(micro):
             share = (engine.rank * micro + part, engine.world * micro)
-            draw = draw_for(state, span.number, side.name, state.step, index, share=share)
+            place = (span.number, "together" if together else side.name, state.step, number)
+            draw = draw_for(state, *place, share=share)
             draw.seed_globally("modules")
+            index = (state.step - span.start) * side.turns + number
             turn = Turn(side.name, state.step, index, position, draw, knobs, notes, batch)
             with engine.autocast():
-                play = recipe.game.play(state.nets, self.source, turn)
+                play = self.plays.get((number, part)) or recipe.game.play(state.nets, self.source, turn)
+                if together:
+                    self.plays[number, part] = play
                 loss = total(losses(recipe, side, play, turn, state.joint))
             turn.note(f"{side.name}.loss", loss)
             if optimiser is not None:

@@ -52,8 +52,11 @@ def _judge(recipe: Recipe, side: Side, play: Play, turn: Turn, name: str, joint:
     """Step 3 of algorithm 1: judge real against generated."""
     match = play.match(name)
     penalties = due(side, name, turn)
-    # The generator is frozen here, but other inputs may carry a graph (a code of a trained encoder).
-    match = match._replace(fake=match.fake.detach() if match.fake is not None else None)
+    # Where sides play together, or codes come from an encoder that learns, points carry a graph that is not ours.
+    match = match._replace(
+        real=match.real.detach() if match.real is not None else None,
+        fake=match.fake.detach() if match.fake is not None else None,
+    )
     contest, per = hold(
         play.nets[match.judge], match, play, turn, penalties, recipe.augment, joint[match.judge], name=name
     )

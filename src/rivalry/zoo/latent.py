@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from rivalry.games import Autoencode, Invert, Sample
-from rivalry.nets import DCGAN, DCGANTrunk, Discriminator, Encoder, JointDiscriminator, MLPTrunk
-from rivalry.objectives import GAN, Null, Wasserstein
+from rivalry.nets import DCGAN, DCGANTrunk, Discriminator, Encoder, JointDiscriminator, LatentJudge
+from rivalry.objectives import GAN, Null, TwoWay, Wasserstein
 from rivalry.optimisers import Adam
 from rivalry.parts import Net
 from rivalry.penalties import GP, MutualInformation
 from rivalry.recipe import EMA, About, Recipe, Side, Stage
 from rivalry.schedules import Cosine
 from rivalry.terms import KL, L2, Cluster, Gaussian, LatentReconstruction
-from rivalry.zoo.rows import NO_EMA, Duel, Player, Row, make, row, small_discriminator, small_generator, smaller
+from rivalry.zoo.rows import NO_EMA, Duel, Player, Row, make, row, small_discriminator, smaller
 
 GROUP = "semi-supervised, latent, inverse"
 INVERSE = ("generate", "encode")

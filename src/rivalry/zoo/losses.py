@@ -18,7 +18,7 @@ from rivalry.objectives import (
     Wasserstein,
 )
 from rivalry.optimisers import Adam, RMSprop
-from rivalry.penalties import GP, Div, Dragan, MaxGradient
+from rivalry.penalties import DRAGAN, GP, Div, MaxGradient
 from rivalry.recipe import About
 from rivalry.zoo.rows import (
     SMALL_ADAM,
@@ -140,7 +140,7 @@ def dragan() -> Row:
         "The slope is held at 1 around real points only, where sharp turns of D bring about collapse.",
         BOTH,
     )
-    duel = Duel(GAN(), DCGAN_G, PLAIN_D, Sample(latent=100), d=Player(penalties=(Dragan(10.0),)))
+    duel = Duel(GAN(), DCGAN_G, PLAIN_D, Sample(latent=100), d=Player(penalties=(DRAGAN(10.0),)))
     small = smaller(duel, discriminator=small_discriminator(norm="none"))
     return make("dragan", about, duel, small)
 

@@ -70,6 +70,7 @@ class Duel:
     batch: int = 64
     steps: int = 50_000
     match: str = "main"
+    together: bool = False
 
     def recipe(self, name: str, about: About) -> Recipe:
         d = self._side("discriminator", self.d, judges=(self.match,), fools=())
@@ -79,7 +80,7 @@ class Duel:
             about=about,
             nets={"generator": self.generator, "discriminator": self.discriminator},
             game=self.game,
-            stages=(Stage((g, d) if self.generator_first else (d, g)),),
+            stages=(Stage((g, d) if self.generator_first else (d, g), together=self.together),),
             objective=self.objective,
             augment=self.augment,
             controllers=self.controllers,

@@ -1,0 +1,34 @@
+"""Data: read from what users have, inspected, split, encoded for networks and written back.
+
+data = load("mnist-5k")
+data.train.batch(batch_index(len(data.train), 0, 64, seed=0), torch.device("cpu")).x    # [64, 1, 28, 28]
+"""
+
+from rivalry.data.base import Dataset, Modality, Store
+from rivalry.data.builtin import names
+from rivalry.data.image import ImageModality
+from rivalry.data.inspection import Column, Inspection
+from rivalry.data.loading import inspect, load, register_modality, restore
+from rivalry.data.options import ReadOptions
+from rivalry.data.order import batch_index
+from rivalry.data.points import PointsModality
+from rivalry.data.truths import Truth, truth
+
+__all__ = [
+    "Column",
+    "Dataset",
+    "ImageModality",
+    "Inspection",
+    "Modality",
+    "PointsModality",
+    "ReadOptions",
+    "Store",
+    "Truth",
+    "batch_index",
+    "inspect",
+    "load",
+    "names",
+    "register_modality",
+    "restore",
+    "truth",
+]

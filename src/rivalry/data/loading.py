@@ -1,0 +1,71 @@
+"""`load` and `inspect`: open a source, find the kind of data that claims it, let it read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from rivalry.data import builtin
+from rivalry.data.base import Dataset, Modality, Plain
+from rivalry.data.image import ImageModality
+from rivalry.data.inspection import Inspection
+from rivalry.data.opening import Given, open_source
+from rivalry.data.options import ReadOptions
+from rivalry.data.points import PointsModality
+from rivalry.data.sources import Other, Source
+from rivalry.errors import DataError, UnknownName
+
+_MODALITIES: dict[str, Modality] = {}
+DEFAULTS = ReadOptions()
+
+
+def register_modality(modality: Modality) -> None:
+    """Enters a kind of data; sources are offered to kinds in the order they were entered."""
+    _MODALITIES[modality.kind] = modality
+
+
+register_modality(ImageModality())
+register_modality(PointsModality())
+
+
+def restore(kind: str, state: Plain) -> Modality:
+    """The modality of that kind as `state()` wrote it down.  Raises UnknownName or DataError."""
+    if kind not in _MODALITIES:
+        raise UnknownName("kind of data", kind, _MODALITIES)
+    return _MODALITIES[kind].restored(state)
+
+
+def claimant(source: Source) -> Modality:
+    """The kind of data that the source is; raises DataError if it is none that is known."""
+    for modality in _MODALITIES.values():
+        if modality.sniff(source):
+            return modality
+    holds = source.holds if isinstance(source, Other) else "numbers of a shape nobody knows"
+    raise DataError(
+        f"{source.where} holds {holds}, and nothing that can be trained on; name pictures (a folder, zip, tar, npz, idx "
+        "or Parquet file) or a table of two or more numeric columns"
+    )
+
+
+def load(source: Given, *, options: ReadOptions = DEFAULTS) -> Dataset:
+    """Data ready for training, from a name, a folder, an archive, a file, arrays or a torch data set.
+
+    Raises DataError (or MissingExtra) in one sentence when it cannot be read or used.
+    """
+    opened = open_source(source, options)
+    return replace(claimant(opened).read(opened, options), source=address(source))
+
+
+def inspect(source: Given, *, options: ReadOptions = DEFAULTS) -> Inspection:
+    """What the data are: counts, sizes, classes, broken rows, copies, and what `load` would make of them."""
+    opened = open_source(source, options)
+    return claimant(opened).inspect(opened, options)
+
+
+def address(source: Given) -> str:
+    """What `load` would read again, from any folder; '' for data that came from Python."""
+    if not isinstance(source, str | Path):
+        return ""
+    return (
+        source if isinstance(source, str) and source in builtin.names() else str(Path(source).expanduser().resolve())
+    )

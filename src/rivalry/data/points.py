@@ -1,0 +1,251 @@
+"""Points, rows of two or more numbers: the modality 'points'."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rivalry.data import point_files, scatter, truths
+from rivalry.data.base import Dataset, Plain
+from rivalry.data.inspection import Column, Inspection
+from rivalry.data.options import ReadOptions
+from rivalry.data.rows import Rows, balance, choose, group_by_name
+from rivalry.data.sources import Array, Arrays, Columns, Drawn, Source
+from rivalry.data.split import Split, share_held, split
+from rivalry.data.stores import both
+from rivalry.data.words import count, some
+from rivalry.errors import DataError
+from rivalry.types import Spec
+
+DRAWN = (100_000, 20_000)
+AXES = ("x", "y")
+
+
+@dataclass(frozen=True)
+class Table:
+    """values [N, D] float64 under D names, and what is known of the rows."""
+
+    values: Array
+    names: tuple[str, ...]
+    rows: Rows
+
+
+@dataclass(frozen=True)
+class PointsModality:
+    """Points [D] of named columns.  Raw points are float32 in their own units, encoded ones (raw - mean) / deviation.
+
+    truth: the name of the built-in density they come from, '' if they are the user's own.
+    """
+
+    columns: tuple[str, ...] = AXES
+    mean: tuple[float, ...] = (0.0, 0.0)
+    deviation: tuple[float, ...] = (1.0, 1.0)
+    truth: str = ""
+    kind: ClassVar[str] = "points"
+
+    def sniff(self, source: Source) -> bool:
+        return isinstance(source, Drawn | Columns) or (isinstance(source, Arrays) and source.x.ndim == 2)
+
+    def read(self, source: Source, options: ReadOptions) -> Dataset:
+        """Raises DataError for columns that are not numbers, hold NaN, or are constant; and for too few rows."""
+        if isinstance(source, Drawn):
+            return _draw(source, options)
+        table = _table(source, options)
+        _check(table, source.where)
+        rows, values = table.rows, table.values
+        same = np.unique(values, axis=0, return_inverse=True)[1].reshape(-1)
+        parts = split(rows, same, options, source.where)
+        mean, deviation = values[parts.train].mean(0), values[parts.train].std(0)
+        _check_spread(table, deviation, source.where)
+        modality = PointsModality(table.names, tuple(mean.tolist()), tuple(deviation.tolist()))
+        points = torch.from_numpy(values.astype(np.float32))
+        return _dataset(source.name, modality, points, rows, parts, options)
+
+    def inspect(self, source: Source, options: ReadOptions) -> Inspection:
+        if isinstance(source, Drawn):
+            train, held = _sizes(options)
+            sample = source.truth.sample(train, options.seed).double().numpy()
+            table = Table(sample, AXES, Rows(train + held))
+            return _report(source, table, held, ("drawn from a density that is known",))
+        table = _table(source, options)
+        official = None if table.rows.held is None else int(table.rows.held.sum())
+        return _report(source, table, official, table.rows.notes)
+
+    def encode(self, raw: Tensor) -> Tensor:
+        """[N, D] in their own units -> standardised float32."""
+        return (raw.float() - self._row(self.mean, raw.device)) / self._row(self.deviation, raw.device)
+
+    def decode(self, x: Tensor) -> Tensor:
+        """[N, D] standardised -> float32 in their own units."""
+        return x.detach().float() * self._row(self.deviation, x.device) + self._row(self.mean, x.device)
+
+    def _row(self, values: tuple[float, ...], device: torch.device) -> Tensor:
+        return torch.tensor(values, device=device)
+
+    def write(self, x: Tensor, out: Path, labels: Tensor | None = None, names: tuple[str, ...] = ()) -> list[Path]:
+        """x [N, D] encoded -> a .csv, .tsv, .parquet, .npy or .npz in their own units (with a column 'label' where
+        there are labels), or a .png of their first two columns.  Raises DataError for other endings."""
+        points = self.decode(x).cpu()
+        if out.suffix.lower() == ".png":
+            return [scatter.save(points, out, self.columns)]
+        return [point_files.write(points.numpy(), out, self.columns, None if labels is None else labels.cpu(), names)]
+
+    def preview(self, x: Tensor, path: Path, reference: Tensor | None = None) -> None:
+        """A scatter plot of encoded points, beside the reference if there is one, in their own units."""
+        other = None if reference is None else self.decode(reference).cpu()
+        scatter.save(self.decode(x).cpu(), path, self.columns, other)
+
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        """[N, D] twice -> [N]: Euclidean distance between standardised points."""
+        return (a.float() - b.float()).square().sum(1).sqrt()
+
+    def augments(self) -> tuple[str, ...]:
+        return ("jitter", "noise")
+
+    def extractors(self) -> tuple[str, ...]:
+        return ("identity",)
+
+    def state(self) -> dict[str, object]:
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    def restored(self, state: Plain) -> PointsModality:
+        lists = {k: v if isinstance(v, list | tuple) else () for k, v in state.items() if k != "truth"}
+        columns = tuple(str(c) for c in lists.get("columns", ()))
+        mean, deviation = (tuple(float(v) for v in lists.get(k, ())) for k in ("mean", "deviation"))
+        if not len(columns) == len(mean) == len(deviation) > 1:
+            raise DataError("the state of points must name columns, mean and deviation of equal length")
+        return PointsModality(columns, mean, deviation, str(state.get("truth", "")))
+
+
+def _sizes(options: ReadOptions) -> tuple[int, int]:
+    """How many built-in points are drawn to train on and to hold back."""
+    train, held = DRAWN
+    return (train, held) if options.limit is None else (min(train, options.limit), min(held, options.limit))
+
+
+def _draw(source: Drawn, options: ReadOptions) -> Dataset:
+    sizes, truth = _sizes(options), source.truth
+    sides = [truth.sample(n, options.seed, side) for n, side in zip(sizes, ("train", "held"), strict=True)]
+    modality = PointsModality(AXES, (0.0, 0.0), (truth.scale, truth.scale), truth.name)
+    numbers = np.arange(sum(sizes))
+    note = f"{sizes[0]:,} points drawn to train on and {sizes[1]:,} held back; their density is known"
+    parts = Split(numbers[: sizes[0]], numbers[sizes[0] :], (note,))
+    return _dataset(source.name, modality, torch.cat(sides), Rows(sum(sizes)), parts, options)
+
+
+def _dataset(
+    name: str, modality: PointsModality, points: Tensor, rows: Rows, parts: Split, options: ReadOptions
+) -> Dataset:
+    labels = None if rows.codes is None else torch.from_numpy(rows.codes)
+    sides = torch.from_numpy(parts.train), torch.from_numpy(parts.held)
+    train, held = both(points, sides, modality.encode, labels, streamed=False)
+    encoded = modality.encode(points)
+    spec = Spec("points", (points.shape[1],), (float(encoded.min()), float(encoded.max())), rows.classes)
+    hashed = hashlib.sha256(b"rivalry points 1")
+    hashed.update(repr((modality, rows.classes, options.content())).encode())
+    for values in (points.numpy(), parts.held, *([] if rows.codes is None else [rows.codes])):
+        hashed.update(np.ascontiguousarray(values).tobytes())
+    truth = truths.truth(modality.truth) if modality.truth else None
+    notes = (*rows.notes, *parts.notes)
+    return Dataset(name, spec, modality, train, held, hashed.hexdigest(), notes=notes, truth=truth)
+
+
+def _table(source: Source, options: ReadOptions) -> Table:
+    """The numeric columns asked for, of the rows chosen.  Raises DataError for unknown or non-numeric columns."""
+    if isinstance(source, Arrays):
+        width = source.x.shape[1]
+        header = AXES if width == 2 else tuple(f"x{i + 1}" for i in range(width))
+        table = Table(source.x.astype(np.float64), header, source.rows)
+        text: tuple[str, ...] = ()
+    else:
+        assert isinstance(source, Columns)
+        text = tuple(h for h, c in zip(source.header, source.columns, strict=True) if c.dtype.kind != "f")
+        wanted = options.columns or source.header
+        kept = [c for h, c in zip(source.header, source.columns, strict=True) if h in wanted and h not in text]
+        names = tuple(h for h in source.header if h in wanted and h not in text)
+        stacked = np.stack(kept, 1) if kept else np.zeros((len(source.rows), 0))
+        table, header = Table(stacked, names, source.rows), source.header
+    table = _picked(table, header, text, options, source.where)
+    rows = group_by_name(table.rows, options.group)
+    chosen = choose(rows, options)
+    return Table(table.values[chosen], table.names, rows.take(chosen).compact())
+
+
+def _picked(table: Table, header: tuple[str, ...], text: tuple[str, ...], options: ReadOptions, where: str) -> Table:
+    """The columns that were asked for, in that order; all of them must be there and numeric."""
+    for name in options.columns:
+        if name not in header:
+            raise DataError(f"{where} has no column {name!r}; it has {some(header, 12)}")
+    words = [name for name in text if name in (options.columns or text)]
+    if words:
+        raise DataError(
+            f"the {'column' if len(words) == 1 else 'columns'} {some(words)} of {where} hold words, not numbers; "
+            f"name two or more numeric columns with columns={','.join(table.names[:2]) or 'a,b'}"
+        )
+    if options.columns:
+        order = [table.names.index(name) for name in options.columns]
+        table = Table(table.values[:, order], options.columns, table.rows)
+    if len(table.names) < 2:
+        raise DataError(f"{where} has {count(len(table.names), 'numeric column')}; points need two or more")
+    return table
+
+
+def _check(table: Table, where: str) -> None:
+    """Raises DataError for NaN and infinity."""
+    bad = ~np.isfinite(table.values)
+    columns = np.flatnonzero(bad.any(0))
+    if not len(columns):
+        return
+    first = columns[0]
+    others = [table.names[i] for i in columns if not bad[:, i].all()]
+    raise DataError(
+        f"the column {table.names[first]!r} of {where} has {count(int(bad[:, first].sum()), 'cell')} that are empty, NaN "
+        f"or infinite (the first in row {int(np.argmax(bad[:, first])) + 1}); "
+        + (
+            "remove those rows, or leave the column out with columns=..."
+            if others
+            else "leave it out with columns=..."
+        )
+    )
+
+
+def _check_spread(table: Table, deviation: Array, where: str) -> None:
+    flat = [n for n, d in zip(table.names, deviation.tolist(), strict=True) if not d > 0]
+    if flat:
+        raise DataError(f"the column {flat[0]!r} of {where} has one value throughout; leave it out with columns=...")
+
+
+def _report(source: Source, table: Table, held: int | None, notes: tuple[str, ...]) -> Inspection:
+    values, rows = table.values, table.rows
+    finite = np.isfinite(values)
+    whole = values[finite.all(1)]
+    copies = len(whole) - len(np.unique(whole, axis=0)) if len(whole) else 0
+    columns = tuple(
+        _column(n, values[:, i][finite[:, i]], int((~finite[:, i]).sum())) for i, n in enumerate(table.names)
+    )
+    said = f"{count(copies, 'row')} repeat an earlier one" if copies else ""
+    back = held if held is not None else round(share_held(len(whole), None) * len(whole))
+    return Inspection(
+        source.name,
+        source.where,
+        "points",
+        total=len(rows),
+        whole=len(whole) if held is None or len(values) == len(rows) else len(rows),
+        held=held,
+        classes=balance(rows),
+        columns=columns,
+        proposal={"columns": len(table.names), "held back": back},
+        notes=(*notes, *([said] if said else [])),
+    )
+
+
+def _column(name: str, cells: Array, missing: int) -> Column:
+    if not len(cells):
+        return Column(name, 0.0, 0.0, 0.0, 0.0, missing)
+    return Column(name, float(cells.min()), float(cells.max()), float(cells.mean()), float(cells.std()), missing)

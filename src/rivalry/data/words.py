@@ -1,0 +1,27 @@
+"""Small words for notes and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def human_bytes(size: float) -> str:
+    """1536 -> '1.5 KiB'."""
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"
+
+
+def some(names: Sequence[str], most: int = 3) -> str:
+    """The first few names and how many more there are: 'a, b, c and 4 more'."""
+    text = ", ".join(names[:most])
+    return f"{text} and {len(names) - most} more" if len(names) > most else text
+
+
+def count(n: int, what: str) -> str:
+    """'1 picture', '2 pictures', '12,000 pictures', '0 copies'."""
+    if n == 1:
+        return f"1 {what}"
+    return f"{n:,} {what[:-1]}ies" if what.endswith("y") else f"{n:,} {what}{'es' if what.endswith('s') else 's'}"

@@ -1,0 +1,60 @@
+"""The zoo: every named GAN is a row, in its published setting and in a small one for two cores.
+
+A recipe is named 'dcgan' (published) or 'dcgan-small'.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+
+from rivalry.errors import UnknownName
+from rivalry.recipe import Recipe
+from rivalry.zoo.rows import MAKERS, Row
+
+GROUPS = ("losses", "latent", "conditional", "backbones", "stabilisers", "points")
+SMALL = "-small"
+
+__all__ = ["Row", "get", "names", "row", "search"]
+
+
+@cache
+def _load() -> None:
+    for group in GROUPS:
+        import_module(f"rivalry.zoo.{group}")
+
+
+def names() -> list[str]:
+    """The rows, sorted."""
+    _load()
+    return sorted(MAKERS)
+
+
+@cache
+def row(name: str) -> Row:
+    """Both settings of a row; UnknownName with the nearest name."""
+    _load()
+    if name not in MAKERS:
+        raise UnknownName("recipe", name, names())
+    return MAKERS[name]()
+
+
+def get(name: str) -> Recipe:
+    """The recipe 'NAME' (published setting) or 'NAME-small'."""
+    _load()
+    if name not in MAKERS and name.endswith(SMALL):
+        return row(name.removesuffix(SMALL)).small
+    if name not in MAKERS:
+        raise UnknownName("recipe", name, [*names(), *(n + SMALL for n in names())])
+    return row(name).published
+
+
+def search(words: str) -> list[str]:
+    """Rows whose name, paper, year, group, parts or description hold every word."""
+    found = []
+    for name in names():
+        recipe = row(name).published
+        text = f"{name} {recipe.to_toml()}".lower()
+        if all(word in text for word in words.lower().split()):
+            found.append(name)
+    return found

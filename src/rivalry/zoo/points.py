@@ -1,0 +1,1 @@
+"""Rows for points in the plane, where the game can be watched."""
