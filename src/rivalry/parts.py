@@ -127,7 +127,8 @@ class Objective(ABC):
     def discriminator(
         self, real: Tensor | None, fake: Tensor | None, knobs: Knobs
     ) -> tuple[Tensor | None, Tensor | None]:
-        """Losses on real and on fake scores, each of its scores' shape (None where there are no scores)."""
+        """Losses on real and on fake scores, each of its scores' shape; None where there are no scores, or where
+        all of it is charged on the other (relativistic losses)."""
 
     @abstractmethod
     def generator(

@@ -115,7 +115,8 @@ def test_budgets_parse_and_print_back(text: str, budget: Budget) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "10", "m", "ten minutes", "10x", "-5m", "0m", "0steps", "1.5steps", "10m soon", "5steps6steps", "1e999s", "5M"],
+    ["", "10", "m", "ten minutes", "10x", "-5m", "0m", "0steps", "1.5steps", "10m soon", "5steps6steps", "1e999s",
+     "5M"],
 )
 def test_nonsense_budgets_are_refused(text: str) -> None:
     with pytest.raises(RecipeError, match="budget"):

@@ -45,18 +45,23 @@ def test_the_score_of_class_logits_is_their_logsumexp() -> None:
 @pytest.mark.parametrize("spectral", [False, True])
 def test_all_heads_at_once(spectral: bool) -> None:
     wiring = Wiring(latent=12, classes=3, codes=(4, 5), code_reals=2)
-    heads = ("score", "class", "class+1", "class*2", "twin", "rotation", "code", "embedding", "infomax")
+    heads = ("score", "class", "twin", "rotation", "code", "embedding", "infomax")
     net = Discriminator(DCGANTrunk(width=4, norm="none"), heads, condition="concat", spectral=spectral, embedding=7)
     module = net.build(image((1, 28, 28)), wiring)
     said = module(torch.randn(2, 1, 28, 28), labels(2))
     shapes = {k: tuple(v.shape) for k, v in said.items()}
     assert shapes == {
-        "score": (2,), "features": (2, 8 * 49), "class": (2, 3), "class+1": (2, 4), "class*2": (2, 6),
-        "twin": (2, 3), "rotation": (2, 4), "code": (2, 11), "embedding": (2, 7), "proxy": (2, 7),
-        "embedding_local": (2, 7, 14 * 14), "embedding_global": (2, 7),
+        "score": (2,), "features": (2, 8 * 49), "class": (2, 3), "twin": (2, 3), "rotation": (2, 4),
+        "code": (2, 11), "embedding": (2, 7), "proxy": (2, 7), "local": (2, 7, 14 * 14), "global": (2, 7),
     }  # fmt: skip
     for key in ("embedding", "proxy"):
         torch.testing.assert_close(said[key].norm(dim=1), torch.ones(2))
+
+
+@pytest.mark.parametrize(("name", "outputs"), [("class", 3), ("class+1", 4), ("class*2", 6)])
+def test_forms_of_the_class_head(name: str, outputs: int) -> None:
+    module = Discriminator(TRUNK, heads=("score", name)).build(points(), LABELLED)
+    assert module(torch.randn(2, 2))["class"].shape == (2, outputs)
 
 
 def test_joined_labels_change_the_score() -> None:

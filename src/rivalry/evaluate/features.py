@@ -83,14 +83,16 @@ def home(device: torch.device) -> torch.device:
     return device if device.type == "cuda" else torch.device("cpu")
 
 
-def of_samples(draw: Draw, extractor: Extractor, n: int, seed: int, device: torch.device, *, points: bool) -> Features:
+def of_samples(
+    draw: Draw, extractor: Extractor, n: int, seed: int, device: torch.device, *, points: bool
+) -> Features:
     """Features of n samples.  Raises Diverged if a sample is NaN or infinite."""
 
     def blocks() -> Iterator[Tensor]:
         for b in range(0, n, BLOCK):
             x = draw(min(BLOCK, n - b), key(seed, "evaluate", b // BLOCK)).to(device)
             if not bool(torch.isfinite(x).all()):
-                raise Diverged("the model makes NaN or infinite samples, so it cannot be measured; go back to an earlier checkpoint")
+                raise Diverged("the model makes NaN or infinite samples; go back to an earlier checkpoint")
             yield x
 
     return _features(blocks(), extractor, device, points)

@@ -121,8 +121,8 @@ class Judge:
             scores = self.final(draw_samples, step, turn, self.target.metrics)
             missed = self.target.missed(scores)
             if missed:
-                again = "on the first look" if turn == 0 else f"when looked at again ({turn + 1} of {self.looks.confirm})"
-                return Verdict(False, scores, f"close, but not met by the full ruler {again}: " + "; ".join(missed))
+                when = "by the full ruler" if turn == 0 else f"on fresh samples ({turn + 1} of {self.looks.confirm})"
+                return Verdict(False, scores, f"close, but not met {when}: " + "; ".join(missed))
         held = "; ".join(c.says(scores[c.metric]) for c in self.target.conditions)
         times = "once" if self.looks.confirm == 1 else f"{self.looks.confirm} times, each on fresh samples"
         return Verdict(True, scores, f"the target {self.target} is met, measured {times}: {held}")

@@ -50,7 +50,7 @@ class Reference:
     def __post_init__(self) -> None:
         for what, side in (("held-out", self.held), ("training", self.train)):
             if len(side) < LEAST:
-                raise DataError(f"there are {len(side)} {what} rows, but a score needs {LEAST}; give more data or hold more back")
+                raise DataError(f"a score needs {LEAST} {what} rows, and there are {len(side)}; give more data")
 
     @classmethod
     def build(

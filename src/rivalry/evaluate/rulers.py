@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from rivalry.errors import RulerMismatch, RunError, UnknownName
 
+AGAIN = "measure again with: rivalry evaluate RUN"
 CONFIDENCE = 0.95
 """Level of every score's interval."""
 
@@ -38,20 +39,20 @@ class Metric:
 METRICS: Mapping[str, Metric] = {
     m.name: m
     for m in (
-        Metric("fd", "FD", "lower", "Fréchet distance of Gaussians fitted to the features (Heusel et al. 2017)"),
-        Metric("kid", "KID", "lower", "squared kernel distance, unbiased, so it may be below 0 (Binkowski et al. 2018)", floored=False),
-        Metric("precision", "precision", "higher", "share of samples that lie among the real (Kynkäänniemi et al. 2019)"),
-        Metric("recall", "recall", "higher", "share of the real that lies among the samples (Kynkäänniemi et al. 2019)"),
-        Metric("density", "density", "higher", "how densely samples lie among the real, about 1 at best (Naeem et al. 2020)"),
-        Metric("coverage", "coverage", "higher", "share of the real with a sample nearby (Naeem et al. 2020)"),
-        Metric("copies", "copies", "lower", "share of samples at least twice as near to training as to held-out data", floored=False),
+        Metric("fd", "FD", "lower", "Fréchet distance of Gaussians fitted to the features"),
+        Metric("kid", "KID", "lower", "squared kernel distance; unbiased, so it may be below 0", floored=False),
+        Metric("precision", "precision", "higher", "share of samples that lie among the real"),
+        Metric("recall", "recall", "higher", "share of the real that lies among the samples"),
+        Metric("density", "density", "higher", "how densely samples lie among the real, about 1 at best"),
+        Metric("coverage", "coverage", "higher", "share of the real with a sample nearby"),
+        Metric("copies", "copies", "lower", "share of samples twice as near to training data", floored=False),
         Metric("memorisation", "memorisation", "lower", "share of samples nearer to training than to held-out data"),
-        Metric("missing", "classes missing", "lower", "classes that no sample was taken for", space=False, floored=False),
-        Metric("modes", "modes", "higher", "modes with a sample within 3 sigma (Lin et al. 2018)", space=False),
-        Metric("hq", "within 3 sigma", "higher", "share of samples within 3 sigma of the truth", space=False),
-        Metric("variance", "variance ratio", "one", "variance of the mode that is furthest from the truth's", space=False),
-        Metric("kl", "KL", "lower", "divergence of the modes' or classes' shares from the truth's, in nats", space=False),
-        Metric("swd", "SWD", "lower", "sliced Wasserstein distance in units of the encoded data", space=False),
+        Metric("missing", "classes missing", "lower", "classes no sample was taken for", False, False),
+        Metric("modes", "modes", "higher", "modes with a sample within 3 sigma", False),
+        Metric("hq", "within 3 sigma", "higher", "share of samples within 3 sigma of the truth", False),
+        Metric("variance", "variance ratio", "one", "of the mode whose variance is furthest from the truth's", False),
+        Metric("kl", "KL", "lower", "divergence of the shares of modes or classes from the truth's, in nats", False),
+        Metric("swd", "SWD", "lower", "sliced Wasserstein distance in units of the encoded data", False),
     )
 }
 
@@ -108,6 +109,12 @@ class Ruler:
             return "KID" if self.extractor == "inception" else f"KID-{label}"
         return f"{what.title} ({label})"
 
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Ruler:
+        """The inverse of `dataclasses.asdict`; KeyError, TypeError or ValueError on anything else."""
+        values: dict[str, Any] = {f.name: (int if f.type == "int" else str)(stored[f.name]) for f in fields(cls)}
+        return cls(**values)
+
     def check(self, other: Ruler) -> None:
         """RulerMismatch, saying what differs, unless the other is the same ruler."""
         mine, theirs = asdict(self), asdict(other)
@@ -115,7 +122,7 @@ class Ruler:
         if unlike:
             raise RulerMismatch(
                 f"{self.name} and {other.name} were measured by different rulers ({'; '.join(unlike)}); "
-                "measure both again with: rivalry evaluate RUN"
+                f"{AGAIN}"
             )
 
 
@@ -182,13 +189,11 @@ class Score:
     def from_dict(cls, stored: Mapping[str, Any]) -> Score:
         """RunError where the record is none of a score."""
         try:
-            kinds = {f.name: f.type for f in fields(Ruler)}
-            ruler = Ruler(**{k: int(v) if kinds[k] == "int" else str(v) for k, v in stored["ruler"].items()})
+            value, low, high = (float(stored[k]) for k in ("value", "low", "high"))
             floor = stored["floor"]
-            numbers = [float(stored[k]) for k in ("value", "low", "high")]
-            return cls(ruler, *numbers, None if floor is None else float(floor))
+            return cls(Ruler.from_dict(stored["ruler"]), value, low, high, None if floor is None else float(floor))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise RunError(f"a stored score is damaged ({error!r}); measure again with: rivalry evaluate RUN") from error
+            raise RunError(f"a stored score is damaged ({error!r}); {AGAIN}") from error
 
 
 def number(value: float | None) -> str:

@@ -12,7 +12,7 @@ from rivalry.errors import RecipeError, RunError
 from rivalry.evaluate.features import Draw, Features, of_samples
 from rivalry.evaluate.measures import Found, Measure, measures_for
 from rivalry.evaluate.reference import Reference
-from rivalry.evaluate.rulers import METRICS, Score, metric, number
+from rivalry.evaluate.rulers import AGAIN, METRICS, Score, metric, number
 
 HEADER = ("score", "value", "95 %", "floor", "x floor", "samples")
 POINTS_SKIP = frozenset({"fd", "kid"})
@@ -59,7 +59,7 @@ class Scores(Mapping[str, Score]):
         try:
             return cls({k: Score.from_dict(v) for k, v in stored["scores"].items()}, stored["details"])
         except (KeyError, TypeError, AttributeError) as error:
-            raise RunError(f"stored scores are damaged ({error!r}); measure again with: rivalry evaluate RUN") from error
+            raise RunError(f"stored scores are damaged ({error!r}); {AGAIN}") from error
 
 
 def available(reference: Reference) -> tuple[str, ...]:

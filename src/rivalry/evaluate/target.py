@@ -17,8 +17,10 @@ _CONDITION = re.compile(
     re.IGNORECASE,
 )
 _AMOUNT = re.compile(rf"(?P<number>{NUMBER})\s*(?P<unit>[A-Za-z]+)")
+_EXAMPLES = "write a time (40s, 10m, 2h), steps (500steps) or samples (4096samples)"
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_WORDS = {"sec": "s", "second": "s", "seconds": "s", "min": "m", "minute": "m", "minutes": "m", "hour": "h", "hours": "h"}
+_WORDS = {"sec": "s", "second": "s", "seconds": "s", "min": "m", "minute": "m", "minutes": "m"}
+_WORDS |= {"hour": "h", "hours": "h", "day": "d", "days": "d"}
 _COUNTS = {"step": ("steps", 1), "steps": ("steps", 1), "sample": ("samples", 1), "samples": ("samples", 1)}
 _COUNTS |= {f"k{k}": (v[0], 1000) for k, v in list(_COUNTS.items())} | {"kimg": ("samples", 1000)}
 
@@ -59,7 +61,8 @@ class Condition:
         wanted = f"{self.sign} {number(self.threshold(score.floor))}"
         if self.in_floors:
             wanted += f" ({self.limit:g}x the floor {number(score.floor)})"
-        return f"{score.ruler.name} {number(score.value)} ({number(score.low)} to {number(score.high)}), wanted {wanted}"
+        interval = f"({number(score.low)} to {number(score.high)})"
+        return f"{score.ruler.name} {number(score.value)} {interval}, wanted {wanted}"
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class Target:
         """
         pieces = [p.strip() for p in re.split(r",|;|\band\b|&", text)]
         if not any(pieces):
-            raise RecipeError('a target is empty; say for example --until "fd<20" or --until "fd<3x floor, coverage>.5"')
+            raise RecipeError('a target is empty; say for example "fd<20" or "fd<3x floor, coverage>.5"')
         conditions = tuple(_condition(p, text) for p in pieces if p)
         names = [c.metric for c in conditions]
         twice = next((n for n in names if names.count(n) > 1), None)
@@ -135,7 +138,9 @@ def _condition(piece: str, whole: str) -> Condition:
         raise RecipeError(f"{name} is best at 1, not at an end, so it cannot be a target; aim at modes, hq or kl")
     right = "<" if what.better == "lower" else ">"
     if sign[0] != right:
-        raise RecipeError(f"{piece!r} aims the wrong way: {name} is better when {what.better}; write {name}{right}{limit:g}")
+        raise RecipeError(
+            f"{piece!r} aims the wrong way: {name} is better when {what.better}; write {name}{right}{limit:g}"
+        )
     if unit.endswith("floor") and not what.floored:
         raise RecipeError(f"{piece!r} has no unit: the floor of {name} is about 0; give the limit as a number")
     if unit.endswith("floor") and limit <= 0:
@@ -159,9 +164,9 @@ class Budget:
     def __post_init__(self) -> None:
         given = [v for v in (self.seconds, self.steps, self.samples) if v is not None]
         if not given:
-            raise RecipeError("a budget is empty; say for example 10m, 500steps or 4096samples")
+            raise RecipeError(f"a budget is empty; {_EXAMPLES}")
         if not all(v > 0 and math.isfinite(v) for v in given):
-            raise RecipeError(f"a budget must be above 0, not {min(given):g}; say for example 10m, 500steps or 4096samples")
+            raise RecipeError(f"a budget must be above 0, not {min(given):g}; {_EXAMPLES}")
 
     @classmethod
     def parse(cls, text: str) -> Budget:
@@ -201,6 +206,4 @@ def _whole(value: float, text: str) -> int:
 
 
 def _nonsense(text: str) -> RecipeError:
-    return RecipeError(
-        f"the budget {text!r} is not understood; write a time (40s, 10m, 2h), steps (500steps) or samples (4096samples)"
-    )
+    return RecipeError(f"the budget {text!r} is not understood; {_EXAMPLES}")

@@ -9,6 +9,7 @@ from rivalry.nets.coupled import Coupled, CoupledDiscriminator
 from rivalry.nets.dcgan import DCGAN, DCGANTrunk
 from rivalry.nets.discriminators import Discriminator, Encoder, JointDiscriminator
 from rivalry.nets.fastgan import FastGAN, FastGANTrunk
+from rivalry.nets.latent import LatentJudge
 from rivalry.nets.mlp import MLP, MLPTrunk
 from rivalry.nets.projected import Projected
 from rivalry.nets.resnet import ResNet, ResNetTrunk
@@ -36,6 +37,7 @@ __all__ = [
     "FastGAN",
     "FastGANTrunk",
     "JointDiscriminator",
+    "LatentJudge",
     "MLPTrunk",
     "Projected",
     "RandomPyramid",

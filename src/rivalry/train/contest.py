@@ -50,8 +50,8 @@ def hold(
         own = p.ask(match, turn)
         owners.append([f"{i}.{j}" for j in range(len(own))])
         for key, point in zip(owners[-1], own, strict=True):
-            asks[key] = _Ask(point, _rows(p, point) if "asked" in p.slopes else 0)
-        for key in p.slopes & asks.keys():
+            asks[key] = _Ask(point, len(point.x) if "asked" in p.slopes else 0)
+        for key in p.slopes & sides.keys() & asks.keys():
             asks[key].slopes = max(asks[key].slopes, _rows(p, asks[key].point))
     judged = dict(zip(asks, _judge_all(judge, list(asks.values()), joint), strict=True))
     base = Contest(match, judged.get("real"), judged.get("fake"), (), judge, play, turn)

@@ -167,13 +167,15 @@ class Trainer:
             draw = draw_for(state, *place, share=share)
             draw.seed_globally("modules")
             index = (state.step - span.start) * side.turns + number
-            turn = Turn(side.name, state.step, index, position, draw, knobs, notes, batch)
+            turn = Turn(side.name, state.step, index, position, draw, knobs, {}, batch)
             with engine.autocast():
                 play = self.plays.get((number, part)) or recipe.game.play(state.nets, self.source, turn)
                 if together:
                     self.plays[number, part] = play
                 loss = total(losses(recipe, side, play, turn, state.joint))
             turn.note(f"{side.name}.loss", loss)
+            for name, value in turn.notes.items():
+                notes[name] = notes[name] + value / micro if name in notes else value / micro
             if optimiser is not None:
                 engine.fabric.backward(loss / micro)
         if optimiser is not None:
