@@ -192,7 +192,7 @@ def test_biggan_at_32_pixels_has_the_size_its_widths_make() -> None:
 
 
 def test_fastgan_reconstructs_what_it_judges() -> None:
-    module = Discriminator(FastGANTrunk(width=4, cap=8, decode=2)).build(image((3, 64, 48)), WIRING)
+    module = Discriminator(FastGANTrunk(width=4, cap=8, decode=1)).build(image((3, 64, 48)), WIRING)
     said = module(torch.randn(2, 3, 64, 48))
     assert said["reconstruction"].shape == (2, 3, 32, 24)
     assert said["score"].shape[0] == 2

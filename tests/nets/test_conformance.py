@@ -139,4 +139,4 @@ def test_every_network_of_the_package_is_tested() -> None:
     tested = {type(v) for v in (*GENERATORS.values(), *TRUNKS.values())}
     elsewhere = {cls for cls in mine if not issubclass(cls, Net | Trunk)}
     names = {cls.__name__ for cls in mine - tested - elsewhere}
-    assert names == {"Discriminator", "Encoder", "JointDiscriminator", "Coupled", "CoupledDiscriminator"}
+    assert names == {"Discriminator", "Encoder", "JointDiscriminator", "Coupled", "CoupledDiscriminator", "LatentJudge"}

@@ -1,4 +1,4 @@
-"""Which pictures look alike: a 64-bit gradient hash of a small grey version, then the small versions themselves."""
+"""Which pictures look alike: those whose small grey versions correlate, whatever their size and brightness."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from rivalry.data.progress import track
 from rivalry.data.sources import Array
 
 SIDE = 16
-BITS_APART = 6
-GREY_APART = 4.0
+ALIKE = 0.997
+FLAT = 1.0
 ROWS = 2048
 MOST = 20_000
 
@@ -37,34 +38,26 @@ def thumbs_of(pictures: Array, high: int) -> Thumbs:
     return np.concatenate(parts) if parts else np.zeros((0, SIDE, SIDE), np.float32)
 
 
-def gradient_bits(thumbs: Thumbs) -> Tensor:
-    """[N, 16, 16] -> [N, 64] of -1 and 1: is each of 8 x 8 cells clearly brighter than its right neighbour?"""
-    x = torch.from_numpy(np.ascontiguousarray(thumbs))[:, None]
-    cells = interpolate(x, (8, 9), mode="area")[:, 0]
-    return torch.where(cells[:, :, :-1] - cells[:, :, 1:] > 2, 1.0, -1.0).flatten(1)
+def signatures(thumbs: Thumbs) -> Tensor:
+    """[N, 16, 16] -> [N, 256] of length 1, free of brightness and contrast; 0 for pictures that are nearly flat."""
+    x = torch.from_numpy(np.ascontiguousarray(thumbs)).flatten(1)
+    x = x - x.mean(1, keepdim=True)
+    length = x.norm(dim=1, keepdim=True)
+    return torch.where(length > FLAT * SIDE, x / length.clamp_min(1e-6), 0.0)
 
 
 def near_pairs(thumbs: Thumbs, same: Array, most: int = 1000) -> list[tuple[int, int]]:
-    """At most `most` pairs i < j of rows that look alike but are not equal.
+    """At most `most` pairs i < j of rows that look alike but are not equal: signatures that correlate by ALIKE.
 
-    thumbs: [N, 16, 16]; same: [N] equal numbers for rows of equal content.  A pair differs in at most 6 of 64
-    gradient bits, and by at most 4 grey levels (root mean square) in the small versions.
+    thumbs: [N, 16, 16]; same: [N] equal numbers for rows of equal content.
     """
-    bits, flat = gradient_bits(thumbs), torch.from_numpy(np.ascontiguousarray(thumbs)).flatten(1)
-    kinds, busy = torch.from_numpy(np.ascontiguousarray(same)), flat.std(1) > 1
+    signs, kinds = signatures(thumbs), torch.from_numpy(np.ascontiguousarray(same))
     found = list[tuple[int, int]]()
-    for start in range(0, len(bits), ROWS):
-        rows = slice(start, start + ROWS)
-        alike = bits[rows] @ bits[start:].T >= 64 - 2 * BITS_APART
-        alike &= (kinds[rows, None] != kinds[None, start:]) & busy[rows, None] & busy[None, start:]
-        i, j = alike.triu(1).nonzero(as_tuple=True)
-        close = torch.cat(
-            [
-                (flat[start + a] - flat[start + b]).square().mean(1).sqrt() <= GREY_APART
-                for a, b in zip(i.split(1 << 16), j.split(1 << 16), strict=True)
-            ]
-        )
-        found += zip((i[close] + start).tolist(), (j[close] + start).tolist(), strict=True)
+    for start in track(range(0, len(signs), ROWS), "looking for near copies", -(-len(signs) // ROWS)):
+        alike = signs[start : start + ROWS] @ signs[start:].T >= ALIKE
+        i, j = (alike.nonzero() + start).unbind(1)
+        other = (i < j) & (kinds[i] != kinds[j])
+        found += zip(i[other].tolist(), j[other].tolist(), strict=True)
         if len(found) >= most:
             break
     return found[:most]

@@ -42,8 +42,8 @@ def claimant(source: Source) -> Modality:
             return modality
     holds = source.holds if isinstance(source, Other) else "numbers of a shape nobody knows"
     raise DataError(
-        f"{source.where} holds {holds}, and nothing that can be trained on; name pictures (a folder, zip, tar, npz, idx "
-        "or Parquet file) or a table of two or more numeric columns"
+        f"{source.where} holds {holds}, and nothing that can be trained on; name pictures (a folder, zip, tar, npz, "
+        "idx or Parquet file) or a table of two or more numeric columns"
     )
 
 

@@ -24,11 +24,11 @@ from rivalry.errors import DataError
 
 Named = str | Path
 Given = Named | npt.NDArray[Any] | Tensor | TorchDataset[object] | tuple[object, object]
-PICTURES = frozenset(
-    f".{e}"
-    for e in ("png", "apng", "jpg", "jpeg", "jpe", "jfif", "bmp", "dib", "gif", "webp", "tif", "tiff", "pgm", "ppm")
-    + ("pbm", "pnm", "tga", "jp2", "j2k", "avif", "pcx")
+_PICTURES = (
+    ("png", "apng", "jpg", "jpeg", "jpe", "jfif", "bmp", "dib", "gif", "webp", "tif", "tiff"),
+    ("pgm", "ppm", "pbm", "pnm", "tga", "jp2", "j2k", "avif", "pcx"),
 )
+PICTURES = frozenset(f".{ending}" for line in _PICTURES for ending in line)
 TABLES = (".csv", ".tsv")
 TEXTS = (".txt", ".dat")
 PICKLES = frozenset((".pkl", ".pickle", ".pt", ".pth", ".joblib", ".p"))

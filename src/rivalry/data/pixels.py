@@ -199,10 +199,11 @@ def _fit(picture: Image.Image, plan: Plan, clear: bool = False) -> Image.Image:
     scales = plan.width / width, plan.height / height
     if plan.fit == "pad":
         return _padded(picture, plan, min(scales), clear or picture.mode == "RGBA")
-    cut_x, cut_y = (0.0, 0.0)
+    cut_x = cut_y = 0.0
     if plan.fit == "crop":
         scale = max(scales)
-        cut_x, cut_y = (width - plan.width / scale) / 2, (height - plan.height / scale) / 2
+        cut_x = max(0.0, (width - plan.width / scale) / 2)
+        cut_y = max(0.0, (height - plan.height / scale) / 2)
     box = (cut_x, cut_y, width - cut_x, height - cut_y)
     method = Image.Resampling.LANCZOS if max(scales) < 1 else Image.Resampling.BICUBIC
     return picture.resize((plan.width, plan.height), method, box=box)

@@ -39,11 +39,11 @@ def _size(looks: Sequence[Look], options: ReadOptions) -> tuple[int, int, list[s
     if len(sizes) == 1 and (height, width) in sizes:
         return height, width, []
     smallest, largest = min(sizes, key=_area), max(sizes, key=_area)
-    what = "all are" if len(sizes) == 1 else f"from {smallest[1]}x{smallest[0]} to"
+    spread = "" if len(sizes) == 1 else f"{smallest[1]}x{smallest[0]} to "
     return (
         height,
         width,
-        [f"pictures of {what} {largest[1]}x{largest[0]} are brought to {width}x{height} ({options.fit})"],
+        [f"pictures of {spread}{largest[1]}x{largest[0]} are brought to {width}x{height} ({options.fit})"],
     )
 
 

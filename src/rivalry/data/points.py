@@ -203,15 +203,12 @@ def _check(table: Table, where: str) -> None:
     if not len(columns):
         return
     first = columns[0]
+    cells = count(int(bad[:, first].sum()), "cell")
     others = [table.names[i] for i in columns if not bad[:, i].all()]
+    remedy = "remove those rows, or leave" if others else "leave"
     raise DataError(
-        f"the column {table.names[first]!r} of {where} has {count(int(bad[:, first].sum()), 'cell')} that are empty, NaN "
-        f"or infinite (the first in row {int(np.argmax(bad[:, first])) + 1}); "
-        + (
-            "remove those rows, or leave the column out with columns=..."
-            if others
-            else "leave it out with columns=..."
-        )
+        f"the column {table.names[first]!r} of {where} has {cells} that are empty, NaN or infinite "
+        f"(the first in row {int(np.argmax(bad[:, first])) + 1}); {remedy} the column out with columns=..."
     )
 
 

@@ -71,7 +71,7 @@ class Rows:
 
 def natural(text: str) -> tuple[tuple[int, str], ...]:
     """A sort key that puts 's2' before 's10'."""
-    return tuple((int(p), "") if p.isdigit() else (-1, p) for p in re.split(r"(\d+)", text) if p)
+    return tuple((int(p), "") if p.isdigit() else (-1, p) for p in re.split(r"(\d+)", text.casefold()) if p)
 
 
 def classify(values: object, known: Sequence[str] = ()) -> tuple[Ints | None, tuple[str, ...], str]:

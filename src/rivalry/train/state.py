@@ -159,7 +159,7 @@ def unpack_state(state: State, tensors: Mapping[str, Tensor], meta: Mapping[str,
         for name, module in modules.items():
             load_module(module, _under(tensors, f"{kind}/{name}/"), f"{where} ({kind} {name})")
     for name, optimiser in state.optimisers.items():
-        _load_optimiser(optimiser, _under(tensors, f"optimisers/{name}/"), state.device)
+        _load_optimiser(optimiser, _under(tensors, f"optimisers/{name}/"))
     for name, memory in state.memory.items():
         for k, v in _under(tensors, f"memory/{name}/").items():
             memory[k] = v.to(state.device)
@@ -188,11 +188,14 @@ def _finite(tensors: Mapping[str, Tensor], where: str) -> None:
             raise RunError(f"{where} holds NaN or infinite numbers in {name}; go back to an earlier checkpoint of the run")
 
 
-def _load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor], device: torch.device) -> None:
+def _load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Moments take their parameter's memory layout: fused kernels walk both in storage order."""
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
     entries: dict[int, dict[str, Any]] = {}
     for k, v in tensors.items():
         number, name = k.split("/", 1)
-        # fused optimisers keep their step counter on the device of the parameters
-        entries.setdefault(int(number), {})[name] = v.to(device)
+        p = parameters[int(number)]
+        like = torch.empty_like(p, dtype=v.dtype).copy_(v) if v.shape == p.shape else v.to(p.device)
+        entries.setdefault(int(number), {})[name] = like
     shell = optimiser.state_dict()
     optimiser.load_state_dict({"state": entries, "param_groups": shell["param_groups"]})
