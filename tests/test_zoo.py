@@ -33,7 +33,7 @@ def test_small_setting_is_sound(name: str) -> None:
 def test_every_row_says_where_it_comes_from(name: str) -> None:
     for recipe in (zoo.row(name).published, zoo.row(name).small):
         about = recipe.about
-        assert about.title and about.paper and about.group and about.distinctive
+        assert all((about.title, about.paper, about.group, about.distinctive))
         assert 2013 <= about.year <= 2026
         assert about.applications
 

@@ -167,7 +167,7 @@ def _build_part(hint: type, data: Any, where: str) -> Any:
     settings = dict(data)
     if hint in _kinds():
         if "part" not in settings:
-            raise RecipeError(f"{where} must say which {_kinds()[hint]} it is: part = \"...\"")
+            raise RecipeError(f'{where} must say which {_kinds()[hint]} it is: part = "..."')
         cls = part(_kinds()[hint], str(settings.pop("part")))
     elif hint in _NAMES:
         settings.pop("part", None)

@@ -10,13 +10,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from rivalry.parts import Turn
 from rivalry.recipe import Recipe
 from rivalry.streams import Draw
 from rivalry.train.engine import Engine
 from rivalry.train.loop import Store, StoreSource, Trainer, spans
 from rivalry.train.state import State, build_state, pack_state, unpack_state
 from rivalry.train.step import freeze, losses
-from rivalry.parts import Turn
 from rivalry.types import Spec
 
 
@@ -53,9 +53,7 @@ def _run(recipe: Recipe, spec: Spec, store: Store, steps: int, engine: Engine, r
     return state
 
 
-def _resume_is_exact(
-    recipe: Recipe, spec: Spec, store: Store, steps: int, engine: Engine, straight: State
-) -> None:
+def _resume_is_exact(recipe: Recipe, spec: Spec, store: Store, steps: int, engine: Engine, straight: State) -> None:
     """Interrupted after the first step, packed, unpacked into fresh networks, and gone on with."""
     state = build_state(recipe, spec, 0, engine.device)
     trainer = Trainer(state, store, steps, engine)

@@ -38,9 +38,13 @@ def atomic(path: Path) -> Iterator[Path]:
     except OSError as error:
         _remove(temporary)
         if error.errno in FULL:
-            raise RunError(f"the disk is full: {path} was not written; free some space and go on with: rivalry resume") from error
+            raise RunError(
+                f"the disk is full: {path} was not written; free some space and go on with: rivalry resume"
+            ) from error
         if isinstance(error, PermissionError | NotADirectoryError | FileExistsError):
-            raise RunError(f"cannot write {path} ({error.strerror}); choose a folder that is yours to write") from error
+            raise RunError(
+                f"cannot write {path} ({error.strerror}); choose a folder that is yours to write"
+            ) from error
         raise
     except BaseException:
         _remove(temporary)
@@ -94,4 +98,6 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             meta = json.loads((file.metadata() or {}).get("rivalry", "{}"))
             return {k: file.get_tensor(k) for k in file.keys()}, meta  # noqa: SIM118 - not a dict
     except (SafetensorError, json.JSONDecodeError, OSError) as error:
-        raise RunError(f"{path} is no readable safetensors file ({error}); restore it or use another checkpoint") from error
+        raise RunError(
+            f"{path} is no readable safetensors file ({error}); restore it or use another checkpoint"
+        ) from error

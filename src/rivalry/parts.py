@@ -131,9 +131,7 @@ class Objective(ABC):
         all of it is charged on the other (relativistic losses)."""
 
     @abstractmethod
-    def generator(
-        self, real: Tensor | None, fake: Tensor, knobs: Knobs
-    ) -> tuple[Tensor | None, Tensor]:
+    def generator(self, real: Tensor | None, fake: Tensor, knobs: Knobs) -> tuple[Tensor | None, Tensor]:
         """Losses of the generator on real (None unless paired) and on fake scores."""
 
 

@@ -14,7 +14,19 @@ from rivalry.catalogue import Plain, build, dump, field_types, name_of, walk
 from rivalry.errors import RecipeError, UnknownName
 from rivalry.games.samplers import IID
 from rivalry.optimisers import Adam
-from rivalry.parts import After, Augment, Controller, Game, Net, Objective, Optimiser, Penalty, Sampler, Schedule, Term
+from rivalry.parts import (
+    After,
+    Augment,
+    Controller,
+    Game,
+    Net,
+    Objective,
+    Optimiser,
+    Penalty,
+    Sampler,
+    Schedule,
+    Term,
+)
 from rivalry.types import Spec
 
 
@@ -126,7 +138,7 @@ class Recipe(Plain):
     @classmethod
     def from_toml(cls, text: str) -> Recipe:
         try:
-            data = tomllib.loads(text)
+            data: dict[str, Any] = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise RecipeError(f"the recipe is not valid TOML: {error}") from error
         return cls.from_dict(data)
@@ -205,7 +217,7 @@ def _set(value: Any, keys: list[str], new: Any, path: str) -> Any:
 
 def _rebuild_entry(value: Mapping[str, Any], key: str, new: Any, path: str) -> Any:
     if isinstance(new, int | float | str) and key not in value:
-        raise RecipeError(f"{path}: give a part, for example {{part = \"cosine\", end = 0.1}}")
+        raise RecipeError(f'{path}: give a part, for example {{part = "cosine", end = 0.1}}')
     kinds: list[type] = [Schedule, Net]
     for kind in kinds:
         if key in value and isinstance(value[key], kind):
@@ -215,7 +227,7 @@ def _rebuild_entry(value: Mapping[str, Any], key: str, new: Any, path: str) -> A
 
 def _index(value: tuple[Any, ...], key: str, path: str) -> int:
     """A number, or the name of a side, part or stage in the list."""
-    names = [name_of(v) or v.name if is_dataclass(v) else str(v) for v in value]
+    names = [v.name if isinstance(v, Side | Stage) else name_of(v) for v in value]
     if key.isdigit() and int(key) < len(value):
         return int(key)
     if key in names:

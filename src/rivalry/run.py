@@ -1,14 +1,14 @@
 """The run folder: resolved recipe, metrics, samples, checkpoints, report.  Self-describing, nothing pickled.
 
-    runs/NAME/
-      run.toml            recipe, data, seed, steps, versions, machine: all that training was asked to do
-      metrics.jsonl       a line per tick
-      events.jsonl        what happened besides: rollbacks, collapse, resume, end
-      samples/            previews while training, the final sheet
-      checkpoints/{last,best}/model.safetensors   networks for use (averaged)
-      checkpoints/{last,best}/state.safetensors   everything a resume needs
-      plots/  tensorboard/  report.md
-      private/            what must never be handed on (features of training data)
+runs/NAME/
+  run.toml            recipe, data, seed, steps, versions, machine: all that training was asked to do
+  metrics.jsonl       a line per tick
+  events.jsonl        what happened besides: rollbacks, collapse, resume, end
+  samples/            previews while training, the final sheet
+  checkpoints/{last,best}/model.safetensors   networks for use (averaged)
+  checkpoints/{last,best}/state.safetensors   everything a resume needs
+  plots/  tensorboard/  report.md
+  private/            what must never be handed on (features of training data)
 """
 
 from __future__ import annotations
@@ -127,7 +127,9 @@ class Run:
             with open(path, "a", encoding="utf-8") as out:
                 out.write(json.dumps(record) + "\n")
         except OSError as error:
-            raise RunError(f"cannot write {path} ({error.strerror}); free some space and go on with: rivalry resume {self.name}") from error
+            raise RunError(
+                f"cannot write {path} ({error.strerror}); free some space and go on with: rivalry resume {self.name}"
+            ) from error
 
     def event(self, step: int, kind: str, sentence: str, **details: float | str) -> None:
         self.log({"step": step, "kind": kind, "sentence": sentence, **details}, "events.jsonl")
@@ -164,7 +166,9 @@ class Run:
         nets = self.recipe.build(self.spec)
         for name, module in nets.items():
             own = {k.removeprefix(f"{name}/"): v for k, v in tensors.items() if k.startswith(f"{name}/")}
-            bad = next((k for k, v in own.items() if v.is_floating_point() and not bool(torch.isfinite(v).all())), None)
+            bad = next(
+                (k for k, v in own.items() if v.is_floating_point() and not bool(torch.isfinite(v).all())), None
+            )
             if bad:
                 raise RunError(f"{path} holds NaN in {name} {bad}; use another checkpoint")
             load_module(module, own, f"{path} ({name})")
@@ -178,7 +182,9 @@ def load_module(module: nn.Module, tensors: Mapping[str, Tensor], where: str) ->
         module.load_state_dict(dict(tensors), strict=True)
     except RuntimeError as error:
         lines = str(error).splitlines()
-        raise RunError(f"{where} does not fit the networks of this recipe: {lines[min(1, len(lines) - 1)].strip()}") from error
+        raise RunError(
+            f"{where} does not fit the networks of this recipe: {lines[min(1, len(lines) - 1)].strip()}"
+        ) from error
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -77,8 +78,8 @@ class Sampler:
             draw = Draw(seed, ("walk",), self.device)
             ends = draw.normal("latent", corners, self.wiring.latent)
             t = torch.linspace(0, 1, between + 1, device=self.device)[:-1]
-            z = torch.cat([slerp(a, b, t) for a, b in zip(ends[:-1], ends[1:], strict=True)])
-            cond = ()
+            z = torch.cat([slerp(a, b, t) for a, b in pairwise(ends)])
+            cond: tuple[Tensor, ...] = ()
             if self.wiring.classes:
                 cond = (torch.full((len(z),), label, device=self.device),)
             return self.game.from_latent(self.nets, z, cond).clone()
@@ -90,6 +91,33 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     angle = torch.acos(cosine.clamp(-1 + 1e-6, 1 - 1e-6))
     left, right = torch.sin((1 - t) * angle), torch.sin(t * angle)
     return (left[:, None] * a + right[:, None] * b) / torch.sin(angle)
+
+
+@torch.no_grad()
+def settle(sampler: Sampler, seed: int, batches: int = 10) -> None:
+    """Standing statistics (Brock et al. 2019, BigGAN): averaged weights have other activations than those that were
+    averaged, so batch norm's running statistics are taken anew, from `batches` batches of samples."""
+    norms = [
+        m
+        for net in sampler.nets.values()
+        for m in net.modules()
+        if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats
+    ]
+    if not norms:
+        return
+    modes, momenta = {m: m.training for m in norms}, {m: m.momentum for m in norms}
+    for m in norms:
+        m.reset_running_stats()
+        m.momentum = None  # a plain mean over the batches
+        m.train()
+    labels = sampler._labels(batches * CHUNK, seed, None)
+    for i in range(batches):
+        draw = Draw(seed, ("settle", i), sampler.device)
+        mine = None if labels is None else labels[i * CHUNK : (i + 1) * CHUNK].to(sampler.device)
+        sampler.game.sample(sampler.nets, sampler.wiring, draw, CHUNK, mine)
+    for m in norms:
+        m.momentum = momenta[m]
+        m.train(modes[m])
 
 
 def class_shares(data: Dataset) -> tuple[float, ...]:

@@ -5,23 +5,27 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-
 import torch
-from interfaces import plugins
-from tiny import PICTURES, POINTS, Rows, bars, ring, run
 
+from interfaces import plugins
+from rivalry import zoo
 from rivalry.afters import Clip
+from rivalry.controllers import ADA, PathMean
 from rivalry.games import Autoencode, Sample
+from rivalry.games.lazy import draw_codes, join_codes
+from rivalry.nets import StyleGAN2, StyleGAN2Trunk
 from rivalry.nets.dcgan import DCGAN, DCGANTrunk
 from rivalry.nets.discriminators import Discriminator, Encoder
 from rivalry.nets.mlp import MLP, MLPTrunk
 from rivalry.objectives import GAN, Null, Wasserstein
 from rivalry.optimisers import Adam, RMSprop
+from rivalry.penalties import MutualInformation
 from rivalry.recipe import EMA, Recipe, Side, Stage
 from rivalry.streams import Draw
-from rivalry.terms import KL, CrossEntropy, Gaussian, L2
+from rivalry.terms import KL, L2, CrossEntropy, Gaussian
 from rivalry.train.state import State
 from rivalry.types import Spec
+from tiny import PICTURES, POINTS, Rows, bars, ring, run
 
 FAST = Adam(lr=2e-3)
 POINT_NETS = {"generator": MLP((64, 64), out="none"), "discriminator": Discriminator(MLPTrunk((64, 64)))}
@@ -186,3 +190,53 @@ def test_pate_gan_with_teachers_on_parts_of_their_own() -> None:
     assert all(seen[i] and all(r % k == i for r in seen[i]) for i in range(k))
     made = samples(state)
     assert float((made.mean(0) - centre).norm()) < 0.35, made.mean(0)
+
+
+def test_stylegan2_ada_path_length_and_controller() -> None:
+    small = zoo.get("stylegan2-ada-small")
+    recipe = replace(
+        small,
+        nets={
+            "generator": StyleGAN2(style=16, depth=1, width=4, cap=8),
+            "discriminator": Discriminator(StyleGAN2Trunk(width=4, cap=8)),
+        },
+        game=replace(small.game, latent=8),
+        controllers=(ADA(speed_kimg=2.0), PathMean(decay=0.1)),
+        batch=16,
+        schedules={},
+    )
+    state = run(recipe, PICTURES, bars(), 200)
+    p, length = float(state.knobs["augment"]), float(state.knobs["path.mean"])
+    assert 0 < p <= 1, "the controller should have turned augmentation on against 512 pictures"
+    assert length > 0
+    lit = (samples(state, 64) > 0).float().mean()
+    assert 0.03 < float(lit) < 0.5
+
+
+def test_infogan_third_head_reads_the_code_back() -> None:
+    game = Sample(latent=6, codes=(2,))
+    code = MutualInformation(codes=(2,))
+    heads = ("score", "code")
+    judge = Discriminator(DCGANTrunk(8), heads=heads, hidden=16)
+    recipe = Recipe(
+        "infogan",
+        {"generator": DCGAN(8), "discriminator": judge},
+        game,
+        (
+            Stage(
+                (
+                    Side("discriminator", ("discriminator",), ("main",), penalties=(code,), optimiser=FAST),
+                    Side("generator", ("generator",), fools=("main",), penalties=(code,), optimiser=FAST),
+                )
+            ),
+        ),
+        GAN(),
+        batch=32,
+    )
+    state = run(recipe, PICTURES, bars(), 300)
+    draw = Draw(3, ("codes",))
+    categories, reals = draw_codes(draw, 200, state.wiring)
+    z = join_codes(draw.normal("z", 200, 6), categories, reals, state.wiring)
+    with torch.no_grad():
+        said = state.nets["discriminator"](state.nets["generator"](z))["code"].argmax(1)
+    assert float((said == categories[:, 0]).float().mean()) > 0.9

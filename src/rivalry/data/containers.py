@@ -6,21 +6,25 @@ archives are refused, links that lead out of a folder are left out.
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import io
+import lzma
 import os
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from lzma import LZMAError
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Any, Protocol
 
 from rivalry.errors import DataError
 
 KEEP_BYTES = 512 << 20
 MEMBER_BYTES = 1 << 30
-BROKEN = (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error, LZMAError, NotImplementedError)
+BROKEN = (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError)
+COMPRESSED: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"\xfd7zXZ": lzma.open, b"BZh": bz2.open}
 JUNK_FOLDERS = {"__MACOSX", "__pycache__"}
 JUNK_FILES = {"thumbs.db", "desktop.ini"}
 
@@ -200,13 +204,14 @@ class Zip:
 class Tar:
     """The files in a tar archive, compressed or not.
 
-    Files of archives up to half a GiB are kept in memory from the listing on: a compressed archive has no random
-    access.  Larger ones are read again from the start, once for each `stream`.
+    Compressed archives have no random access: up to half a GiB of them is inflated into memory (`inflated`); larger
+    ones are read again from the start, once for each `stream`.  spans: name -> (offset, size), None for the latter.
     """
 
     path: Path
     entries: tuple[Entry, ...]
-    kept: dict[str, Content] = field(repr=False, default_factory=dict)
+    spans: dict[str, tuple[int, int]] | None = field(repr=False, default=None)
+    inflated: bytes | None = field(repr=False, default=None)
     left_out: tuple[str, ...] = ()
 
     @property
@@ -215,40 +220,60 @@ class Tar:
 
     @classmethod
     def open(cls, path: Path) -> Tar:
-        entries, kept, size = dict[str, Entry](), dict[str, Content](), 0
+        entries, spans = dict[str, Entry](), dict[str, tuple[int, int]]()
         try:
-            with tarfile.open(path, "r|*") as archive:
+            inflated, direct = _inflate(path)
+            with _open_tar(path, inflated, direct) as archive:
                 for member in archive:
                     name = _safe_name(path, member.name)
                     if member.isdir() or is_junk(name):
                         continue
-                    if not member.isfile() or member.islnk():
+                    if not member.isfile() or member.islnk() or member.issparse():
                         raise _refuse_link(path, member.name)
                     entries[name] = Entry(name, member.size, int(member.mtime))
-                    size += member.size
-                    if size <= KEEP_BYTES:
-                        kept[name] = _content(archive, member)
-                    else:
-                        kept.clear()
+                    spans[name] = (member.offset_data, member.size)
         except BROKEN as error:
             raise _unreadable(path, error) from error
-        return cls(path, tuple(sorted(entries.values(), key=lambda e: e.name)), kept)
+        files = tuple(sorted(entries.values(), key=lambda e: e.name))
+        return cls(path, files, spans if direct else None, inflated)
 
     def stream(self, wanted: Sequence[Entry]) -> Iterator[tuple[int, Content]]:
-        if all(entry.name in self.kept for entry in wanted):
-            yield from ((i, self.kept[entry.name]) for i, entry in enumerate(wanted))
+        if self.spans is None:
+            yield from self._sequential(wanted)
             return
+        with self.path.open("rb") if self.inflated is None else io.BytesIO(self.inflated) as archive:
+            for i, entry in enumerate(wanted):
+                offset, size = self.spans[entry.name]
+                archive.seek(offset)
+                yield i, _too_large(size) or archive.read(size)
+
+    def _sequential(self, wanted: Sequence[Entry]) -> Iterator[tuple[int, Content]]:
         places = {entry.name: i for i, entry in enumerate(wanted)}
         with tarfile.open(self.path, "r|*") as archive:
             for member in archive:
                 place = places.get(_safe_name(self.path, member.name))
-                if place is not None and member.isfile():
-                    yield place, _content(archive, member)
+                content = archive.extractfile(member) if place is not None and member.isfile() else None
+                if place is not None and content is not None:
+                    yield place, _too_large(member.size) or content.read()
 
 
-def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Content:
-    stream = archive.extractfile(member)
-    return _too_large(member.size) or (stream.read() if stream else Unreadable("it is no plain file"))
+def _inflate(path: Path) -> tuple[bytes | None, bool]:
+    """(the archive inflated, does it have random access): (None, True) if it is not compressed, (None, False) if it
+    is too large inflated."""
+    with path.open("rb") as plain:
+        head = plain.read(6)
+    opener = next((o for magic, o in COMPRESSED.items() if head.startswith(magic)), None)
+    if opener is None:
+        return None, True
+    with opener(path) as stream:
+        content: bytes = stream.read(KEEP_BYTES + 1)
+    return (content, True) if len(content) <= KEEP_BYTES else (None, False)
+
+
+def _open_tar(path: Path, inflated: bytes | None, direct: bool) -> tarfile.TarFile:
+    if inflated is not None:
+        return tarfile.open(fileobj=io.BytesIO(inflated), mode="r:")
+    return tarfile.open(path, "r:") if direct else tarfile.open(path, "r|*")
 
 
 def is_archive(path: Path) -> bool:

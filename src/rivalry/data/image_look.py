@@ -13,7 +13,7 @@ from rivalry.data.containers import Content
 from rivalry.data.inspection import Inspection
 from rivalry.data.likeness import MOST, SIDE, Thumbs, near_pairs, thumb, thumbs_of
 from rivalry.data.options import ReadOptions
-from rivalry.data.pixels import Look, digest, look, quiet, upright
+from rivalry.data.pixels import Look, digest, look_whole, quiet
 from rivalry.data.plan import choose_plan
 from rivalry.data.progress import threaded, track
 from rivalry.data.rows import Flags, Rows, balance, choose
@@ -44,16 +44,12 @@ class Survey:
 
 def see(content: Content) -> Seen:
     """Decodes a picture in full; never raises, but says in `look.reason` why it cannot."""
-    found = look(content)
-    if found.reason:
+    found, picture = look_whole(content)
+    if picture is None:
         return Seen(found)
-    try:
-        picture = upright(content)
-        colours = picture.convert("RGBA") if found.alpha else picture
-        values = np.asarray(colours.convert("RGB") if colours.mode in ("P", "PA") else colours)
-        return Seen(found, digest(values), thumb(picture), bool((values == values[:1, :1]).all()))
-    except Exception as error:  # decoders of damaged files raise whatever they trip over
-        return Seen(Look(reason=str(error).strip() or type(error).__name__))
+    colours = picture.convert("RGBA") if found.alpha else picture
+    values = np.asarray(colours.convert("RGB") if colours.mode in ("P", "PA") else colours)
+    return Seen(found, digest(values), thumb(picture), bool((values == values[:1, :1]).all()))
 
 
 def inspect_files(source: Encoded, options: ReadOptions) -> Inspection:

@@ -1,4 +1,4 @@
-"""Which pictures look alike: those whose small grey versions correlate, whatever their size and brightness."""
+"""Which pictures look alike: a perceptual hash that survives another size, compression or brightness."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rivalry.data.progress import track
 from rivalry.data.sources import Array
 
 SIDE = 16
-ALIKE = 0.997
+ALIKE = 0.985
 FLAT = 1.0
 ROWS = 2048
 MOST = 20_000
@@ -23,8 +23,12 @@ Thumbs = npt.NDArray[np.float32]
 
 def thumb(picture: Image.Image) -> Thumbs:
     """[16, 16] grey values, 0 to 255."""
-    small = picture.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX)
-    return np.asarray(small, dtype=np.float32)
+    if picture.mode.startswith(("I", "F")):  # 16 bits and more, which Pillow would clip
+        values = np.asarray(picture, dtype=np.float32)
+        grey = Image.fromarray(values * (255 / max(float(values.max()), 1.0)))
+    else:
+        grey = picture.convert("L")
+    return np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BOX), dtype=np.float32)
 
 
 def thumbs_of(pictures: Array, high: int) -> Thumbs:
@@ -39,11 +43,12 @@ def thumbs_of(pictures: Array, high: int) -> Thumbs:
 
 
 def signatures(thumbs: Thumbs) -> Tensor:
-    """[N, 16, 16] -> [N, 256] of length 1, free of brightness and contrast; 0 for pictures that are nearly flat."""
-    x = torch.from_numpy(np.ascontiguousarray(thumbs)).flatten(1)
-    x = x - x.mean(1, keepdim=True)
-    length = x.norm(dim=1, keepdim=True)
-    return torch.where(length > FLAT * SIDE, x / length.clamp_min(1e-6), 0.0)
+    """[N, 16, 16] -> [N, 480] of length 1: differences of neighbours, so brightness, contrast and what all pictures
+    of a kind have in common count little; 0 for pictures that are nearly flat."""
+    x = torch.from_numpy(np.ascontiguousarray(thumbs))
+    slopes = torch.cat([x.diff(dim=2).flatten(1), x.diff(dim=1).flatten(1)], 1)
+    length = slopes.norm(dim=1, keepdim=True)
+    return torch.where(length > FLAT * SIDE, slopes / length.clamp_min(1e-6), 0.0)
 
 
 def near_pairs(thumbs: Thumbs, same: Array, most: int = 1000) -> list[tuple[int, int]]:

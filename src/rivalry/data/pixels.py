@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -79,13 +80,19 @@ def quiet() -> Iterator[None]:
         yield
 
 
+@cache
+def _formats() -> tuple[str, ...]:
+    """Those of FORMATS that this Pillow can read."""
+    Image.init()
+    return tuple(f for f in FORMATS if f in Image.OPEN)
+
+
 def _open(content: Content) -> Image.Image:
     if isinstance(content, Unreadable):
         raise ValueError(str(content))
     if not content:
         raise ValueError("the file is empty")
-    Image.init()
-    picture = Image.open(io.BytesIO(content), formats=[f for f in FORMATS if f in Image.OPEN])
+    picture = Image.open(io.BytesIO(content), formats=_formats())
     if picture.width * picture.height > MOST_PIXELS:
         raise ValueError(f"{picture.width}x{picture.height} pixels are too many (a decompression bomb?)")
     return picture
@@ -103,28 +110,36 @@ def _has_alpha(picture: Image.Image) -> bool:
     return picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info
 
 
+def _header(picture: Image.Image, content: Content) -> Look:
+    width, height = picture.size
+    deep = isinstance(content, bytes) and png16.is_deep_colour(content)
+    if picture.format in ("JPEG", "MPO", "TIFF", "WEBP") and picture.getexif().get(ORIENTATION, 1) >= 5:
+        width, height = height, width
+    alpha = False
+    if _has_alpha(picture):
+        lowest = picture.convert("RGBA").getchannel("A").getextrema()[0]
+        alpha = isinstance(lowest, int | float) and lowest < 255
+    return Look(width, height, picture.mode, 16 if deep or picture.mode in DEEP else 8, alpha)
+
+
 def look(content: Content) -> Look:
     """Reads the header, and the pixels only where it takes them to know if transparency is used."""
     try:
         with _open(content) as picture:
-            width, height = picture.size
-            deep = isinstance(content, bytes) and png16.is_deep_colour(content)
-            if picture.format in ("JPEG", "MPO", "TIFF", "WEBP") and picture.getexif().get(ORIENTATION, 1) >= 5:
-                width, height = height, width
-            alpha = False
-            if _has_alpha(picture):
-                lowest = picture.convert("RGBA").getchannel("A").getextrema()[0]
-                alpha = isinstance(lowest, int | float) and lowest < 255
-            return Look(width, height, picture.mode, 16 if deep or picture.mode in DEEP else 8, alpha)
+            return _header(picture, content)
     except Exception as error:  # decoders of damaged files raise whatever they trip over
         return Look(reason=_reason(error))
 
 
-def upright(content: Content) -> Image.Image:
-    """The whole picture, turned as its camera held it.  Raises whatever the decoder raises on damage."""
-    with _open(content) as picture:
-        picture.load()
-        return ImageOps.exif_transpose(picture)
+def look_whole(content: Content) -> tuple[Look, Image.Image | None]:
+    """The header, and the whole picture turned as its camera held it; None if it is broken."""
+    try:
+        with _open(content) as picture:
+            found = _header(picture, content)
+            picture.load()
+            return found, ImageOps.exif_transpose(picture)
+    except Exception as error:
+        return Look(reason=_reason(error)), None
 
 
 def decode(content: Content, plan: Plan) -> Decoded:

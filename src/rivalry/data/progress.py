@@ -39,8 +39,14 @@ def track(items: Iterable[A], what: str, total: int | None = None) -> Iterator[A
             bar.stop()
 
 
-def threaded(work: Callable[[A], B], items: Iterable[A], ahead: int = 32) -> Iterator[B]:
-    """work(item) in the items' order, by as many threads as there are cores, at most `ahead` items early."""
+def threaded(work: Callable[[A], B], items: Iterable[A], small: bool = False, ahead: int = 32) -> Iterator[B]:
+    """work(item) in the items' order, by as many threads as there are cores, at most `ahead` items early.
+
+    small: the work on an item is so little that threads would only get in one another's way.
+    """
+    if small:
+        yield from map(work, items)
+        return
     workers = max(1, min(8, os.cpu_count() or 1))
     waiting: deque[Future[B]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="rivalry-decode") as pool:

@@ -23,6 +23,7 @@ from rivalry.data.words import count, some
 from rivalry.errors import DataError
 
 SAMPLE = 1024
+SMALL = 96 * 96
 GREY_SAMPLE = 256
 
 
@@ -111,7 +112,7 @@ def sample_looks(source: Encoded, chosen: Ints) -> list[Look]:
     """The headers of at most SAMPLE pictures, evenly spread over those chosen."""
     picked = chosen[np.unique(np.linspace(0, len(chosen) - 1, min(SAMPLE, len(chosen))).astype(np.int64))]
     with quiet():
-        return list(threaded(lambda item: look(item[1]), source.stream(picked.tolist())))
+        return [look(content) for _, content in source.stream(picked.tolist())]
 
 
 def _decode_all(source: Encoded, rows: Rows, chosen: Ints, options: ReadOptions, entry: Path) -> Kept:
@@ -123,13 +124,17 @@ def _decode_all(source: Encoded, rows: Rows, chosen: Ints, options: ReadOptions,
     size = len(rows) * int(np.prod(plan.shape)) * plan.dtype.itemsize
     path = entry if options.cache or size > options.resident_bytes else None
     with Shelf(path, (len(rows), *plan.shape), plan.dtype) as shelf:
-        digests, meta = fill(shelf.rows, source.stream(chosen.tolist()), plan)
+        small = float(np.median([found.width * found.height for found in looks])) <= SMALL
+        digests, meta = fill(shelf.rows, source.stream(chosen.tolist()), plan, small)
         meta["notes"] = [*notes, *_size_note(meta, len(rows), plan, notes)]
         return shelf.finish(digests, meta, options.resident_bytes)
 
 
-def fill(out: Array, contents: Iterator[tuple[int, Content]], plan: Plan) -> tuple[Array, Meta]:
-    """Decodes into out [N, C, H, W]; returns digests [N] of 16 bytes and what was found on the way."""
+def fill(out: Array, contents: Iterator[tuple[int, Content]], plan: Plan, small: bool) -> tuple[Array, Meta]:
+    """Decodes into out [N, C, H, W]; returns digests [N] of 16 bytes and what was found on the way.
+
+    small: the files' pictures are, so one thread does.
+    """
     digests = np.zeros(len(out), dtype="V16")
     broken, resized, highest = list[tuple[int, str]](), 0, 0
 
@@ -137,7 +142,7 @@ def fill(out: Array, contents: Iterator[tuple[int, Content]], plan: Plan) -> tup
         return item[0], decode(item[1], plan)
 
     with quiet():
-        for place, found in track(threaded(work, contents), "decoding pictures", len(out)):
+        for place, found in track(threaded(work, contents, small), "decoding pictures", len(out)):
             if found.pixels is None:
                 broken.append((place, found.reason))
                 continue

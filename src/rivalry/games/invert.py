@@ -67,7 +67,9 @@ class Autoencode(_Coded):
         return LazyPlay(
             nets,
             {
-                "latent": lazy(lambda: Match("latent_discriminator", Point(prior()), Point(coded()[1]), augment=False)),
+                "latent": lazy(
+                    lambda: Match("latent_discriminator", Point(prior()), Point(coded()[1]), augment=False)
+                ),
                 "main": lazy(lambda: Match("discriminator", Point(real().x), Point(fake(), latent=prior()))),
             },
             {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -50,7 +51,8 @@ def latent(draw: Draw, n: int, size: int, distribution: str, name: str = "latent
     if distribution == "uniform":
         return draw.uniform(name, n, size) * 2 - 1
     if distribution == "sphere":
-        return normalize(draw.normal(name, n, size), dim=1) * size**0.5
+        direction: Tensor = normalize(draw.normal(name, n, size), dim=1)
+        return direction * math.sqrt(size)
     raise UnknownName("latent distribution", distribution, ("normal", "uniform", "sphere"))
 
 
@@ -70,5 +72,7 @@ def join_codes(noise: Tensor, categories: Tensor, reals: Tensor, wiring: Wiring)
 
 def need_label(label: Tensor | None, what: str) -> Tensor:
     if label is None:
-        raise RecipeError(f"{what} is conditional, but the data have no labels; pick an unconditional recipe or label them")
+        raise RecipeError(
+            f"{what} is conditional, but the data have no labels; pick an unconditional recipe or label them"
+        )
     return label

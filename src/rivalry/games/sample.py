@@ -43,7 +43,9 @@ class Sample(Game):
 
     def wiring(self, spec: Spec) -> Wiring:
         if self.conditional and not spec.classes:
-            raise RecipeError("this recipe is conditional, but the data have no labels; pick an unconditional one or label them")
+            raise RecipeError(
+                "this recipe is conditional, but the data have no labels; pick an unconditional one or label them"
+            )
         return Wiring(
             latent=self.latent + self.bits + sum(self.codes) + self.code_reals,
             classes=spec.classes if self.conditional else 0,

@@ -64,13 +64,18 @@ class Engine:
         context: AbstractContextManager[None] = self.fabric.autocast()
         return context
 
+    def _reduce(self, value: Tensor, how: str) -> Tensor:
+        reduced = self.fabric.all_reduce(value, reduce_op=how)
+        assert isinstance(reduced, Tensor)
+        return reduced
+
     def average(self, parameters: Iterable[nn.Parameter]) -> None:
         """Gradients averaged over processes, in one message."""
         if self.world == 1:
             return
         grads = [p.grad for p in parameters if p.grad is not None]
         flat = torch.cat([g.flatten() for g in grads])
-        mean = self.fabric.all_reduce(flat, reduce_op="mean")
+        mean = self._reduce(flat, "mean")
         for g, piece in zip(grads, mean.split([g.numel() for g in grads]), strict=True):
             g.copy_(piece.view_as(g))
 
@@ -79,7 +84,7 @@ class Engine:
         if self.world == 1 or not notes:
             return notes
         names = sorted(notes)
-        mean = self.fabric.all_reduce(torch.stack([notes[n].float() for n in names]), reduce_op="mean")
+        mean = self._reduce(torch.stack([notes[n].float() for n in names]), "mean")
         return dict(zip(names, mean.unbind(), strict=True))
 
     def any(self, value: bool) -> bool:
@@ -87,7 +92,7 @@ class Engine:
         if self.world == 1:
             return value
         flag = torch.tensor(float(value), device=self.device)
-        return bool(self.fabric.all_reduce(flag, reduce_op="sum").item() > 0)
+        return bool(self._reduce(flag, "sum").item() > 0)
 
     def agree(self, values: list[float]) -> list[float]:
         """The main process's numbers, in all of them."""

@@ -177,7 +177,7 @@ class Trainer:
             for name, value in turn.notes.items():
                 notes[name] = notes[name] + value / micro if name in notes else value / micro
             if optimiser is not None:
-                engine.fabric.backward(loss / micro)
+                (loss / micro).backward()  # type: ignore[no-untyped-call]
         if optimiser is not None:
             self._move(span, side, optimiser, turn)
         return notes
@@ -208,7 +208,8 @@ class Trainer:
         with torch.no_grad():
             for name, average in state.ema.items():
                 live = state.nets[name]
-                mine, theirs = list(average.parameters()), list(live.parameters())
+                mine: list[Tensor] = list(average.parameters())
+                theirs: list[Tensor] = list(live.parameters())
                 if mine:
                     torch._foreach_lerp_(mine, theirs, 1 - keep)
                 for a, b in zip(average.buffers(), live.buffers(), strict=True):
@@ -229,7 +230,8 @@ def calibrate(trainer: Trainer, seconds: float = 4.0, most: int = 200) -> float:
     charged only every so many turns, without the slowest 2 %."""
     times: list[float] = []
     begun = time.perf_counter()
-    cycle = max([1, *(x.every for s in trainer.recipe.sides() for x in (*s.penalties, *s.terms))])
+    sides = list(trainer.recipe.sides())
+    cycle = max(1, *(p.every for s in sides for p in s.penalties), *(t.every for s in sides for t in s.terms), 1)
     while len(times) < most and (time.perf_counter() - begun < seconds or len(times) < 3):
         started = time.perf_counter()
         trainer.step()

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from rivalry.catalogue import dump
@@ -145,7 +144,7 @@ def resume(run: Run, dataset: Dataset | None = None, say: Say = to_stderr, devic
     if not (run.checkpoint("last") / "state.safetensors").exists():
         raise RunError(f"{run.path} has no checkpoint yet; start it again with --overwrite")
     engine = Engine(device, settings["train"]["precision"])
-    dataset = dataset if dataset is not None else _reload(run)
+    dataset = dataset if dataset is not None else reload_data(run)
     if dataset.fingerprint != settings["data"]["fingerprint"]:
         raise RunError(
             f"the data at {settings['data']['source']} have changed since the run {run.name} began; "
@@ -166,10 +165,10 @@ def resume(run: Run, dataset: Dataset | None = None, say: Say = to_stderr, devic
     return _go(run, Trainer(state, data.train, plan.steps, engine), watch, engine, say)
 
 
-def _reload(run: Run) -> Dataset:
+def reload_data(run: Run) -> Dataset:
     """The data as the run read them."""
     settings = run.settings["data"]
-    if not settings["reloadable"]:
+    if not settings["source"]:
         raise RunError(f"the run {run.name} was made from data in memory; resume it from Python with the same data")
     options: ReadOptions = ReadOptions.from_dict(settings["options"])
     return load(settings["source"], options=options)
@@ -206,7 +205,6 @@ def _settings(dataset: Dataset, request: Request, plan: Plan, options: ReadOptio
         "data": {
             "name": dataset.name,
             "source": dataset.source,
-            "reloadable": options is not None,
             "options": (options or ReadOptions()).as_dict(),
             "fingerprint": dataset.fingerprint,
             "notes": list(dataset.notes),

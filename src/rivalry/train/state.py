@@ -185,7 +185,9 @@ def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 def _finite(tensors: Mapping[str, Tensor], where: str) -> None:
     for name, v in tensors.items():
         if v.is_floating_point() and not bool(torch.isfinite(v).all()):
-            raise RunError(f"{where} holds NaN or infinite numbers in {name}; go back to an earlier checkpoint of the run")
+            raise RunError(
+                f"{where} holds NaN or infinite numbers in {name}; go back to an earlier checkpoint of the run"
+            )
 
 
 def _load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:

@@ -126,9 +126,7 @@ def unrolled(recipe: Recipe, side: Side, play: Play, name: str, turn: Turn) -> J
     real, fake = match.real, match.fake
 
     def loss(at: dict[str, Tensor]) -> Tensor:
-        scores = [
-            None if p is None else functional_call(net, at, (p.x, *p.cond))["score"] for p in (real, fake)
-        ]
+        scores = [None if p is None else functional_call(net, at, (p.x, *p.cond))["score"] for p in (real, fake)]
         parts = recipe.objective.discriminator(scores[0], scores[1], turn.knobs)
         return torch.stack([p.mean() for p in parts if p is not None]).sum()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import FrameType, TracebackType
 from typing import Any, Protocol
@@ -21,7 +21,7 @@ from rivalry.data import Dataset
 from rivalry.evaluate import Judge, Scores
 from rivalry.health import Diagnosis, Monitor
 from rivalry.run import Run
-from rivalry.sampling import Sampler, class_shares
+from rivalry.sampling import Sampler, class_shares, settle
 from rivalry.train.engine import Engine
 from rivalry.train.loop import Trainer
 from rivalry.train.progress import Progress
@@ -93,7 +93,9 @@ class Watch:
         self._board = _board(self.run) if self.tensorboard else None
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for s, handler in self._handlers.items():
             signal.signal(s, handler)
         self.progress.close()
@@ -112,6 +114,9 @@ class Watch:
         step, plan = state.step, self.plan
         last = step >= plan.steps
         why = ""
+        if any(step % k == 0 for k in (plan.preview, plan.look, plan.save)) or last or self.asked:
+            averaged = Sampler(state.recipe.game, state.wiring, state.ema, state.device, class_shares(self.data))
+            settle(averaged, state.seed)
         if step % plan.log == 0 or last:
             why = self._log(state)
         if not why and (step % plan.pulse == 0 or last):
@@ -188,13 +193,13 @@ class Watch:
         scores = self.judge.gate(draw, state.step)
         self.scores = scores
         self._record({"step": state.step, "seconds": round(self.seconds, 3), "scores": scores.as_dict()})
-        headline = scores[self.judge.headline].value
-        self._latest = {**self._latest, self.judge.headline: headline}
+        headline = scores[self.judge.headline]
+        self._latest = {**self._latest, self.judge.headline: headline.value}
         if self._board is not None:
             for name, score in scores.items():
                 self._board.add_scalar(f"scores/{name}", score.value, state.step)
-        if headline < self.memory.best:
-            self.memory.best, self.memory.best_step = headline, state.step
+        if headline.loss < self.memory.best:
+            self.memory.best, self.memory.best_step = headline.loss, state.step
             self.save(state, "best")
         if self.judge.target is None:
             return ""

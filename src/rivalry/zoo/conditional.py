@@ -30,9 +30,7 @@ SMALL_CRITIC = Adam(1e-3, 0.0, 0.9)
 
 
 def _resnet(heads: tuple[str, ...], projection: bool = False) -> Discriminator:
-    return Discriminator(
-        ResNetTrunk(), heads=heads, spectral=True, condition="projection" if projection else "none"
-    )
+    return Discriminator(ResNetTrunk(), heads=heads, spectral=True, condition="projection" if projection else "none")
 
 
 def _resnet_duel(
@@ -74,7 +72,9 @@ def cgan() -> Row:
         CLASSES,
     )
     judge = Discriminator(MLPTrunk(sizes=(240, 240), dropout=0.5), condition="concat")
-    duel = Duel(GAN(), MLP(sizes=(200, 1200)), judge, replace(LABELLED, latent=100, distribution="uniform"), batch=100)
+    duel = Duel(
+        GAN(), MLP(sizes=(200, 1200)), judge, replace(LABELLED, latent=100, distribution="uniform"), batch=100
+    )
     small = smaller(duel, generator=small_generator(condition=True), game=LABELLED,
                     discriminator=Discriminator(DCGANTrunk(16), condition="concat"))  # fmt: skip
     return make("cgan", about, duel, small)

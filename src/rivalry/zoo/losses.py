@@ -156,7 +156,9 @@ def lgan() -> Row:
         BOTH,
     )
     player = Player(optimiser=Adam(2e-4, 0.0, 0.9))
-    duel = Duel(GAN(), DCGAN_G, PLAIN_D, Sample(), d=replace(player, turns=5, penalties=(MaxGradient(1.0),)), g=player)
+    duel = Duel(
+        GAN(), DCGAN_G, PLAIN_D, Sample(), d=replace(player, turns=5, penalties=(MaxGradient(1.0),)), g=player
+    )
     small = smaller(duel, discriminator=small_discriminator(norm="none"),
                     d=Player(optimiser=CRITIC, turns=2, penalties=(MaxGradient(1.0),)), g=Player(optimiser=CRITIC))  # fmt: skip
     return make("lgan", about, duel, small)

@@ -142,7 +142,7 @@ def topk_gan() -> Row:
     )
     duel = replace(BASE, objective=TopK(GAN()), schedules={"topk": Linear(1.0, 0.5, until=0.5)})
     made = _row("topk-gan", about, duel)
-    return replace(made, small=replace(made.small, schedules=made.small.schedules | dict(duel.schedules)))
+    return replace(made, small=replace(made.small, schedules={**made.small.schedules, **duel.schedules}))
 
 
 @row("cr-gan")

@@ -1,0 +1,217 @@
+"""What Python users call: train, load, compare, and a Run with everything one does with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from rivalry.data import Dataset, Modality, ReadOptions, restore
+from rivalry.data import load as load_data
+from rivalry.data.opening import Given
+from rivalry.errors import RecipeError, UnknownName
+from rivalry.evaluate import Judge, Looks, Scores, choose_extractor
+from rivalry.recipe import Recipe, set_value
+from rivalry.run import Run as Folder
+from rivalry.sampling import Sampler
+from rivalry.train.engine import Engine
+from rivalry.train.session import Request, Say, reload_data, to_stderr
+from rivalry.train.session import resume as resume_run
+from rivalry.train.session import start as start_run
+
+__all__ = ["Run", "compare", "load", "train"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained (or interrupted) run: samples, scores, reports."""
+
+    folder: Folder
+
+    @property
+    def path(self) -> Path:
+        return self.folder.path
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.folder.recipe
+
+    @property
+    def ended(self) -> str:
+        """'target', 'budget', 'diverged', 'asked', or '' while it was never ended."""
+        ends = [str(e.get("why", "")) for e in self.folder.events() if e["kind"] == "end"]
+        return ends[-1] if ends else ""
+
+    @cached_property
+    def modality(self) -> Modality:
+        data = self.folder.settings["data"]
+        return restore(data["kind"], data["state"])
+
+    def sampler(self, which: str = "best", device: str = "auto") -> Sampler:
+        """Draws encoded samples from checkpoint 'best' or 'last'."""
+        engine = Engine(device)
+        shares = tuple(self.folder.settings["data"]["class_shares"])
+        recipe, spec = self.folder.recipe, self.folder.spec
+        nets = self.folder.networks(which, engine.device)
+        return Sampler(recipe.game, recipe.game.wiring(spec), nets, engine.device, shares)
+
+    def sample(
+        self, n: int, *, seed: int = 0, label: int | str | None = None, truncation: float = 1.0, which: str = "best",
+        device: str = "auto",
+    ) -> Tensor:  # fmt: skip
+        """[n, ...] in the data's own form: uint8 (or uint16) pictures [n, C, H, W], points in their own units."""
+        x, _ = self.sampler(which, device).draw(n, seed, self._label(label), truncation)
+        return self.modality.decode(x.cpu())
+
+    def write_samples(
+        self, out: Path, n: int, *, seed: int = 0, label: int | str | None = None, truncation: float = 1.0,
+        which: str = "best", device: str = "auto",
+    ) -> list[Path]:  # fmt: skip
+        """Samples into files, by `out`'s ending: a folder of PNGs, a sheet (.png), .npz, .csv, .parquet."""
+        x, labels = self.sampler(which, device).draw(n, seed, self._label(label), truncation)
+        return self.modality.write(x.cpu(), out, labels, self.folder.spec.class_names)
+
+    def walk(
+        self, out: Path, *, seed: int = 0, label: int | str | None = None, which: str = "best", device: str = "auto"
+    ) -> list[Path]:
+        """An interpolation between random latents, as a sheet (.png) or a film (.gif)."""
+        from rivalry.pictures import film
+
+        number = self._label(label)
+        x = self.sampler(which, device).walk(seed, label=0 if number is None else number).cpu()
+        if out.suffix.lower() == ".gif":
+            return [film(self.modality.decode(x), out)]
+        return self.modality.write(x, out)
+
+    def _label(self, label: int | str | None) -> int | None:
+        """A class by name or number."""
+        names = self.folder.spec.class_names
+        if label is None or isinstance(label, int):
+            return label
+        if label in names:
+            return names.index(label)
+        if label.isdigit() and int(label) < len(names):
+            return int(label)
+        raise UnknownName("class", label, names)
+
+    def data(self) -> Dataset:
+        """The data the run was trained on, read again."""
+        return reload_data(self.folder)
+
+    def evaluate(
+        self, n: int | None = None, *, which: str = "best", weights: Path | None = None, seed: int = 1,
+        device: str = "auto", data: Dataset | None = None,
+    ) -> Scores:  # fmt: skip
+        """Every score that fits the data, on n fresh samples; see `rivalry.evaluate`."""
+        engine = Engine(device)
+        dataset = (data if data is not None else self.data()).to(engine.device)
+        own = self.folder.settings["train"]["weights"]
+        chosen = weights or (Path(own) if own else None)
+        extractor = choose_extractor(dataset, chosen, engine.device, self.path / "private")
+        looks = Looks(verdict=max(n, 4), gate=min(max(n, 4), 2000)) if n is not None else Looks()
+        judge = Judge(dataset, extractor, None, seed, engine.device, looks)
+        return judge.final(self.sampler(which, device), 0)
+
+    def resume(self, *, device: str = "auto", data: Dataset | None = None, say: Say = to_stderr) -> Run:
+        """Goes on from the last checkpoint."""
+        return Run(resume_run(self.folder, data, say, device))
+
+    def report(self) -> Path:
+        """Writes report.md with curves, samples and scores; returns where."""
+        from rivalry.report import write_report
+
+        return write_report(self.folder)
+
+
+def load(run: str | Path) -> Run:
+    """A run by name (under runs/) or path; RunError with the nearest name if there is none."""
+    return Run(Folder.open(run))
+
+
+def resolve(recipe: str | Recipe, dataset: Dataset, budget: str, device: str) -> tuple[Recipe, tuple[str, ...]]:
+    """(recipe, reasons): a Recipe as it is, a row by name, a TOML file, or 'auto', chosen for data and machine."""
+    if isinstance(recipe, Recipe):
+        return recipe, ()
+    if recipe == "auto":
+        from rivalry.auto import choose
+
+        return choose(dataset, budget, device)
+    if recipe.endswith(".toml"):
+        path = Path(recipe)
+        if not path.is_file():
+            raise RecipeError(f"there is no recipe file {path}; `rivalry zoo show NAME` prints one to start from")
+        return Recipe.from_toml(path.read_text(encoding="utf-8")), ()
+    from rivalry import zoo
+
+    return zoo.get(recipe), ()
+
+
+def train(
+    data: Given,
+    *,
+    recipe: str | Recipe = "auto",
+    until: str = "",
+    budget: str = "",
+    settings: Sequence[str] = (),
+    seed: int = 0,
+    run: str = "",
+    start: str = "",
+    overwrite: bool = False,
+    device: str = "auto",
+    precision: str = "float32",
+    weights: Path | None = None,
+    tensorboard: bool = True,
+    players: Mapping[str, nn.Module] | None = None,
+    options: ReadOptions | None = None,
+    say: Callable[[str], None] = to_stderr,
+) -> Run:
+    """Trains on `data` (a name, path, array, or PyTorch dataset) until the target or the budget; returns the Run.
+
+    settings: 'batch=32' and the like, as the command line's --set.  players: one's own modules by network name
+    ('generator', 'discriminator'); see `rivalry.parts.Net` for what they are called with.
+    Raises RecipeError, DataError or RunError, and leaves nothing behind, if that cannot be done.
+    """
+    reading = options or ReadOptions()
+    for line in settings:
+        if "=" not in line:
+            raise RecipeError(f"--set takes KEY=VALUE, for example batch=32, not {line!r}")
+    if isinstance(recipe, str) and recipe != "auto" and not recipe.endswith(".toml"):
+        resolve(recipe, None, budget, device)  # type: ignore[arg-type]  # a wrong name should not wait for the data
+    dataset = load_data(data, options=reading)
+    for note in dataset.notes:
+        say(note)
+    chosen, why = resolve(recipe, dataset, budget, device)
+    for line in settings:
+        chosen = set_value(chosen, *line.split("=", 1))
+    for reason in why:
+        say(reason)
+    request = Request(
+        chosen, until, budget, seed, run, overwrite, device, precision, weights, start, players, tensorboard, why
+    )
+    done = Run(start_run(dataset, request, say, reading))
+    done.report()
+    return done
+
+
+def compare(
+    data: Given,
+    recipes: Sequence[str],
+    *,
+    seeds: Sequence[int] = (0, 1, 2),
+    budget: str = "3m",
+    name: str = "",
+    options: ReadOptions | None = None,
+    device: str = "auto",
+) -> Any:
+    """Recipes over seeds on the same data at equal time; resumable.  See `rivalry.experiments.Comparison`."""
+    from rivalry.experiments import run_comparison
+
+    return run_comparison(data, recipes, seeds=seeds, budget=budget, name=name, options=options, device=device)

@@ -1,0 +1,67 @@
+"""Which recipe for these data on this machine?  The one we would stake our name on, with its reasons in words."""
+
+from __future__ import annotations
+
+import torch
+
+from rivalry.data import Dataset
+from rivalry.evaluate import Budget
+from rivalry.recipe import Recipe
+from rivalry.zoo import get
+from rivalry.zoo.house import pictures
+
+FEW = 4_000
+"""Below so many pictures the discriminator is augmented."""
+PER_CLASS = 20
+"""Labels are used if every class has at least so many pictures."""
+
+
+def choose(dataset: Dataset, budget: str = "", device: str = "auto") -> tuple[Recipe, tuple[str, ...]]:
+    """(recipe, reasons), one sentence each."""
+    if dataset.spec.kind == "points":
+        return get("house-points"), ("Points in the plane: the house recipe for points, relativistic with R1 and R2.",)
+    return _pictures(dataset, budget, device)
+
+
+def _pictures(dataset: Dataset, budget: str, device: str) -> tuple[Recipe, tuple[str, ...]]:
+    n, (channels, height, width) = len(dataset.train), dataset.spec.shape
+    gpu = device in ("auto", "cuda") and torch.cuda.is_available()
+    seconds = Budget.parse(budget).seconds if budget else None
+    base, reason = _width(max(height, width), gpu, seconds)
+    conditional, by_class = _labels(dataset)
+    few = n < FEW
+    recipe = pictures(
+        "house",
+        width=base,
+        latent=64 if not gpu else 128,
+        conditional=conditional,
+        few=few,
+        lr=1e-3 if base <= 32 else 4e-4,
+        batch=64 if not gpu else 128,
+    )
+    seen = f"{n} pictures of {height} x {width}, {channels} channel{'s' if channels > 1 else ''}"
+    reasons = [f"{seen}: the house recipe, {base} base channels ({reason}).", by_class]
+    if few:
+        reasons.append(f"Fewer than {FEW} pictures: what the discriminator sees is augmented, as much as it needs.")
+    return recipe, tuple(reasons)
+
+
+def _width(size: int, gpu: bool, seconds: float | None) -> tuple[int, str]:
+    """Base channels: on a CPU small nets and many steps win; a longer budget pays for wider ones."""
+    if gpu:
+        return 64, "a GPU carries the published width"
+    if seconds is not None and seconds < 30 * 60:
+        return 16, "on a CPU within minutes, small nets and many steps win"
+    return (24 if size <= 32 else 16), "a CPU, but time enough for somewhat wider nets"
+
+
+def _labels(dataset: Dataset) -> tuple[bool, str]:
+    labels = dataset.train.labels
+    if labels is None or dataset.spec.classes < 2:
+        return False, "No labels: both players do without."
+    counts = torch.bincount(labels, minlength=dataset.spec.classes)
+    least = int(counts.min())
+    if least < PER_CLASS:
+        rare = dataset.spec.class_names[int(counts.argmin())]
+        return False, f"Labels are not used: class {rare!r} has only {least} pictures, fewer than {PER_CLASS}."
+    return True, f"{dataset.spec.classes} classes with at least {least} pictures: labels guide both players."

@@ -1,0 +1,79 @@
+"""The command line: a file per command, imported when it is called, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from rivalry.errors import RivalryError
+
+COMMANDS = {
+    "train": "Train a GAN on your data, until a target or a budget.",
+    "resume": "Go on with a run as if it had never stopped.",
+    "sample": "Draw samples from a run: pictures, a sheet, or rows.",
+    "evaluate": "Measure a run: how close, how varied, how much is copied.",
+    "compare": "Compare runs, or recipes over seeds, on the same data.",
+    "zoo": "List, show and search the recipes: every named GAN is a row.",
+    "data": "Look at data before training: what is there, what is broken.",
+    "report": "Write a run's report anew, with curves and pictures.",
+}
+
+
+class Lazy(click.Group):
+    """Knows its commands' names and summaries; imports a command's module when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"rivalry.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        from rivalry.errors import UnknownName
+
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise UnknownName("command", args[0], COMMANDS)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="rivalry")
+def cli() -> None:
+    """Train generative adversarial networks on your own data, until they are good enough.
+
+    \b
+    rivalry train mnist-5k                          # a name: looks, picks a recipe, trains, reports
+    rivalry train my-pictures/ --until "fd<3x floor" --budget 30m
+    rivalry sample my-pictures-1 -n 64 -o sheet.png
+    """
+
+
+def main() -> NoReturn:
+    """Runs the command; errors that a user can mend are one sentence on stderr and exit code 2."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except RivalryError as error:
+        click.echo(f"error: {error}", err=True)
+        code = 2
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        code = 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)

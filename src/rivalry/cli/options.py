@@ -1,0 +1,76 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rivalry.data.options import ReadOptions
+from rivalry.errors import DataError
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int] | int | None:
+    """'64' or '64x48' (height x width)."""
+    if value is None:
+        return None
+    parts = value.lower().split("x")
+    if not all(p.isdigit() for p in parts) or len(parts) > 2:
+        raise DataError(f"--size must be a number or HEIGHTxWIDTH, not {value!r}")
+    numbers = [int(p) for p in parts]
+    return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
+
+
+READING: tuple[Decorator, ...] = (
+    click.option("--size", callback=_size, help="Resize pictures to N or HEIGHTxWIDTH pixels."),
+    click.option("--fit", type=click.Choice(["crop", "pad", "stretch"]), default="crop", show_default=True,
+                 help="How pictures of other proportions are fitted in."),
+    click.option("--channels", type=click.Choice(["1", "3", "4"]), help="1 grey, 3 colour, 4 colour with alpha."),
+    click.option("--labels", type=click.Path(path_type=Path), help="CSV with the columns file and label."),
+    click.option("--group", help="Keep rows of one group on one side of the split: a column, 'folder', or a regex."),
+    click.option("--columns", help="Comma-separated numeric columns that are the points of a table."),
+    click.option("--only", help="Comma-separated classes to keep."),
+    click.option("--holdout", type=float, help="Share of rows kept back for measuring (a tenth)."),
+    click.option("--limit", type=int, help="Use at most so many rows."),
+)  # fmt: skip
+
+
+def reading(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options on how data are read."""
+    for option in reversed(READING):
+        command = option(command)
+    return command
+
+
+def read_options(given: dict[str, Any], seed: int = 0) -> ReadOptions:
+    """The ReadOptions of a command's parameters."""
+
+    def words(key: str) -> tuple[str, ...]:
+        return tuple(w.strip() for w in (given[key] or "").split(",") if w.strip())
+
+    return ReadOptions(
+        size=given["size"],
+        fit=given["fit"],
+        channels=int(given["channels"]) if given["channels"] else None,
+        labels=given["labels"],
+        group=given["group"],
+        columns=words("columns"),
+        only=words("only"),
+        holdout=given["holdout"],
+        limit=given["limit"],
+        seed=seed,
+    )
+
+
+def as_json(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds --json: the result as JSON on stdout."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")(command)
+
+
+def device(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto",
+                        show_default=True, help="Where to compute.")(command)  # fmt: skip

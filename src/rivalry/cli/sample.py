@@ -1,0 +1,55 @@
+"""`rivalry sample`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from rivalry.cli.options import device
+
+
+@click.command("sample")
+@click.argument("run")
+@click.option("-n", "count", type=int, default=64, show_default=True, help="How many.")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    help="A folder, .png (a sheet), .npz, .csv, .parquet, or "
+    "with --walk a .png or .gif; RUN/samples/samples.png without it.",
+)
+@click.option("--label", help="A class, by name or number, for runs with labels.")
+@click.option("--truncation", type=float, default=1.0, show_default=True, help="Below 1: more typical, less varied.")
+@click.option("--walk", is_flag=True, help="Interpolate between random latents.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--which",
+    type=click.Choice(["best", "last"]),
+    default="best",
+    show_default=True,
+    help="The checkpoint with the best score, or the last one.",
+)
+@device
+def command(
+    run: str, count: int, out: Path | None, label: str | None, truncation: float, walk: bool, seed: int, which: str,
+    device: str,
+) -> None:  # fmt: skip
+    """Draw samples from RUN.
+
+    \b
+    rivalry sample demo -n 100 -o samples/          # numbered PNGs, in class folders if there are labels
+    rivalry sample demo -n 64 -o sheet.png --label 3
+    rivalry sample demo --walk -o walk.gif
+    """
+    from rivalry.api import load
+
+    loaded = load(run)
+    out = out or loaded.path / "samples" / ("walk.gif" if walk else "samples.png")
+    if walk:
+        written = loaded.walk(out, seed=seed, label=label, which=which, device=device)
+    else:
+        written = loaded.write_samples(
+            out, count, seed=seed, label=label, truncation=truncation, which=which, device=device
+        )
+    click.echo(str(written[0]) if len(written) == 1 else f"{len(written)} files in {out}")

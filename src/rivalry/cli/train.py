@@ -1,0 +1,86 @@
+"""`rivalry train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rivalry.cli.options import device, read_options, reading
+
+
+@click.command("train")
+@click.argument("data")
+@click.option(
+    "--recipe",
+    help="A row of the zoo ('dcgan', 'dcgan-small'), a TOML file, or 'auto'.",
+    default="auto",
+    show_default=True,
+)
+@click.option("--until", default="", help='Target, e.g. "fd<20, coverage>.5" or "fd<3x floor".')
+@click.option(
+    "--budget", default="", help="10m, 40s, 2h, 500steps or 4096samples; the recipe's own length without it."
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a setting of the recipe, e.g. batch=32 or discriminator.optimiser.lr=1e-4; repeatable.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same machine, same result.")
+@click.option("--run", "name", default="", help="Name of the run; its folder is runs/NAME.")
+@click.option(
+    "--from", "start", default="", metavar="RUN", help="Start from the networks of another run (fine-tune)."
+)
+@click.option("--overwrite", is_flag=True, help="Replace a run of that name.")
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "bfloat16", "auto"]),
+    default="float32",
+    show_default=True,
+    help="Of forward and backward passes; parameters stay float32.",
+)
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    help="Weights of a feature extractor for the rulers "
+    "(Inception, DINOv2 ...); a small local one is trained without it.",
+)
+@click.option("--no-tensorboard", is_flag=True, help="Write no TensorBoard logs.")
+@device
+@reading
+def command(**given: Any) -> None:
+    """Train a GAN on DATA: a name (mnist-5k, fashion-mnist, ring8 ...), a folder of pictures (sub-folders are
+    classes), an archive, npz, idx, Parquet, or a table of numeric columns.
+
+    With nothing else it looks at the data, says what it saw, picks a recipe sized to data and machine, and says why.
+    Ctrl-C saves; `rivalry resume RUN` goes on.  Exit codes: 0 done, 2 a mistake in what was asked, 3 training did
+    not recover.
+
+    \b
+    rivalry train mnist-5k --budget 3m
+    rivalry train photos/ --recipe stylegan2-ada-small --size 64 --until "fd<3x floor" --budget 2h
+    rivalry train ring8 --recipe gan-small --budget 2000steps
+    """
+    from rivalry.api import train
+
+    run = train(
+        given["data"],
+        recipe=given["recipe"],
+        until=given["until"],
+        budget=given["budget"],
+        settings=given["settings"],
+        seed=given["seed"],
+        run=given["name"],
+        start=given["start"],
+        overwrite=given["overwrite"],
+        device=given["device"],
+        precision=given["precision"],
+        weights=given["weights"],
+        tensorboard=not given["no_tensorboard"],
+        options=read_options(given),
+    )
+    if run.ended == "diverged":
+        raise click.exceptions.Exit(3)

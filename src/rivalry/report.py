@@ -1,0 +1,199 @@
+"""A run's report: what was asked, what happened, what came out; curves and pictures beside the words.
+
+Reads the run folder only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rivalry.files import atomic, write_text
+from rivalry.run import Run
+
+Series = dict[str, tuple[list[int], list[float]]]
+EQUILIBRIUM = -math.log(4)
+
+
+def write_report(run: Run) -> Path:
+    """report.md and plots/*.png; returns the report's path."""
+    records, events = run.metrics(), run.events()
+    plots = draw_plots(run.path / "plots", records)
+    parts = [
+        f"# {run.name}",
+        _summary(run, records, events),
+        _section("Samples", _samples(run)),
+        _section("Scores", _scores(records)),
+        _section("What happened", [f"- step {e['step']}: {e['sentence']}" for e in events]),
+        _section("Curves", [f"![{p.stem}](plots/{p.name})" for p in plots]),
+        _section("Recipe", _recipe(run)),
+        _section("How to go on", _commands(run)),
+    ]
+    path = run.path / "report.md"
+    write_text(path, "\n\n".join(p for p in parts if p) + "\n")
+    return path
+
+
+def _section(title: str, lines: Sequence[str]) -> str:
+    return f"## {title}\n\n" + "\n".join(lines) if lines else ""
+
+
+def _summary(run: Run, records: list[dict[str, Any]], events: list[dict[str, Any]]) -> str:
+    s = run.settings
+    ended = next((e["sentence"] for e in reversed(events) if e["kind"] == "end"), "not finished yet")
+    steps = records[-1]["step"] if records else 0
+    seconds = records[-1]["seconds"] if records else 0.0
+    data, machine = s["data"], s["machine"]
+    lines = [
+        f"- Recipe **{s['recipe']['name']}** on **{data['name']}** "
+        f"({data['train']} examples for training, {data['held']} held out), seed {s['train']['seed']}.",
+        f"- {steps} of {s['plan']['steps']} steps in {seconds:.0f} s of wall time on {machine['cpu']}, "
+        f"{machine['threads']} threads{', ' + machine['gpu'] if machine['gpu'] else ''}.",
+        f"- Ended: {ended}.",
+        *(f"- {reason}" for reason in s["why"]),
+        *(f"- Data: {note}" for note in data["notes"]),
+    ]
+    return "\n".join(lines)
+
+
+def _samples(run: Run) -> list[str]:
+    pictures = sorted((run.path / "samples").glob("*.png"))
+    shown = [p for p in pictures if not p.name.startswith("step-")]
+    steps = [p for p in pictures if p.name.startswith("step-")]
+    if steps:
+        shown.append(steps[-1])
+    neighbours = run.path / "private" / "neighbours.png"
+    lines = [f"![{p.stem}](samples/{p.name})" for p in shown]
+    if neighbours.exists():
+        lines.append(
+            "Each sample beside its nearest training pictures, to see whether it is a copy "
+            "(kept in private/, since it shows training data):\n\n![neighbours](private/neighbours.png)"
+        )
+    return lines
+
+
+def _scores(records: list[dict[str, Any]]) -> list[str]:
+    looks = [r for r in records if "scores" in r]
+    if not looks:
+        return []
+    last, rows = looks[-1], ["| ruler | last | 95 % interval | best | floor (real data) |", "|---|---|---|---|---|"]
+    for name, score in last["scores"].items():
+        history = [r["scores"][name]["value"] for r in looks if name in r["scores"]]
+        best = max(history) if name in HIGHER else min(history)
+        rows.append(
+            f"| {score['name']} | {score['value']:.4g} | {score['low']:.4g} to {score['high']:.4g} "
+            f"| {best:.4g} | {_number(score['floor'])} |"
+        )
+    ruler = next(iter(last["scores"].values()))["ruler"]
+    rows.append(
+        f"\nMeasured at step {last['step']} on {ruler['samples']} samples against {ruler['reference']} rows of the "
+        f"{ruler['split']} split, in the feature space {ruler['extractor']} ({ruler['extractor_sha'][:8]}). The floor "
+        "is what real training data score on the same ruler; scores of other rulers cannot be compared with these."
+    )
+    return rows
+
+
+HIGHER = frozenset({"precision", "recall", "density", "coverage", "modes", "hq"})
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _recipe(run: Run) -> list[str]:
+    about = run.recipe.about
+    words = [f"{about.title}: {about.distinctive}", f"Source: {about.paper}."] if about.title else []
+    return [*words, "", "```toml", run.recipe.to_toml().strip(), "```"]
+
+
+def _commands(run: Run) -> list[str]:
+    return [
+        "```",
+        f"rivalry sample {run.name} -n 64 -o samples.png",
+        f"rivalry evaluate {run.name}",
+        f"rivalry resume {run.name}",
+        "```",
+    ]
+
+
+# -- plots ----------------------------------------------------------------------------------------------------------
+
+
+def series(records: list[dict[str, Any]], key: str) -> Series:
+    """Curves of a part of the records ('notes', 'knobs'), by name: (steps, values)."""
+    found: Series = {}
+    for record in records:
+        for name, value in record.get(key, {}).items():
+            steps, values = found.setdefault(name, ([], []))
+            steps.append(record["step"])
+            values.append(value)
+    return found
+
+
+def draw_plots(folder: Path, records: list[dict[str, Any]]) -> list[Path]:
+    """losses.png, scores on real and fake, value.png (V(D, G) with its equilibrium), scores.png, knobs.png."""
+    notes, knobs = series(records, "notes"), series(records, "knobs")
+    groups: list[tuple[str, str, Series, float | None]] = [
+        ("losses", "loss", {k: v for k, v in notes.items() if k.endswith(".loss")}, None),
+        ("discriminator", "mean score (logit)", {
+            k: v for k, v in notes.items() if k.count(".") == 2 and k.endswith((".real", ".fake"))}, None),
+        ("value", "V(D, G)", {k: v for k, v in notes.items() if k.endswith(".value")}, EQUILIBRIUM),
+        ("knobs", "knob", knobs, None),
+    ]  # fmt: skip
+    made = [_curves(folder / f"{name}.png", label, curves, line) for name, label, curves, line in groups if curves]
+    scores = _score_plots(folder, records)
+    return made + ([scores] if scores else [])
+
+
+def _curves(path: Path, label: str, curves: Series, line: float | None) -> Path:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 3.2), layout="constrained")
+    axes = figure.subplots()
+    for name, (steps, values) in sorted(curves.items()):
+        axes.plot(steps, values, label=name, linewidth=1)
+    if line is not None:
+        axes.axhline(line, color="grey", linestyle="--", linewidth=1, label="equilibrium -log 4")
+    axes.set_xlabel("step")
+    axes.set_ylabel(label)
+    axes.legend(fontsize=7)
+    axes.grid(alpha=0.3)
+    with atomic(path) as temporary:
+        figure.savefig(temporary, dpi=110)
+    return path
+
+
+def _score_plots(folder: Path, records: list[dict[str, Any]]) -> Path | None:
+    """A small plot per ruler, with the floor as a dashed line."""
+    from matplotlib.figure import Figure
+
+    looks = [r for r in records if "scores" in r]
+    if not looks:
+        return None
+    names = list(looks[-1]["scores"])
+    columns = min(3, len(names))
+    rows = -(-len(names) // columns)
+    figure = Figure(figsize=(3.2 * columns, 2.4 * rows), layout="constrained")
+    for i, name in enumerate(names):
+        axes = figure.add_subplot(rows, columns, i + 1)
+        _one_score(axes, name, [r for r in looks if name in r["scores"]])
+    path = folder / "scores.png"
+    with atomic(path) as temporary:
+        figure.savefig(temporary, dpi=110)
+    return path
+
+
+def _one_score(axes: Any, name: str, looks: Sequence[Mapping[str, Any]]) -> None:
+    steps = [r["step"] for r in looks]
+    scores = [r["scores"][name] for r in looks]
+    axes.plot(steps, [s["value"] for s in scores], marker=".", linewidth=1)
+    axes.fill_between(steps, [s["low"] for s in scores], [s["high"] for s in scores], alpha=0.2)
+    if scores[-1]["floor"] is not None:
+        axes.axhline(scores[-1]["floor"], color="grey", linestyle="--", linewidth=1)
+    axes.set_title(scores[-1]["name"], fontsize=9)
+    axes.tick_params(labelsize=7)
+    axes.grid(alpha=0.3)
+    if name in ("fd", "kid", "swd") and min(s["value"] for s in scores) > 0:
+        axes.set_yscale("log")

@@ -1,0 +1,68 @@
+"""Our own rows: what `rivalry train DATA` plays.  docs/lab/ tells what was tried to get there."""
+
+from __future__ import annotations
+
+from rivalry.augment import DiffAugment
+from rivalry.controllers import ADA
+from rivalry.games import Sample
+from rivalry.nets import DCGAN, DCGANTrunk, Discriminator
+from rivalry.objectives import GAN
+from rivalry.optimisers import Adam
+from rivalry.parts import Augment, Controller, Penalty
+from rivalry.penalties import Classification
+from rivalry.recipe import EMA, About, Recipe
+from rivalry.schedules import Cosine
+from rivalry.zoo.rows import Duel, Player, Row, row
+
+ABOUT = About(
+    "The house recipe for pictures",
+    "rivalry 2026; parts from arXiv:1511.06434, 1610.09585, 1802.05637, 2006.10738",
+    2026,
+    "house",
+    "Small DCGAN nets at high rates: many cheap steps beat few dear ones on a CPU. Labels, where there are any, enter "
+    "both players and are named by the discriminator; fakes are generated once per step; averaged weights with "
+    "standing batch statistics; few pictures bring augmentation.",
+    ("generate", "generate by class", "few pictures"),
+)
+
+
+def pictures(
+    name: str,
+    width: int,
+    latent: int = 64,
+    conditional: bool = False,
+    few: bool = False,
+    lr: float = 1e-3,
+    batch: int = 64,
+    steps: int = 20_000,
+) -> Recipe:
+    """The house recipe at a size.  few: augment, by as much as the discriminator's overconfidence asks for."""
+    on_d: tuple[Penalty, ...] = (Classification(weight=1.0, on=("real",)),) if conditional else ()
+    on_g: tuple[Penalty, ...] = (Classification(weight=0.2, on=("fake",)),) if conditional else ()
+    augment: Augment | None = DiffAugment() if few else None
+    controllers: tuple[Controller, ...] = (ADA(speed_kimg=50.0, initial=0.3),) if few else ()
+    duel = Duel(
+        objective=GAN("non-saturating"),
+        generator=DCGAN(width=2 * width, condition="norm"),
+        discriminator=Discriminator(
+            DCGANTrunk(width=width),
+            heads=("score", "class") if conditional else ("score",),
+            condition="projection" if conditional else "none",
+        ),
+        game=Sample(latent=latent, conditional=conditional),
+        d=Player(on_d, optimiser=Adam(lr, 0.5, 0.999)),
+        g=Player(on_g, optimiser=Adam(lr, 0.5, 0.999)),
+        augment=augment,
+        controllers=controllers,
+        schedules={"lr": Cosine(1.0, 0.02, begin=0.3)},
+        ema=EMA(halflife=1e9, ramp=0.05),
+        batch=batch,
+        steps=steps,
+        together=True,
+    )
+    return duel.recipe(name, ABOUT)
+
+
+@row("house")
+def house() -> Row:
+    return Row(pictures("house", width=64, latent=128, lr=2e-4, steps=100_000), pictures("house-small", width=16))
