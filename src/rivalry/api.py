@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
+from rivalry.auto import choose, find
 from rivalry.data import Dataset, Modality, ReadOptions, restore
 from rivalry.data import load as load_data
 from rivalry.data.opening import Given
@@ -22,6 +23,9 @@ from rivalry.train.engine import Engine
 from rivalry.train.session import Request, Say, reload_data, to_stderr
 from rivalry.train.session import resume as resume_run
 from rivalry.train.session import start as start_run
+
+if TYPE_CHECKING:
+    from rivalry.experiments import Comparison
 
 __all__ = ["Run", "compare", "load", "train"]
 
@@ -136,24 +140,6 @@ def load(run: str | Path) -> Run:
     return Run(Folder.open(run))
 
 
-def resolve(recipe: str | Recipe, dataset: Dataset, budget: str, device: str) -> tuple[Recipe, tuple[str, ...]]:
-    """(recipe, reasons): a Recipe as it is, a row by name, a TOML file, or 'auto', chosen for data and machine."""
-    if isinstance(recipe, Recipe):
-        return recipe, ()
-    if recipe == "auto":
-        from rivalry.auto import choose
-
-        return choose(dataset, budget, device)
-    if recipe.endswith(".toml"):
-        path = Path(recipe)
-        if not path.is_file():
-            raise RecipeError(f"there is no recipe file {path}; `rivalry zoo show NAME` prints one to start from")
-        return Recipe.from_toml(path.read_text(encoding="utf-8")), ()
-    from rivalry import zoo
-
-    return zoo.get(recipe), ()
-
-
 def train(
     data: Given,
     *,
@@ -183,12 +169,11 @@ def train(
     for line in settings:
         if "=" not in line:
             raise RecipeError(f"--set takes KEY=VALUE, for example batch=32, not {line!r}")
-    if isinstance(recipe, str) and recipe != "auto" and not recipe.endswith(".toml"):
-        resolve(recipe, None, budget, device)  # type: ignore[arg-type]  # a wrong name should not wait for the data
+    named = find(recipe)  # a wrong name should not have to wait for the data
     dataset = load_data(data, options=reading)
     for note in dataset.notes:
         say(note)
-    chosen, why = resolve(recipe, dataset, budget, device)
+    chosen, why = (named, ()) if named is not None else choose(dataset, budget, device)
     for line in settings:
         chosen = set_value(chosen, *line.split("=", 1))
     for reason in why:
@@ -202,7 +187,7 @@ def train(
 
 
 def compare(
-    data: Given,
+    data: str | Path,
     recipes: Sequence[str],
     *,
     seeds: Sequence[int] = (0, 1, 2),
@@ -210,8 +195,9 @@ def compare(
     name: str = "",
     options: ReadOptions | None = None,
     device: str = "auto",
-) -> Any:
-    """Recipes over seeds on the same data at equal time; resumable.  See `rivalry.experiments.Comparison`."""
-    from rivalry.experiments import run_comparison
+    say: Say = to_stderr,
+) -> Comparison:
+    """Recipes over seeds on the same data at equal time; resumable under the same name."""
+    from rivalry.experiments import compare_recipes
 
-    return run_comparison(data, recipes, seeds=seeds, budget=budget, name=name, options=options, device=device)
+    return compare_recipes(data, recipes, seeds, budget, name, options, device, say=say)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
 from rivalry.data import Dataset
+from rivalry.errors import RecipeError
 from rivalry.evaluate import Budget
 from rivalry.recipe import Recipe
 from rivalry.zoo import get
@@ -16,10 +19,34 @@ PER_CLASS = 20
 """Labels are used if every class has at least so many pictures."""
 
 
+def find(recipe: str | Recipe) -> Recipe | None:
+    """A Recipe as it is, a row by name, or a TOML file; None for 'auto', which needs the data."""
+    if isinstance(recipe, Recipe):
+        return recipe
+    if recipe == "auto":
+        return None
+    if not recipe.endswith(".toml"):
+        return get(recipe)
+    path = Path(recipe)
+    if not path.is_file():
+        raise RecipeError(f"there is no recipe file {path}; `rivalry zoo show NAME` prints one to start from")
+    return Recipe.from_toml(path.read_text(encoding="utf-8"))
+
+
+def resolve(
+    recipe: str | Recipe, dataset: Dataset, budget: str = "", device: str = "auto"
+) -> tuple[Recipe, tuple[str, ...]]:
+    """(recipe, reasons): what is named, or what is chosen for data and machine."""
+    named = find(recipe)
+    return (named, ()) if named is not None else choose(dataset, budget, device)
+
+
 def choose(dataset: Dataset, budget: str = "", device: str = "auto") -> tuple[Recipe, tuple[str, ...]]:
     """(recipe, reasons), one sentence each."""
     if dataset.spec.kind == "points":
-        return get("house-points"), ("Points in the plane: the house recipe for points, relativistic with R1 and R2.",)
+        return get("house-points"), (
+            "Points in the plane: the house recipe for points, relativistic with R1 and R2.",
+        )
     return _pictures(dataset, budget, device)
 
 

@@ -12,7 +12,9 @@ from rivalry.errors import DataError
 def rows(n, classes=0, groups=None, held=None, seed=0):
     codes = np.random.default_rng(seed).integers(0, classes, n) if classes else None
     names = tuple(str(i) for i in range(classes))
-    return Rows(n, codes=codes, classes=names, groups=None if groups is None else np.asarray(groups).astype(str), held=held)
+    return Rows(
+        n, codes=codes, classes=names, groups=None if groups is None else np.asarray(groups).astype(str), held=held
+    )
 
 
 def parted(given, same=None, **options):

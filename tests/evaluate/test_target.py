@@ -123,6 +123,7 @@ def test_nonsense_budgets_are_refused(text: str) -> None:
         Budget.parse(text)
 
 
-def test_an_empty_budget_is_refused() -> None:
-    with pytest.raises(RecipeError, match="empty"):
-        Budget()
+def test_no_budget_is_no_limit() -> None:
+    assert (Budget().seconds, Budget().steps, Budget().samples) == (None, None, None)
+    with pytest.raises(RecipeError, match="above 0"):
+        Budget(steps=0)

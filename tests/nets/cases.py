@@ -53,7 +53,7 @@ GENERATORS: dict[str, Net] = {
 TRUNKS: dict[str, Trunk] = {
     "mlp": MLPTrunk(sizes=(16, 16), norm="layer", residual=True),
     "mlp-fourier": MLPTrunk(sizes=(16,), fourier=5),
-    "dcgan": DCGANTrunk(width=4, norm="none"),
+    "dcgan": DCGANTrunk(width=4, norm="none", init="he"),
     "dcgan-batch": DCGANTrunk(width=4),
     "dcgan-instance": DCGANTrunk(width=4, norm="instance"),
     "resnet": ResNetTrunk(width=4, cap=8, attention=16),

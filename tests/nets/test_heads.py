@@ -7,10 +7,10 @@ import torch
 
 from rivalry import catalogue
 from rivalry.errors import RecipeError, UnknownName
-from rivalry.nets import MLP, DCGANTrunk, Discriminator, JointDiscriminator, MLPTrunk, count, describe
-from rivalry.parts import Wiring
+from rivalry.nets import MLP, DCGANTrunk, Discriminator, JointDiscriminator, LatentJudge, MLPTrunk, count, describe
+from rivalry.parts import Wiring, couples_batch
 
-from .cases import LABELLED, WIRING, image, labels, points
+from .cases import LABELLED, WIRING, all_finite, image, labels, points
 
 TRUNK = MLPTrunk(sizes=(8, 6))
 D = torch.float64
@@ -62,6 +62,25 @@ def test_all_heads_at_once(spectral: bool) -> None:
 def test_forms_of_the_class_head(name: str, outputs: int) -> None:
     module = Discriminator(TRUNK, heads=("score", name)).build(points(), LABELLED)
     assert module(torch.randn(2, 2))["class"].shape == (2, outputs)
+
+
+@pytest.mark.parametrize(("how", "more"), [("std", 1), ("discrimination", 50)])
+def test_heads_may_see_the_batch(how: str, more: int) -> None:
+    module = Discriminator(TRUNK, minibatch=how).build(points(), WIRING)  # type: ignore[arg-type]
+    assert couples_batch(module)
+    x = torch.randn(6, 2)
+    said = module(x)
+    assert said["features"].shape == (6, 6 + more)
+    assert not torch.allclose(said["score"][:1], module(x[:1])["score"])
+    module(torch.zeros(4, 2))["score"].sum().backward()
+    assert all_finite(module)
+
+
+def test_latents_are_judged_as_points() -> None:
+    module = LatentJudge(Discriminator(TRUNK)).build(image((1, 28, 28)), WIRING)
+    assert module(torch.randn(3, 12))["score"].shape == (3,)
+    with pytest.raises(RecipeError, match="latent"):
+        LatentJudge().build(points(), Wiring())
 
 
 def test_joined_labels_change_the_score() -> None:

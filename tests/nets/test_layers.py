@@ -194,6 +194,13 @@ def test_resampling_is_the_triangle_filter_inside() -> None:
     assert axis_map(4, "up").shape == (8, 4)
 
 
+def test_resampling_keeps_channels_last() -> None:
+    x, resample = torch.randn(2, 3, 8, 6), Resample((8, 6), "down")
+    y = resample(x.contiguous(memory_format=torch.channels_last))
+    torch.testing.assert_close(y, resample(x))
+    assert y.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_fourier_features_keep_the_input_beside_waves() -> None:
     layer, x = FourierFeatures(2, 3, 1.0), torch.randn(4, 2)
     angle = 2 * math.pi * x @ layer.directions.T

@@ -103,7 +103,8 @@ def _reason(error: Exception) -> str:
         return "its content is no picture"
     if isinstance(error, Image.DecompressionBombError):
         return "it has too many pixels (a decompression bomb?)"
-    return str(error).strip() or type(error).__name__
+    text = str(error).strip() or type(error).__name__
+    return "it is truncated" if "truncat" in text.lower() else text
 
 
 def _has_alpha(picture: Image.Image) -> bool:

@@ -51,6 +51,8 @@ def _data_chunks(content: bytes) -> list[bytes]:
         kind, check = content[at + 4 : at + 8], content[at + 8 + length : at + 12 + length]
         if kind == b"IEND":
             return found
+        if len(check) < 4:
+            break
         if kind == b"IDAT":
             if check != struct.pack(">I", zlib.crc32(kind + body)):
                 raise ValueError("damaged PNG data: a check sum is wrong")

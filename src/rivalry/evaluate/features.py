@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -38,6 +38,7 @@ class Extractor(Protocol):
         """Encoded rows [n, *spec.shape] -> features [n, F] float32."""
 
 
+@runtime_checkable
 class Classifier(Protocol):
     """A feature space that also tells the classes of the data apart."""
 
@@ -114,7 +115,7 @@ def _features(blocks: Iterator[Tensor], extractor: Extractor, device: torch.devi
     for x in blocks:
         found = extractor(x)
         values.append(found.to(there, torch.float32))
-        seen = predicted(extractor, found)
+        seen = extractor.logits(found).argmax(1) if isinstance(extractor, Classifier) else None
         if seen is not None:
             classes.append(seen.to(there))
         if points:

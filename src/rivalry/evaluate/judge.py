@@ -29,6 +29,11 @@ class Looks:
     verdict: int = 10_000
     confirm: int = 2
 
+    @classmethod
+    def usual(cls, kind: str) -> Looks:
+        """For a kind of data: of points as many as published tables use (Lin et al. 2018)."""
+        return cls(gate=1000, verdict=2500) if kind == "points" else cls()
+
     def __post_init__(self) -> None:
         if not 4 <= self.gate <= self.verdict or self.confirm < 1:
             raise RecipeError("looks need 4 <= gate <= verdict samples and at least one confirmation")
@@ -61,7 +66,7 @@ class Judge:
     ) -> None:
         """RecipeError if the target names what cannot be measured on these data."""
         self.dataset, self.extractor, self.target = dataset, extractor, target
-        self.seed, self.device, self.looks = seed, device or torch.device("cpu"), looks or Looks()
+        self.seed, self.device, self.looks = seed, device or torch.device("cpu"), looks or Looks.usual(dataset.spec.kind)
         if target is not None:
             target.check(available(self.cheap), f"{dataset.name}")
 

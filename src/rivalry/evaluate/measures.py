@@ -72,35 +72,56 @@ def neighbourhood(fake: Features, reference: Reference) -> Found:
     return Found({
         "precision": share(found.precision, len(fake)),
         "recall": share(found.recall, len(held)),
-        "density": _density(fake.values, held, found.density, k, radii),
+        "density": _density(fake.values, held, found, radii),
         "coverage": share(found.coverage, len(held)),
     })  # fmt: skip
 
 
-def _density(fake: Tensor, held: Tensor, value: float, k: int, radii: Tensor) -> Reading:
-    """Density is a mean over samples, so shares of the samples scatter about it as it does about its mean."""
+def _density(fake: Tensor, held: Tensor, found: stats.PRDC, radii: Tensor) -> Reading:
+    """Density is a mean over samples, so shares of the samples scatter about it as it does about its mean.
+
+    Where next to no sample lies among the real they scatter too little; since each that does adds at least 1 / k, the
+    upper end is no less than precision's by k.
+    """
+    value, k = found.density, found.k
     groups = min(10, len(fake) // (k + 1))
+    least = share(found.precision, len(fake)).high / k
     if groups < 2:
-        return Reading(value, value, value)
+        return Reading(value, 0.0, max(2 * value, least))
     values = [stats.prdc(held, fake[g::groups], k, real_radii=radii).density for g in range(groups)]
     error = float(torch.tensor(values, dtype=torch.float64).std()) / math.sqrt(groups)
     half = stats.student_quantile(0.5 + CONFIDENCE / 2, groups - 1) * error
-    return Reading(value, max(0.0, value - half), value + half)
+    return Reading(value, max(0.0, value - half), max(value + half, least))
 
 
 def memory(fake: Features, reference: Reference) -> Found:
-    """Copies and nearness to training data; the floors are what held-out data, which nobody copied, score."""
+    """Copies and nearness to training data.
+
+    A copy is at least twice as near to a training row as to any held-out one.  Data that nobody copied do so too at a
+    rate c0 (half of them, where the dimensions are few), which the held-out rows themselves tell; a model that
+    copies a share q scores c = q + (1 - q) c0, so `copies` is q = (c - c0) / (1 - c0), of the training rows searched.
+    """
     found = stats.memorisation(fake.values, reference.train.values, reference.held.values, confidence=CONFIDENCE)
-    copies = share(found.copies, len(fake), found.copies_fresh)
+    copies = _excess(share(found.copies, len(fake)), share(found.copies_fresh, len(reference.held)))
     nearer = Reading(found.share.value, found.share.low, found.share.high, found.expected)
     details = {
         "flagged": found.flagged,
+        "copies of fresh data": found.copies_fresh,
         "p": found.p_value,
         "ratio": found.ratio,
         "ratio of fresh data": found.ratio_fresh,
         "training rows": len(reference.train),
     }
     return Found({"copies": copies, "memorisation": nearer}, {"memorisation": details})
+
+
+def _excess(seen: Reading, usual: Reading) -> Reading:
+    """(seen - usual) / (1 - usual) of two independent shares, cut at 0; the interval is Newcombe's (1998, method 10)."""
+    gap = seen.value - usual.value
+    low = gap - math.hypot(seen.value - seen.low, usual.high - usual.value)
+    high = gap + math.hypot(seen.high - seen.value, usual.value - usual.low)
+    rest = max(1 - usual.value, 1e-12)
+    return Reading(*(max(0.0, d / rest) for d in (gap, low, high)), floor=0.0)
 
 
 def labelled(fake: Features, reference: Reference) -> Found:
@@ -156,14 +177,15 @@ def curve(fake: Features, reference: Reference) -> Found:
 
 
 def sliced(fake: Features, reference: Reference) -> Found:
-    """Sliced Wasserstein distance with a delete-a-group jackknife."""
+    """Sliced Wasserstein distance with a delete-a-group jackknife, for which fewer directions do."""
     assert fake.points is not None
     assert reference.held.points is not None
     points, held = fake.points, reference.held.points
     value = stats.sliced_wasserstein(points, held)
     groups = min(10, len(points) // 2)
     group = torch.arange(len(points), device=points.device) % groups
-    without = torch.tensor([stats.sliced_wasserstein(points[group != g], held) for g in range(groups)])
+    parts = [points[group != g] for g in range(groups)]
+    without = torch.tensor([stats.sliced_wasserstein(part, held, projections=32) for part in parts])
     error = math.sqrt((groups - 1) / groups * float((without - without.mean()).square().sum()))
     half = stats.student_quantile(0.5 + CONFIDENCE / 2, groups - 1) * error
     return Found({"swd": Reading(value, max(0.0, value - half), value + half)})

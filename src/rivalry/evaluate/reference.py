@@ -22,7 +22,8 @@ LEAST = 4
 """Rows that each side needs: below, no distance has an interval."""
 
 POOL = 20_000
-"""Training rows that are searched for copies, where there are so many."""
+"""Training rows that are searched for copies, where there are so many; of points as many as are held out, since in
+few dimensions the denser side is nearer to everything."""
 
 NEIGHBOURS = 5
 """k of precision, recall, density, coverage (Naeem et al. 2020), fewer where there are fewer rows."""
@@ -57,7 +58,7 @@ class Reference:
         cls, dataset: Dataset, extractor: Extractor, n: int, seed: int = 0,
         device: torch.device | None = None, pool: int = POOL,
     ) -> Reference:
-        """At most n held-out rows and max(n, pool) training rows, chosen by the seed.
+        """At most n held-out rows and max(n, pool) training rows (n of points), chosen by the seed.
 
         Keep `seed` the same wherever scores are to be compared: it is part of the ruler.  DataError below 4 rows.
         """
@@ -71,7 +72,7 @@ class Reference:
         whole = n >= len(dataset.held)
         return cls(
             held=side(dataset.held, "held", n),
-            train=side(dataset.train, "train", max(n, pool)),
+            train=side(dataset.train, "train", n if points else max(n, pool)),
             spec=dataset.spec,
             extractor=extractor,
             data=dataset.fingerprint,

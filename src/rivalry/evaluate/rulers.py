@@ -45,7 +45,7 @@ METRICS: Mapping[str, Metric] = {
         Metric("recall", "recall", "higher", "share of the real that lies among the samples"),
         Metric("density", "density", "higher", "how densely samples lie among the real, about 1 at best"),
         Metric("coverage", "coverage", "higher", "share of the real with a sample nearby"),
-        Metric("copies", "copies", "lower", "share of samples twice as near to training data", floored=False),
+        Metric("copies", "copies", "lower", "share of samples that are copies of training rows", floored=False),
         Metric("memorisation", "memorisation", "lower", "share of samples nearer to training than to held-out data"),
         Metric("missing", "classes missing", "lower", "classes no sample was taken for", False, False),
         Metric("modes", "modes", "higher", "modes with a sample within 3 sigma", False),

@@ -152,7 +152,7 @@ def _condition(piece: str, whole: str) -> Condition:
 
 @dataclass(frozen=True)
 class Budget:
-    """How long training may last; where several are given, whichever is spent first.
+    """How long training may last; where several are given, whichever is spent first; none means no limit of its own.
 
     seconds: of training.  steps: of the recipe.  samples: real examples shown to the discriminator.
     """
@@ -163,8 +163,6 @@ class Budget:
 
     def __post_init__(self) -> None:
         given = [v for v in (self.seconds, self.steps, self.samples) if v is not None]
-        if not given:
-            raise RecipeError(f"a budget is empty; {_EXAMPLES}")
         if not all(v > 0 and math.isfinite(v) for v in given):
             raise RecipeError(f"a budget must be above 0, not {min(given):g}; {_EXAMPLES}")
 

@@ -20,7 +20,7 @@ from rivalry.types import Spec
 
 
 class BackboneModule(nn.Module, ABC):
-    """forward(x [N, C, H, W]) -> four maps, finest first; channels: theirs; sizes(h, w): their sizes."""
+    """forward(x [N, C, H, W]) -> maps, finest first; channels: of each."""
 
     channels: tuple[int, ...]
 

@@ -9,7 +9,7 @@ from rivalry.parts import Couples
 
 
 class MinibatchStd(nn.Module, Couples):
-    """[N, C, H, W] -> [N, C + channels, H, W]: the standard deviation over a group of examples, averaged over
+    """[N, C, ...] -> [N, C + channels, ...]: the standard deviation over a group of examples, averaged over
     pixels and over the features of one part of the channels, as constant planes (Karras et al. 2018, 2020).
 
     Groups have `group` examples, or the next smaller number that divides N; example i is in the group of
@@ -19,14 +19,15 @@ class MinibatchStd(nn.Module, Couples):
     def __init__(self, group: int = 4, channels: int = 1, eps: float = 1e-8) -> None:
         super().__init__()
         self.group, self.channels, self.eps = group, channels, eps
+        self.more = channels
 
     def forward(self, x: Tensor) -> Tensor:
-        n, c, h, w = x.shape
+        n, _, *pixels = x.shape
         group = next(g for g in range(min(self.group, n), 0, -1) if n % g == 0)
-        y = x.reshape(group, n // group, self.channels, c // self.channels, h, w)
-        y = (y - y.mean(0)).square().mean(0)  # [n / group, channels, c / channels, h, w]
-        y = (y + self.eps).sqrt().mean((2, 3, 4))  # [n / group, channels]
-        y = y.repeat(group, 1).reshape(n, self.channels, 1, 1).expand(-1, -1, h, w)
+        y = x.reshape(group, n // group, self.channels, -1)
+        y = (y - y.mean(0)).square().mean(0)  # [n / group, channels, c / channels * pixels]
+        y = (y + self.eps).sqrt().mean(2)  # [n / group, channels]
+        y = y.repeat(group, 1).reshape(n, self.channels, *[1] * len(pixels)).expand(-1, -1, *pixels)
         return torch.cat([x, y], 1)
 
 
@@ -37,8 +38,7 @@ class MinibatchDiscrimination(nn.Module, Couples):
     def __init__(self, features: int, kernels: int = 50, dim: int = 5) -> None:
         super().__init__()
         self.projection = nn.Linear(features, kernels * dim, bias=False)
-        self.kernels = kernels
-        self.outputs = features + kernels
+        self.kernels = self.more = kernels
 
     def forward(self, x: Tensor) -> Tensor:
         m = self.projection(x).reshape(x.shape[0], self.kernels, -1)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rivalry.catalogue import register
-from rivalry.nets.inits import dcgan_
+from rivalry.nets.inits import Init, initialise_
 from rivalry.nets.layers import Chunk, JoinLabel, LabelBatchNorm, Norm, normalise
 from rivalry.nets.resample import nearest_up
 from rivalry.nets.shapes import Out, crop, ending, grid_of, image_shape, pad, pyramid
@@ -28,6 +28,7 @@ class DCGAN(Net):
     width: channels at half the resolution, doubling towards the base up to `cap`.  upsample: 'transposed'
     4x4 convolutions or 'resize' (repeat pixels, 3x3 convolution).  condition: the label's embedding joins z
     ('concat') or sets gain and bias of batch norm ('norm').  spectral: normalises the generator's weights.
+    init: 'normal' as published, or 'he', which starts narrow nets without normalisation at a useful scale.
     """
 
     width: int = 64
@@ -40,9 +41,10 @@ class DCGAN(Net):
     label_width: int = 16
     smallest: int = 4
     spectral: bool = False
+    init: Init = "normal"
 
     def build(self, spec: Spec, wiring: Wiring) -> nn.Module:
-        module = dcgan_(DCGANGenerator(self, spec, wiring))
+        module = initialise_(DCGANGenerator(self, spec, wiring), self.init, self.slope)
         return spectral(module) if self.spectral else module
 
 
@@ -88,7 +90,7 @@ class DCGANTrunk(Trunk):
     """x [N, C, H, W] -> features [N, channels h w] of the base grid, maps [N, channels, 2h, 2w] one level up.
 
     With a linear score it has 2,765,569 parameters at 3 x 64 x 64 (the head has a bias).  Batch norm couples
-    the batch; norm='none' with Discriminator(spectral=True) does not.
+    the batch; norm='none' with Discriminator(spectral=True) does not.  init: see `DCGAN`.
     """
 
     width: int = 64
@@ -96,9 +98,10 @@ class DCGANTrunk(Trunk):
     norm: Norm = "batch"
     slope: float = 0.2
     smallest: int = 4
+    init: Init = "normal"
 
     def build(self, spec: Spec, wiring: Wiring) -> TrunkModule:
-        return dcgan_(DCGANTrunkModule(self, spec))
+        return initialise_(DCGANTrunkModule(self, spec), self.init, self.slope)
 
 
 class DCGANTrunkModule(TrunkModule):
@@ -114,7 +117,7 @@ class DCGANTrunkModule(TrunkModule):
             for i, (a, b) in enumerate(pairwise((colours, *widths)))
         )
         norms = [normalise("none" if i == 0 else s.norm, w, tracked=False) for i, w in enumerate(widths)]
-        self.norms, self.slope = nn.ModuleList(norms), s.slope
+        self.norms, self.slope, self.init = nn.ModuleList(norms), s.slope, s.init
         self.features = widths[-1] * self.grid.base[0] * self.grid.base[1]
         self.maps = widths[-2] if len(widths) > 1 else widths[-1]
 
@@ -126,4 +129,4 @@ class DCGANTrunkModule(TrunkModule):
         return Seen(x.flatten(1), before if len(self.convs) > 1 else x)
 
     def dense(self, inputs: int, outputs: int, bias: bool = True) -> nn.Module:
-        return dcgan_(nn.Linear(inputs, outputs, bias))
+        return initialise_(nn.Linear(inputs, outputs, bias), self.init, 1.0)

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from rivalry.catalogue import register
 from rivalry.errors import RecipeError
+from rivalry.nets.batchwise import MinibatchDiscrimination, MinibatchStd
 from rivalry.nets.heads import Head, LinearHead, make_head, score_head
 from rivalry.nets.layers import JoinPlanes
 from rivalry.nets.spectral import spectral
-from rivalry.nets.trunk import Trunk, TrunkModule
+from rivalry.nets.trunk import Seen, Trunk, TrunkModule
 from rivalry.parts import Net, Wiring
 from rivalry.types import Heads, Spec
 
@@ -25,11 +26,13 @@ from rivalry.types import Heads, Spec
 class Discriminator(Net):
     """(x [N, *shape], *cond) -> Heads, always with 'features' [N, F].
 
-    heads: of 'score', 'class', 'class+1', 'class*2', 'twin', 'rotation', 'code', 'embedding', 'infomax' (see
-    `heads.py`), besides those the trunk fills itself.  score: how the score comes about, 'linear' in the
+    heads: of 'score', 'class' (or 'class+1', 'class*2', which fill 'class' too), 'twin', 'rotation', 'code',
+    'embedding', 'infomax' (see `heads.py`), besides those the trunk fills itself.  score: how the score comes about, 'linear' in the
     features or 'logsumexp' of the class logits.  condition: what labels (cond[0]) do to the score: 'none',
     'concat' (planes joined to x) or 'projection'.  spectral: normalises every layer of trunk and heads.
     condition_width: label planes; embedding: width of 'embedding' and 'infomax'; hidden: of 'code'.
+    minibatch: lets the heads see the batch, by the 'std' of its features (Karras et al. 2018) or by minibatch
+    'discrimination' (Salimans et al. 2016).
     """
 
     trunk: Trunk
@@ -40,6 +43,7 @@ class Discriminator(Net):
     condition_width: int = 8
     embedding: int = 128
     hidden: int = 128
+    minibatch: Literal["none", "std", "discrimination"] = "none"
 
     def build(self, spec: Spec, wiring: Wiring) -> nn.Module:
         join = None
@@ -47,6 +51,8 @@ class Discriminator(Net):
             join = _planes(wiring, self.condition_width)
         seen = packed(spec, wiring.pack, self.condition_width if join else 0)
         trunk = self.trunk.build(seen, replace(wiring, pack=1))
+        if self.minibatch != "none":
+            trunk = WithMinibatch(trunk, self.minibatch)
         module = DiscriminatorModule(trunk, self._heads(trunk, wiring), join)
         return spectral(module) if self.spectral else module
 
@@ -75,6 +81,23 @@ class DiscriminatorModule(nn.Module):
         for head in self.heads:
             said.update(head(seen, said, *cond))
         return said
+
+
+class WithMinibatch(TrunkModule):
+    """A trunk whose features also tell how the example stands to the rest of its batch."""
+
+    def __init__(self, trunk: TrunkModule, how: Literal["std", "discrimination"]) -> None:
+        super().__init__()
+        self.trunk, self.maps, self.says = trunk, trunk.maps, trunk.says
+        self.layer = MinibatchStd() if how == "std" else MinibatchDiscrimination(trunk.features)
+        self.features = trunk.features + self.layer.more
+
+    def forward(self, x: Tensor) -> Seen:
+        seen: Seen = self.trunk(x)
+        return replace(seen, features=self.layer(seen.features))
+
+    def dense(self, inputs: int, outputs: int, bias: bool = True) -> nn.Module:
+        return self.trunk.dense(inputs, outputs, bias)
 
 
 @register("net", "joint")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from torch import nn
 
 M = TypeVar("M", bound=nn.Module)
+Init = Literal["normal", "he"]
 WEIGHTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 
 
@@ -40,6 +41,11 @@ def he_(module: M, slope: float = 0.2) -> M:
             nn.init.kaiming_normal_(m.weight, slope)
             _zero_bias(m)
     return module
+
+
+def initialise_(module: M, init: Init, slope: float) -> M:
+    """The start of that name; slope: of the leaky ReLUs inside (1: none)."""
+    return dcgan_(module) if init == "normal" else he_(module, slope)
 
 
 def xavier_(module: M, gain: float = 1.0) -> M:

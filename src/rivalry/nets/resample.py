@@ -47,9 +47,14 @@ class Resample(nn.Module):
         self.register_buffer("columns", axis_map(size[1], step).t().contiguous(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.dtype != self.rows.dtype:  # autocast
-            return self.rows.to(x.dtype) @ (x @ self.columns.to(x.dtype))
-        return self.rows @ (x @ self.columns)
+        rows, columns = self.rows, self.columns
+        if x.dtype != rows.dtype:  # autocast
+            rows, columns = rows.to(x.dtype), columns.to(x.dtype)
+        if x.shape[1] == 1 or x.stride(1) != 1:
+            return rows @ (x @ columns)
+        n, c, h, w = x.shape  # channels last, and so it stays
+        y = (rows @ x.permute(0, 2, 3, 1).reshape(n, h, w * c)).reshape(n, -1, w, c)
+        return (columns.t() @ y).permute(0, 3, 1, 2)
 
 
 def nearest_up(x: Tensor) -> Tensor:

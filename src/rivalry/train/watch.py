@@ -192,7 +192,7 @@ class Watch:
         draw = self.sampler(state)
         scores = self.judge.gate(draw, state.step)
         self.scores = scores
-        self._record({"step": state.step, "seconds": round(self.seconds, 3), "scores": scores.as_dict()})
+        self._record({"step": state.step, "seconds": round(self.seconds, 3), "scores": {m: s.as_dict() for m, s in scores.items()}})
         headline = scores[self.judge.headline]
         self._latest = {**self._latest, self.judge.headline: headline.value}
         if self._board is not None:

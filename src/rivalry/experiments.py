@@ -1,0 +1,204 @@
+"""Comparisons: recipes over seeds on one data set at equal time, or runs that are there already; resumable.
+
+The folder of a comparison holds a run per (recipe, seed), and `comparison.json` with the scores measured so far, all
+by one ruler.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from rivalry.auto import resolve
+from rivalry.data import Dataset, ReadOptions, load
+from rivalry.errors import RecipeError, RulerMismatch
+from rivalry.evaluate import Judge, Score, Scores, choose_extractor
+from rivalry.files import write_json
+from rivalry.run import ROOT, Run
+from rivalry.sampling import Sampler, class_shares
+from rivalry.train.engine import Engine
+from rivalry.train.session import Request, resume, start
+
+T95 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)
+"""Student's t at 97.5 %, for 1, 2, ... degrees of freedom."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What one contender reached: its scores over seeds by metric, and the wall time of training."""
+
+    name: str
+    scores: dict[str, list[float]]
+    seconds: list[float]
+
+    def summary(self, metric: str) -> tuple[float, float]:
+        """(mean, half-width of the 95 % interval over seeds; NaN for a single seed)."""
+        values = self.scores[metric]
+        if len(values) < 2:
+            return values[0], math.nan
+        t = T95[min(len(values) - 2, len(T95) - 1)]
+        return mean(values), t * stdev(values) / math.sqrt(len(values))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Contenders, best first by the headline metric."""
+
+    data: str
+    headline: str
+    names: dict[str, str]
+    floors: dict[str, float | None]
+    entries: tuple[Entry, ...]
+
+    def table(self) -> list[tuple[str, ...]]:
+        """Rows for people; the first is the head."""
+        metrics = [self.headline, *(m for m in self.names if m != self.headline)]
+        head = ("rank", "contender", *(self.names[m] for m in metrics), "seconds")
+        rows: list[tuple[str, ...]] = [head]
+        for rank, entry in enumerate(self.entries, 1):
+            cells = [_cell(*entry.summary(m)) for m in metrics]
+            rows.append((str(rank), entry.name, *cells, f"{mean(entry.seconds):.0f}"))
+        floors = [f"{self.floors[m]:.3g}" if self.floors[m] is not None else "" for m in metrics]
+        rows.append(("", "real data (floor)", *floors, ""))
+        return rows
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "data": self.data,
+            "headline": self.headline,
+            "entries": [{"name": e.name, "scores": e.scores, "seconds": e.seconds} for e in self.entries],
+            "floors": self.floors,
+        }
+
+
+def _cell(value: float, half: float) -> str:
+    return f"{value:.3g}" if math.isnan(half) else f"{value:.3g} ± {half:.2g}"
+
+
+def compare_recipes(
+    source: str | Path,
+    recipes: Sequence[str],
+    seeds: Sequence[int] = (0, 1, 2),
+    budget: str = "3m",
+    name: str = "",
+    options: ReadOptions | None = None,
+    device: str = "auto",
+    samples: int | None = None,
+    say: Callable[[str], None] = print,
+) -> Comparison:
+    """Trains every recipe with every seed for the same budget, measures all by one ruler on the same held-out rows.
+
+    What is done already (same name) is not done again.  Raises RecipeError for an unknown recipe before anything
+    is trained.
+    """
+    if not recipes or not seeds:
+        raise RecipeError("a comparison needs at least one recipe and one seed")
+    options = options or ReadOptions()
+    dataset = load(source, options=options)
+    chosen = {r: resolve(r, dataset, budget, device)[0] for r in recipes}
+    folder = ROOT / (name or f"compare-{Path(dataset.name).stem}")
+    engine = Engine(device)
+    measure = _Measure(dataset, engine, folder, samples)
+    for recipe_name, recipe in chosen.items():
+        for seed in seeds:
+            path = folder / f"{Path(recipe_name).stem}-seed{seed}"
+            request = Request(recipe, budget=budget, seed=seed, run=str(path), device=device, tensorboard=False)
+            run = _trained(path, dataset, request, options, say)
+            scores = measure(run, recipe_name, seed)
+            say(f"{recipe_name}, seed {seed}: {measure.headline} {scores[measure.headline].value:.4g}")
+    return measure.comparison()
+
+
+def _trained(path: Path, dataset: Dataset, request: Request, options: ReadOptions, say: Callable[[str], None]) -> Run:
+    """The finished run of that place: found, gone on with, or trained from the start."""
+    if (path / "run.toml").is_file():
+        run = Run.open(path)
+        if any(e["kind"] == "end" and e.get("why") != "asked" for e in run.events()):
+            return run
+        if (run.checkpoint("last") / "state.safetensors").exists():
+            return resume(run, dataset, say)
+    return start(dataset, _overwriting(request), say, options)
+
+
+def _overwriting(request: Request) -> Request:
+    from dataclasses import replace
+
+    return replace(request, overwrite=True)
+
+
+def compare_runs(
+    runs: Sequence[Run], dataset: Dataset, device: str = "auto", samples: int | None = None
+) -> Comparison:
+    """Measures runs by one ruler on the data of the first; RulerMismatch if they were trained on other data."""
+    engine = Engine(device)
+    measure = _Measure(dataset, engine, runs[0].path, samples, remember=False)
+    for run in runs:
+        if run.settings["data"]["fingerprint"] != dataset.fingerprint:
+            raise RulerMismatch(
+                f"{run.name} was trained on other data than {runs[0].name}; compare runs on the same data"
+            )
+        measure(run, run.name, run.settings["train"]["seed"])
+    return measure.comparison()
+
+
+class _Measure:
+    """One ruler for all, and what it has measured so far."""
+
+    def __init__(
+        self, dataset: Dataset, engine: Engine, folder: Path, samples: int | None, remember: bool = True
+    ) -> None:
+        from rivalry.evaluate import Looks
+
+        self.data = dataset.to(engine.device)
+        extractor = choose_extractor(self.data, None, engine.device, folder / "private")
+        looks = Looks() if samples is None else Looks(gate=min(2000, samples), verdict=samples)
+        self.judge = Judge(self.data, extractor, None, 1, engine.device, looks)
+        self.device, self.path, self.remember = engine.device, folder / "comparison.json", remember
+        stored = json.loads(self.path.read_text()) if remember and self.path.exists() else {}
+        self.scores: dict[str, dict[str, Any]] = stored
+
+    @property
+    def headline(self) -> str:
+        return self.judge.headline
+
+    def __call__(self, run: Run, name: str, seed: int) -> Scores:
+        """The run's scores; measured once, by the best checkpoint."""
+        key = f"{name}/{seed}"
+        if key not in self.scores:
+            recipe, spec = run.recipe, run.spec
+            nets = run.networks("best", self.device)
+            draw = Sampler(recipe.game, recipe.game.wiring(spec), nets, self.device, class_shares(self.data))
+            found = self.judge.final(draw, 0)
+            seconds = next((r["seconds"] for r in reversed(run.metrics())), math.nan)
+            self.scores[key] = {"scores": found.as_dict(), "seconds": seconds}
+            if self.remember:
+                write_json(self.path, self.scores)
+        return Scores.from_dict(self.scores[key]["scores"])
+
+    def comparison(self) -> Comparison:
+        by_name: dict[str, list[dict[str, Any]]] = {}
+        for key, value in self.scores.items():
+            by_name.setdefault(key.rsplit("/", 1)[0], []).append(value)
+        first = Scores.from_dict(next(iter(self.scores.values()))["scores"])
+        losses: dict[str, float] = {}
+        entries = []
+        for name, values in by_name.items():
+            all_scores = [Scores.from_dict(v["scores"]) for v in values]
+            for other in all_scores:
+                other[self.headline].ruler.check(first[self.headline].ruler)
+            table = {m: [s[m].value for s in all_scores if m in s] for m in first}
+            entries.append(Entry(name, table, [v["seconds"] for v in values]))
+            losses[name] = mean(_loss(s[self.headline]) for s in all_scores)
+        entries.sort(key=lambda e: losses[e.name])
+        names = {m: s.ruler.name for m, s in first.items()}
+        floors = {m: s.floor for m, s in first.items()}
+        return Comparison(self.data.name, self.headline, names, floors, tuple(entries))
+
+
+def _loss(score: Score) -> float:
+    return score.loss

@@ -1,0 +1,249 @@
+"""The rules by which a pulse is judged, what their limits mean, and how findings are put into words.
+
+A generator at step 50 looks as bad as one that has died, so nothing is judged by its level alone: either something
+was reached and is lost again, or nothing has come to life after a grace period, or numbers are beyond any training
+that works.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rivalry.health.vitals import Vitals
+
+Kind = Literal["healthy", "collapse", "divergence", "saturation", "oscillation"]
+
+RECENT = 16
+"""Pulses that are remembered."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What counts as ill.
+
+    pulses, steps: how many consecutive pulses, over how many steps, must agree.  grace: steps that a generator has to
+    come to life.
+
+    alive_*: a generator has come to life when two consecutive pulses reached this.  lost_*: it has collapsed when
+    less than this share of what it reached (counted up to the real data's) is left; coverage counts only while
+    the fakes lay in place, at a distance below `in_place`.  dead_*: below this after the grace period, it never lived.
+    jump: divergence is a distance this much above the best, and three times it.  far: a distance at which the fakes
+    lie outside the data altogether.  loud: a gap so many times the usual one, and at least `loud_least`.
+    sure: a value above which the discriminator is certain (0 is perfect).  off: a distance at which a generator that
+    stands still, or a certain discriminator, is an illness.  still: how little a centre that stands still moves.
+    middle: share of the values between the ends of their range, relative to the real data's.
+    swing: change of distance, up and down again, of an oscillation; `swings` of them among RECENT pulses.
+    """
+
+    pulses: int = 2
+    steps: int = 100
+    grace: int = 300
+    alive_spread: float = 0.3
+    lost_spread: float = 0.4
+    alive_near: float = 0.2
+    lost_near: float = 0.2
+    alive_coverage: float = 0.4
+    lost_coverage: float = 0.6
+    in_place: float = 0.1
+    dead_spread: float = 0.05
+    dead_near: float = 0.02
+    jump: float = 0.2
+    far: float = 2.0
+    loud: float = 50.0
+    loud_least: float = 100.0
+    sure: float = -0.02
+    off: float = 0.2
+    still: float = 0.01
+    middle: float = 0.1
+    swing: float = 0.3
+    swings: int = 5
+
+
+@dataclass
+class Past:
+    """What was seen so far: the first step, the recent pulses, and the best that two consecutive pulses reached."""
+
+    first: int = -1
+    recent: list[Vitals] = field(default_factory=list)
+    spread: float = 0.0
+    near: float = 0.0
+    coverage: float = 0.0
+    distance: float | None = None
+
+    def add(self, v: Vitals, limits: Limits) -> None:
+        if self.first < 0:
+            self.first = v.step
+        if self.recent:
+            w = self.recent[-1]
+            worse = max(v.distance, w.distance, 0.0)
+            self.spread = max(self.spread, min(v.spread, w.spread, 1.0))
+            self.near = max(self.near, min(v.near, w.near, 1.0))
+            self.distance = worse if self.distance is None else min(self.distance, worse)
+            if worse < limits.in_place:
+                self.coverage = max(self.coverage, min(v.coverage, w.coverage))
+        self.recent = [*self.recent, v][-RECENT:]
+
+    def forget(self, step: int) -> None:
+        """Drops the pulses after `step`."""
+        self.recent = [v for v in self.recent if v.step <= step]
+
+
+# -- the rules: (this pulse, what was before it, limits) -> is it so? ------------------------------------------------
+
+
+def lost_spread(v: Vitals, past: Past, at: Limits) -> bool:
+    return past.spread >= at.alive_spread and v.spread < at.lost_spread * past.spread
+
+
+def lost_neighbours(v: Vitals, past: Past, at: Limits) -> bool:
+    return past.near >= at.alive_near and v.near < at.lost_near * past.near
+
+
+def lost_coverage(v: Vitals, past: Past, at: Limits) -> bool:
+    return past.coverage >= at.alive_coverage and v.coverage < at.lost_coverage * past.coverage
+
+
+def never_alive(v: Vitals, past: Past, at: Limits) -> bool:
+    if past.first < 0 or v.step - past.first < at.grace:
+        return False
+    narrow = max(past.spread, v.spread) < at.dead_spread
+    return narrow or max(past.near, v.near) < at.dead_near
+
+
+def outside(v: Vitals, past: Past, at: Limits) -> bool:
+    return v.distance > at.far
+
+
+def jumped(v: Vitals, past: Past, at: Limits) -> bool:
+    return past.distance is not None and v.distance > max(past.distance + at.jump, 3 * past.distance)
+
+
+def too_loud(v: Vitals, past: Past, at: Limits) -> bool:
+    usual = [abs(w.gap) for w in past.recent if w.gap is not None]
+    if v.gap is None or len(usual) < 3:
+        return False
+    return abs(v.gap) > max(at.loud_least, at.loud * statistics.median(usual))
+
+
+def at_the_ends(v: Vitals, past: Past, at: Limits) -> bool:
+    return v.middle < at.middle
+
+
+def stands_still(v: Vitals, past: Past, at: Limits) -> bool:
+    before = past.recent[-1] if past.recent else None
+    if before is None or v.distance < at.off:
+        return False
+    moved = math.dist(v.centre, before.centre) if len(v.centre) == len(before.centre) else math.inf
+    return moved < at.still and abs(v.spread - before.spread) < at.still
+
+
+def too_sure(v: Vitals, past: Past, at: Limits) -> bool:
+    """The discriminator is certain, and the generator comes no nearer."""
+    window = [*past.recent[-3:], v]
+    certain = len(window) == 4 and all(w.value is not None and w.value > at.sure for w in window)
+    return certain and v.distance > at.off and v.distance > 0.9 * window[0].distance
+
+
+def swings(v: Vitals, past: Past, at: Limits) -> bool:
+    """The distance goes up and down by `swing` again and again, and its best is no better than it was before."""
+    seen = [w.distance for w in [*past.recent, v]][-RECENT:]
+    half = len(seen) // 2
+    if len(seen) < RECENT or min(seen[half:]) < min(seen[:half]):
+        return False
+    turns, low, high, rising = 0, seen[0], seen[0], None
+    for d in seen:
+        low, high = min(low, d), max(high, d)
+        if rising is not True and d > low + at.swing:
+            turns, rising, high = turns + 1, True, d
+        elif rising is not False and d < high - at.swing:
+            turns, rising, low = turns + 1, False, d
+    return turns >= at.swings
+
+
+# -- what they mean ---------------------------------------------------------------------------------------------------
+
+BACK = "go back to before it, lower the learning rates and strengthen the discriminator's penalties"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """seen, cause, remedy: the parts of the sentence; `seen` is filled with the pulse v, the past and the limits."""
+
+    kind: Kind
+    test: Callable[[Vitals, Past, Limits], bool]
+    seen: str
+    cause: str
+    remedy: str = BACK
+
+
+RULES: Mapping[str, Rule] = {
+    "outside": Rule(
+        "divergence", outside,
+        "the samples lie far outside the data (at {v.distance:.1f} times the distance between real ones)",
+        "the learning rate is too high, or the discriminator's slope has exploded",
+    ),
+    "ends": Rule(
+        "saturation", at_the_ends,
+        "nearly all values of the samples stand at the ends of their range (between them lie {v.middle:.0%} as many "
+        "as in the data)",
+        "the generator's last layer has saturated after too large a step",
+    ),
+    "spread": Rule(
+        "collapse", lost_spread,
+        "the samples have become alike: their mean distance is {v.spread:.0%} of the real one, it was {past.spread:.0%}",
+        "the generator has found a few samples that fool the discriminator, and makes nothing else",
+    ),
+    "near": Rule(
+        "collapse", lost_neighbours,
+        "the samples repeat a few points: nearest neighbours stand at {v.near:.0%} of the real distance, it was "
+        "{past.near:.0%}",
+        "the generator has found a few samples that fool the discriminator, and makes nothing else",
+    ),
+    "never": Rule(
+        "collapse", never_alive,
+        "the generator never came to life: its samples differ {v.spread:.1%} as much as real ones do",
+        "it ignores its noise, because the learning rate is too high or the discriminator too strong from the start",
+        "start again with a lower learning rate, another seed, or a recipe with penalties",
+    ),
+    "coverage": Rule(
+        "collapse", lost_coverage,
+        "part of the data has been lost: {v.coverage:.0%} of the real rows have a sample nearby, it was "
+        "{past.coverage:.0%}",
+        "the generator has given up some of the modes for those that fool the discriminator best",
+    ),
+    "jump": Rule(
+        "divergence", jumped,
+        "the samples have moved away from the data: their distance is {v.distance:.2f}, the best was {past.distance:.2f}",
+        "a step was too large, or the discriminator lost its hold on the generator",
+    ),
+    "loud": Rule(
+        "divergence", too_loud,
+        "the discriminator's scores have exploded: real and fake are {v.gap:.3g} apart",
+        "the learning rate is too high, or nothing limits the discriminator's slope",
+    ),
+    "still": Rule(
+        "saturation", stands_still,
+        "the generator stands still, at a distance of {v.distance:.2f} from the data",
+        "it gets no gradients: the discriminator is too sure, or a learning rate is 0",
+        "weaken the discriminator: penalties, a lower rate, fewer turns, or the non-saturating loss",
+    ),
+    "sure": Rule(
+        "saturation", too_sure,
+        "the discriminator is certain of every example (value {v.value:.3f}), and the samples come no nearer than "
+        "{v.distance:.2f}",
+        "its gradients have vanished, so it teaches the generator nothing",
+        "weaken the discriminator: penalties, a lower rate, fewer turns, or augmentation if the data are few",
+    ),
+    "swings": Rule(
+        "oscillation", swings,
+        "the samples swing to and fro: their distance from the data is {v.distance:.2f} and changes by more than "
+        "{at.swing:g} again and again",
+        "generator and discriminator chase one another around the equilibrium",
+        "lower the learning rates, lower beta1, or add a penalty; averaged weights (EMA) hide part of it",
+    ),
+}  # fmt: skip
+"""In the order in which they are believed."""

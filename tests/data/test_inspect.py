@@ -1,0 +1,102 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image, ImageEnhance
+
+from rivalry.data import ReadOptions, inspect
+from rivalry.data.likeness import near_pairs, thumb
+
+from .files import noise, save_all, smooth
+
+
+@pytest.fixture
+def zoo(tmp_path):
+    """Pictures with one of each trouble."""
+    pictures = smooth(20, 40, 48)
+    save_all(tmp_path, pictures, names=[f"{'ab'[i % 2]}/{i:02d}.png" for i in range(20)])
+    Image.fromarray(pictures[0]).save(tmp_path / "b" / "copy.png")
+    near = ImageEnhance.Brightness(Image.fromarray(pictures[1]).resize((36, 30))).enhance(1.1)
+    near.save(tmp_path / "b" / "near.jpg", quality=80)
+    Image.new("RGB", (48, 40), (9, 9, 200)).save(tmp_path / "a" / "flat.png")
+    (tmp_path / "a" / "text.png").write_text("hello")
+    (tmp_path / "a" / "notes.txt").write_text("hello")
+    (tmp_path / "c").mkdir()
+    Image.fromarray(smooth(1, 40, 48, seed=5)[0]).convert("L").save(tmp_path / "c" / "alone.png")
+    return tmp_path
+
+
+def test_all_troubles_are_found(zoo):
+    found = inspect(zoo)
+    assert (found.total, found.whole) == (25, 24)
+    assert found.sizes == {"48x40": 23, "36x30": 1}
+    assert found.modes == {"RGB": 23, "L": 1}
+    assert found.classes == {"a": 12, "b": 12, "c": 1}
+    assert found.broken == (("a/text.png", "its content is no picture"),)
+    assert found.duplicates == (("a/00.png", "b/copy.png"),)
+    assert found.near == (("b/01.png", "b/near.jpg"),)
+    assert found.constant == ("a/flat.png",)
+    assert found.left_out == ("a/notes.txt",)
+    assert found.proposal["size"] == "32x32"
+    assert any("class 'c' has a single picture" in n for n in found.notes)
+
+
+def test_it_speaks_to_people_and_to_programs(zoo):
+    found = inspect(zoo)
+    text = found.text()
+    for piece in (
+        "25 pictures",
+        "48x40 (23)",
+        "broken: 1 file",
+        "a/00.png = b/copy.png",
+        "b/01.png ~ b/near.jpg",
+        "proposed: size 32x32",
+    ):
+        assert piece in text
+    again = json.loads(json.dumps(found.as_dict()))
+    assert again["total"] == 25
+    assert again["broken"] == [["a/text.png", "its content is no picture"]]
+
+
+def test_folders_and_arrays_are_seen_alike(tmp_path):
+    pictures = noise(16, 12, 12, 3)
+    pictures[5] = pictures[4]
+    pictures[6] = 30
+    save_all(tmp_path, pictures)
+    a, b = inspect(tmp_path), inspect((pictures, np.arange(16) % 2))
+    assert (a.sizes, a.modes, a.depths, a.proposal) == (b.sizes, b.modes, b.depths, b.proposal)
+    assert a.duplicates == (("004.png", "005.png"),)
+    assert b.duplicates == (("row 4", "row 5"),)
+    assert b.constant == ("row 6",)
+    assert b.classes == {"0": 8, "1": 8}
+
+
+def test_depth_and_alpha_are_seen(tmp_path):
+    save_all(tmp_path / "deep", noise(9, 12, 12, dtype=np.uint16))
+    assert inspect(tmp_path / "deep").depths == {"16": 9}
+    save_all(tmp_path / "clear", noise(9, 12, 12, 4))
+    assert inspect(tmp_path / "clear").modes == {"RGBA with alpha": 9}
+
+
+def test_only_some_are_looked_at(zoo):
+    assert inspect(zoo, options=ReadOptions(only=("b",))).total == 12
+
+
+def test_a_broken_lot_is_still_told_of(tmp_path):
+    for i in range(9):
+        (tmp_path / f"{i}.png").write_text("no")
+    found = inspect(tmp_path)
+    assert (found.total, found.whole, len(found.broken)) == (9, 0, 9)
+    assert "broken: 9 files" in found.text()
+
+
+def test_near_pairs_across_chunks(monkeypatch):
+    from rivalry.data import likeness
+
+    monkeypatch.setattr(likeness, "ROWS", 4)
+    thumbs = np.stack([thumb(Image.fromarray(p)) for p in smooth(10, 32, 32)])
+    thumbs[9] = thumbs[2] * 0.9 + 5
+    assert near_pairs(thumbs, np.arange(10)) == [(2, 9)]
+    same = np.arange(10)
+    same[9] = 2
+    assert near_pairs(thumbs, same) == []
