@@ -154,8 +154,9 @@ def link_out(path):
 
 
 def bomb(path):
-    for i in range(9):
-        Image.new("1", (9000, 9000)).save(path / f"{i}.png")
+    Image.new("1", (9000, 9000)).save(path / "0.png")
+    for i in range(1, 9):
+        (path / f"{i}.png").write_bytes((path / "0.png").read_bytes())
     return path
 
 
@@ -172,8 +173,8 @@ BAD = {
     "a pickled npy": (pickled, "Python objects.*run code"),
     "a pickled npz": (pickled_npz, "Python objects.*run code"),
     "a pickle": (pickle_file, "pickle.*save the data as .npz"),
-    "a text named npz": (text_as("x.npz"), "cannot be read.*save it again"),
-    "a text named npy": (text_as("x.npy"), "cannot be read.*save it again"),
+    "a text named npz": (text_as("x.npz"), "does not begin like one.*mend its name"),
+    "a text named npy": (text_as("x.npy"), "does not begin like one.*mend its name"),
     "a text named zip": (text_as("x.zip"), "archive .* cannot be read"),
     "a text named tar": (text_as("x.tar"), "archive .* cannot be read"),
     "a text named parquet": (text_as("x.parquet"), "cannot be read as Parquet"),
@@ -214,7 +215,7 @@ def test_one_clear_sentence(tmp_path, cache, case):
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 600
     assert sorted(str(p) for p in tmp_path.rglob("*")) == before
-    assert not list(cache.iterdir())
+    assert not [p for p in cache.iterdir() if p.name.startswith(".")]
 
 
 @pytest.mark.parametrize(
@@ -289,7 +290,7 @@ def test_links_out_of_a_folder_are_left_out_with_a_note(tmp_path):
     os.symlink(other, tmp_path / "set" / "out.png")
     data = load(tmp_path / "set")
     assert len(data.train) + len(data.held) == 12
-    assert any("1 link lead out" in n or "link" in n for n in data.notes)
+    assert any("are not followed: out.png: copy" in n for n in data.notes)
 
 
 def test_only_unknown_classes(tmp_path):

@@ -37,7 +37,7 @@ def test_all_troubles_are_found(zoo):
     assert found.near == (("b/01.png", "b/near.jpg"),)
     assert found.constant == ("a/flat.png",)
     assert found.left_out == ("a/notes.txt",)
-    assert found.proposal["size"] == "32x32"
+    assert found.proposal["size"] == "40x32"
     assert any("class 'c' has a single picture" in n for n in found.notes)
 
 
@@ -50,7 +50,7 @@ def test_it_speaks_to_people_and_to_programs(zoo):
         "broken: 1 file",
         "a/00.png = b/copy.png",
         "b/01.png ~ b/near.jpg",
-        "proposed: size 32x32",
+        "proposed: size 40x32",
     ):
         assert piece in text
     again = json.loads(json.dumps(found.as_dict()))

@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from rivalry.data import PointsModality, ReadOptions, inspect, load, restore, truth
 from rivalry.data.truths import MAKERS
@@ -33,20 +34,21 @@ def table(path, values, header="a,b,c", labels=None, comma=","):
 def test_densities_integrate_to_one(name):
     made = truth(name)
     reach = float(made.nodes.abs().max()) + 6 * made.sigma
-    step = made.sigma / 2 if name != "grid25" else made.sigma
+    step = made.sigma  # the trapezoidal rule is exact to 1e-8 for Gaussians at this step
     axis = torch.arange(-reach, reach + step, step, dtype=torch.float64)
-    total = sum(float(made.density(torch.cartesian_prod(axis[i : i + 1], axis)).sum()) for i in range(len(axis)))
-    assert total * step**2 == pytest.approx(1, abs=1e-4)
+    total = float(made.density(torch.cartesian_prod(axis, axis)).sum())
+    assert total * step**2 == pytest.approx(1, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_samples_follow_the_density(name):
     """The mean log density of samples is minus the entropy, which a second draw gives as well."""
     made = truth(name)
-    a, b = (made.log_density(made.sample(4000, seed)) for seed in (0, 1))
-    error = math.sqrt(float(a.var() + b.var()) / 4000)
+    n = 2000
+    a, b = (made.log_density(made.sample(n, seed)) for seed in (0, 1))
+    error = math.sqrt(float(a.var() + b.var()) / n)
     assert float(a.mean() - b.mean()) == pytest.approx(0, abs=4 * error)
-    assert float(made.log_density(made.sample(500, 0) + 5 * made.sigma).mean()) < float(a.mean()) - 1
+    assert float(made.log_density(made.sample(200, 0) + 5 * made.sigma).mean()) < float(a.mean()) - 1
 
 
 @pytest.mark.parametrize(("name", "modes", "sigma"), [("ring8", 8, 0.01), ("grid25", 25, 0.05)])
@@ -168,10 +170,10 @@ def test_repeated_rows_stay_on_one_side():
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("a,b\n1,2\n3,\n" + "4,5\n" * 9, "'b' of .* has 1 cell that are empty.*row 2.*remove those rows"),
-        ("a,b\n1,nan\n" + "4,5\n" * 9, "'b' of .* has 1 cell"),
-        ("a,b,c\n" + "4,,5\n" * 9, "'b' of .* has 9 cells"),
-        ("a,b\n" + "4,x\n" * 9, "column 'b' of .* hold words, not numbers"),
+        ("a,b\n1,2\n3,\n" + "4,5\n" * 9, "'b' of .* cells: 1 of 11, the first in row 2; remove those rows"),
+        ("a,b\n1,nan\n" + "4,5\n" * 9, "'b' of .* cells: 1 of 10"),
+        ("a,b,c\n" + "4,,5\n" * 9, "'b' of .* cells: 9 of 9"),
+        ("a,b\n" + "4,x\n" * 9, "columns of words, not numbers: 'b'; choose .*numeric columns are a"),
         ("a\n" + "4\n" * 9, "1 numeric column; points need two"),
         ("a,b\n1,2\n3\n", "same number of cells"),
         ("", "empty"),
@@ -206,7 +208,7 @@ def test_inspecting_points(tmp_path):
     assert (found.total, found.whole) == (200, 199)
     assert found.columns[1].missing == 1
     assert found.columns[0].mean == pytest.approx(values[:, 0].mean())
-    assert any("1 row repeat" in n for n in found.notes)
+    assert any("repeat an earlier one: 1" in n for n in found.notes)
     assert "column b:" in found.text()
     assert "ring8: 120,000 points" in inspect("ring8").text()
 
@@ -239,9 +241,8 @@ def test_pictures_of_points(tmp_path):
     data.modality.preview(x, tmp_path / "deep" / "a.png", reference=x)
     data.modality.preview(x * float("nan"), tmp_path / "b.png")
     assert data.modality.write(x, tmp_path / "c.png") == [tmp_path / "c.png"]
-    from PIL import Image
-
-    assert Image.open(tmp_path / "deep" / "a.png").width > 1.5 * Image.open(tmp_path / "c.png").width
+    with Image.open(tmp_path / "deep" / "a.png") as a, Image.open(tmp_path / "c.png") as c:
+        assert a.width > 1.5 * c.width
 
 
 def test_points_are_not_written_as_anything_else(tmp_path):

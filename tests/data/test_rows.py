@@ -121,7 +121,7 @@ def test_labels_from_a_csv(tmp_path, how):
     assert rows.codes.tolist() == [0, 1] * 4
     assert rows.groups.tolist() == ["p0"] * 4 + ["p1"] * 4
     assert any("2 pictures not listed" in n for n in rows.notes)
-    assert any("1 line" in n for n in rows.notes)
+    assert any("name no picture there: 1" in n for n in rows.notes)
 
 
 def test_labels_without_a_header(tmp_path):

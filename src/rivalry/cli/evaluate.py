@@ -29,5 +29,8 @@ def command(
         click.echo(json.dumps(scores.as_dict(), indent=1))
     else:
         from rivalry.cli.tables import show
+        from rivalry.evaluate import HEADER
 
-        show(scores.table())
+        *_, (*_, counts) = rows = scores.table()
+        show([HEADER[:-1], *(row[:-1] for row in rows)])
+        click.echo(f"measured on {counts} rows of {run}'s data; the floor is what real training data score")

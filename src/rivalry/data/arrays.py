@@ -28,42 +28,55 @@ PLAIN_X = ("x", "images", "image", "data", "imgs", "faces", "pictures", "points"
 TRAIN_Y = ("y_train", "train_y", "train_labels", "labels_train", "y_tr")
 TEST_Y = ("y_test", "test_y", "test_labels", "labels_test", "y_te")
 PLAIN_Y = ("y", "labels", "label", "target", "targets", "classes", "arr_1")
+NPY, NPZ = b"\x93NUMPY", b"PK"
 SAFE = "Python objects, and unpickling those can run code; save plain numbers instead"
 
 
 def read_npy(file: Path | bytes, where: str) -> Arrays:
     """One array; a file on disk is memory-mapped, not read."""
+    _expect(file, where, NPY, "npy")
     try:
-        x = np.load(file, mmap_mode="r", allow_pickle=False) if isinstance(file, Path) else _load(file)
+        if isinstance(file, Path):
+            x: Array = np.load(file, mmap_mode="r", allow_pickle=False)
+        else:
+            x = np.load(io.BytesIO(file), allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise _unreadable(where, error) from error
-    if not isinstance(x, np.ndarray):
-        raise DataError(f"{where} is an npz archive by the name of npy; rename it to .npz")
     return joined(Path(where).stem, where, [numeric(x, where)], [None])
-
-
-def _load(content: bytes) -> Array:
-    loaded: Array = np.load(io.BytesIO(content), allow_pickle=False)
-    return loaded
-
-
-def _unreadable(where: str, error: Exception) -> DataError:
-    if "pickle" in str(error) or "Object arrays" in str(error):
-        return DataError(f"{where} holds {SAFE}")
-    return DataError(
-        f"{where} cannot be read ({error or type(error).__name__}); save it again with numpy.savez or numpy.save"
-    )
 
 
 def read_npz(file: Path | bytes, where: str) -> Arrays:
     """Pictures or points with their labels and their official split, found by the usual names of the arrays."""
+    _expect(file, where, NPZ, "npz")
     try:
-        with np.load(file if isinstance(file, Path) else io.BytesIO(file), allow_pickle=False) as found:
-            if isinstance(found, np.ndarray):
-                raise DataError(f"{where} is a npy file by the name of npz; rename it to .npy")
-            return _from_keys(found, where)
+        with file.open("rb") if isinstance(file, Path) else io.BytesIO(file) as stream:
+            with np.load(stream, allow_pickle=False) as found:
+                return _from_keys(found, where)
     except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
         raise _unreadable(where, error) from error
+
+
+def _expect(file: Path | bytes, where: str, magic: bytes, ending: str) -> None:
+    """Raises DataError if the file does not begin as it should."""
+    try:
+        head = file[:6] if isinstance(file, bytes) else _head(file)
+    except OSError as error:
+        raise _unreadable(where, error) from error
+    if not head.startswith(magic):
+        raise DataError(
+            f"{where} is no {ending} file (it does not begin like one); save it with numpy, or mend its name"
+        )
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(6)
+
+
+def _unreadable(where: str, error: Exception) -> DataError:
+    if any(word in str(error) for word in ("pickle", "Object arrays", "Python objects")):
+        return DataError(f"{where} holds {SAFE}")
+    return DataError(f"{where} cannot be read ({error or type(error).__name__}); save it again with numpy")
 
 
 def _from_keys(found: np.lib.npyio.NpzFile, where: str) -> Arrays:

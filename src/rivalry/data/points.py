@@ -182,11 +182,12 @@ def _picked(table: Table, header: tuple[str, ...], text: tuple[str, ...], option
     for name in options.columns:
         if name not in header:
             raise DataError(f"{where} has no column {name!r}; it has {some(header, 12)}")
-    words = [name for name in text if name in (options.columns or text)]
+    words = [repr(name) for name in text if name in (options.columns or text)]
     if words:
+        numeric = [h for h in header if h not in text]
+        choice = f"its numeric columns are {some(numeric, 12)}" if numeric else "it has no numeric columns"
         raise DataError(
-            f"the {'column' if len(words) == 1 else 'columns'} {some(words)} of {where} hold words, not numbers; "
-            f"name two or more numeric columns with columns={','.join(table.names[:2]) or 'a,b'}"
+            f"{where} has columns of words, not numbers: {some(words)}; choose others with columns=...: {choice}"
         )
     if options.columns:
         order = [table.names.index(name) for name in options.columns]
@@ -203,12 +204,11 @@ def _check(table: Table, where: str) -> None:
     if not len(columns):
         return
     first = columns[0]
-    cells = count(int(bad[:, first].sum()), "cell")
     others = [table.names[i] for i in columns if not bad[:, i].all()]
     remedy = "remove those rows, or leave" if others else "leave"
     raise DataError(
-        f"the column {table.names[first]!r} of {where} has {cells} that are empty, NaN or infinite "
-        f"(the first in row {int(np.argmax(bad[:, first])) + 1}); {remedy} the column out with columns=..."
+        f"the column {table.names[first]!r} of {where} has empty, NaN or infinite cells: {int(bad[:, first].sum()):,} of "
+        f"{len(bad):,}, the first in row {int(np.argmax(bad[:, first])) + 1}; {remedy} the column out with columns=..."
     )
 
 
@@ -226,7 +226,7 @@ def _report(source: Source, table: Table, held: int | None, notes: tuple[str, ..
     columns = tuple(
         _column(n, values[:, i][finite[:, i]], int((~finite[:, i]).sum())) for i, n in enumerate(table.names)
     )
-    said = f"{count(copies, 'row')} repeat an earlier one" if copies else ""
+    said = f"rows that repeat an earlier one: {copies:,}" if copies else ""
     back = held if held is not None else round(share_held(len(whole), None) * len(whole))
     return Inspection(
         source.name,

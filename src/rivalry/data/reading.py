@@ -126,6 +126,7 @@ def _decode_all(source: Encoded, rows: Rows, chosen: Ints, options: ReadOptions,
     with Shelf(path, (len(rows), *plan.shape), plan.dtype) as shelf:
         small = float(np.median([found.width * found.height for found in looks])) <= SMALL
         digests, meta = fill(shelf.rows, source.stream(chosen.tolist()), plan, small)
+        _broken_note(rows, dict(meta["broken"]), source.where)
         meta["notes"] = [*notes, *_size_note(meta, len(rows), plan, notes)]
         return shelf.finish(digests, meta, options.resident_bytes)
 

@@ -29,6 +29,7 @@ def save(points: Tensor, path: Path, names: tuple[str, ...], reference: Tensor |
     figure = Figure(figsize=(4.2 * len(panels), 4.2), layout="constrained")
     FigureCanvasAgg(figure)
     frame = panels[-1][1][:, :2].float()
+    frame = frame[frame.isfinite().all(1)]
     low, high = (frame.amin(0), frame.amax(0)) if len(frame) else (torch.zeros(2), torch.ones(2))
     margin = 0.15 * (high - low).clamp_min(1e-6)
     for i, (title, shown, colour) in enumerate(panels):

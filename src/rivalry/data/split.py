@@ -77,8 +77,8 @@ def _official(rows: Rows, part: Ints, where: str) -> Split:
     held = rows.held & ~leaked
     notes = ["the official split is kept: its test side is held back"]
     if leaked.any():
-        why = "have a copy in training" if rows.groups is None else "have a copy or a group in training"
-        notes.append(f"{count(int(leaked.sum()), 'held-out row')} {why}: left out")
+        why = "a copy" if rows.groups is None else "a copy or their group"
+        notes.append(f"held-out rows with {why} in training: {int(leaked.sum()):,}, left out")
     return _checked(np.flatnonzero(~rows.held), np.flatnonzero(held), notes, where)
 
 

@@ -174,7 +174,7 @@ def apply_labels(rows: Rows, options: ReadOptions) -> Rows:
     return replace(rows, codes=codes, classes=classes).noted(
         note,
         f"{count(lost, 'picture')} not listed in {where}: left out" if lost else "",
-        f"{count(missing, 'line')} of {where} name no picture that is there" if missing else "",
+        f"lines of {where} that name no picture there: {missing:,}" if missing else "",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rivalry.augment import ADA as BGC
+from rivalry.augment import DiffAugment
 from rivalry.controllers import ADA, PathMean
 from rivalry.controllers import BEGAN as Balance
 from rivalry.games import Sample, StyleSample
@@ -13,8 +14,15 @@ from rivalry.nets import (
     DCGAN,
     Autoencoder,
     BEGANTrunk,
+    BigGAN,
+    BigGANTrunk,
     DCGANTrunk,
     Discriminator,
+    EfficientNetLite0,
+    FastGAN,
+    FastGANTrunk,
+    Projected,
+    RandomPyramid,
     ResNet,
     ResNet3,
     ResNet3Trunk,
@@ -25,10 +33,10 @@ from rivalry.nets import (
 from rivalry.objectives import BEGAN as EquilibriumLoss
 from rivalry.objectives import GAN, Energy, Hinge, Relativistic
 from rivalry.optimisers import Adam
-from rivalry.penalties import R1, R2, InfoMax, PullAway, Rotation
+from rivalry.penalties import R1, R2, InfoMax, PullAway, Reconstruction, Rotation
 from rivalry.recipe import EMA, About
 from rivalry.schedules import Cosine
-from rivalry.terms import PathLength
+from rivalry.terms import Orthogonal, PathLength
 from rivalry.zoo.rows import SMALL_ADAM, SMALL_EMA, Duel, Player, Row, make, row, smaller
 
 GROUP = "backbones"
@@ -257,3 +265,117 @@ def r3gan() -> Row:
         steps=5_000,
     )
     return make("r3gan", about, duel, small)
+
+
+def _biggan(deep: bool) -> tuple[Duel, Duel]:
+    """BigGAN's setting (hinge, projection, two rates, large batch, orthogonal regularisation) and its small one."""
+    judge = Discriminator(BigGANTrunk(deep=deep), condition="projection", spectral=True)
+    duel = Duel(
+        Hinge(),
+        BigGAN(deep=deep),
+        judge,
+        Sample(latent=128 if deep else 120, conditional=True),
+        d=Player(turns=2, optimiser=Adam(2e-4, 0.0, 0.999)),
+        g=Player(terms=(Orthogonal(weight=1e-4),), optimiser=Adam(5e-5, 0.0, 0.999)),
+        ema=EMA(halflife=14_000_000.0, ramp=0.05),
+        batch=2048,
+        steps=150_000,
+    )
+    trunk = BigGANTrunk(width=16, cap=64, deep=deep)
+    small = smaller(
+        duel,
+        generator=BigGAN(width=16, cap=64, deep=deep, label_width=32),
+        discriminator=Discriminator(trunk, condition="projection", spectral=True),
+        game=Sample(latent=60, conditional=True),
+        d=Player(optimiser=Adam(1e-3, 0.0, 0.999)),
+        g=Player(terms=(Orthogonal(weight=1e-4),), optimiser=Adam(5e-4, 0.0, 0.999)),
+    )
+    return duel, small
+
+
+@row("biggan")
+def biggan() -> Row:
+    about = About(
+        "BigGAN",
+        "Brock et al. 2018, Large Scale GAN Training for High Fidelity Natural Image Synthesis, arXiv:1809.11096",
+        2018,
+        GROUP,
+        "Wide ResNets, huge batches, latents fed to every level, orthogonal regularisation, truncation at sampling.",
+        (*GENERATE, "generate by class"),
+    )
+    return make("biggan", about, *_biggan(deep=False))
+
+
+@row("biggan-deep")
+def biggan_deep() -> Row:
+    about = About(
+        "BigGAN-deep",
+        "Brock et al. 2018, Large Scale GAN Training for High Fidelity Natural Image Synthesis, arXiv:1809.11096",
+        2018,
+        GROUP,
+        "BigGAN with bottleneck blocks, four times deeper at fewer parameters, the whole latent at every level.",
+        (*GENERATE, "generate by class"),
+    )
+    return make("biggan-deep", about, *_biggan(deep=True))
+
+
+@row("fastgan")
+def fastgan() -> Row:
+    about = About(
+        "FastGAN",
+        "Liu et al. 2021, Towards Faster and Stabilized GAN Training for High-fidelity Few-shot Image Synthesis, "
+        "arXiv:2101.04775",
+        2021,
+        GROUP,
+        "Skip-layer excitation lets coarse maps gate fine ones; D also has to reconstruct what it sees.",
+        (*GENERATE, "few pictures"),
+    )
+    heads = ("score", "reconstruction")
+    player = Player(optimiser=Adam(2e-4, 0.5, 0.999))
+    duel = Duel(
+        Hinge(),
+        FastGAN(),
+        Discriminator(FastGANTrunk(), heads=heads),
+        Sample(latent=256),
+        d=replace(player, penalties=(Reconstruction(),)),
+        g=player,
+        augment=DiffAugment(),
+        ema=EMA(halflife=5_500.0, ramp=0.0),
+        batch=8,
+        steps=50_000,
+    )
+    player = Player(optimiser=SMALL_ADAM)
+    small = smaller(duel, generator=FastGAN(width=8, cap=64), game=Sample(latent=64), augment=DiffAugment(),
+                    discriminator=Discriminator(FastGANTrunk(width=16, cap=64), heads=heads),
+                    d=replace(player, penalties=(Reconstruction(),)), g=player)  # fmt: skip
+    return make("fastgan", about, duel, small)
+
+
+@row("projected-gan")
+def projected_gan() -> Row:
+    about = About(
+        "Projected GAN",
+        "Sauer et al. 2021, Projected GANs Converge Faster, arXiv:2111.01007",
+        2021,
+        GROUP,
+        "Four discriminators judge frozen features, mixed at random across channels and scales; no penalty. The "
+        "small setting has random features, since pre-trained ones need the extra 'efficientnet'.",
+        GENERATE,
+    )
+    player = Player(optimiser=Adam(2e-4, 0.0, 0.99))
+    duel = Duel(
+        Hinge(),
+        FastGAN(),
+        Discriminator(Projected(EfficientNetLite0(side=256))),
+        Sample(latent=256),
+        d=player,
+        g=player,
+        augment=DiffAugment(),
+        ema=EMA(halflife=20_000.0),
+        batch=64,
+        steps=150_000,
+    )
+    small = smaller(duel, generator=DCGAN(width=16), game=Sample(latent=64), augment=DiffAugment(),
+                    discriminator=Discriminator(Projected(RandomPyramid(width=16), channels=16, cap=64)),
+                    d=Player(optimiser=SMALL_ADAM), g=Player(optimiser=SMALL_ADAM))  # fmt: skip
+    return make("projected-gan", about, duel, small)

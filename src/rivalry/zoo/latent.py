@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from rivalry.games import Autoencode, Invert, Sample
-from rivalry.nets import DCGAN, DCGANTrunk, Discriminator, Encoder, JointDiscriminator, LatentJudge
+from rivalry.nets import (
+    DCGAN,
+    Coupled,
+    CoupledDiscriminator,
+    DCGANTrunk,
+    Discriminator,
+    Encoder,
+    JointDiscriminator,
+    LatentJudge,
+)
 from rivalry.objectives import GAN, Null, TwoWay, Wasserstein
 from rivalry.optimisers import Adam
 from rivalry.parts import Net
@@ -206,3 +215,21 @@ def vae_gan() -> Row:
         )  # fmt: skip
 
     return Row(recipe("vae-gan", 64, 128, Adam(3e-4), 50_000), recipe("vae-gan-small", 16, 32, SMALL_ADAM, 5_000))
+
+
+@row("cogan")
+def cogan() -> Row:
+    about = About(
+        "Coupled GAN",
+        "Liu and Tuzel 2016, Coupled Generative Adversarial Networks, arXiv:1606.07536",
+        2016,
+        GROUP,
+        "A generator per domain, with all but the last layers shared, so one noise gives a corresponding picture in "
+        "every domain without a single pair; the classes of the data are the domains.",
+        ("generate by class", "translate between domains"),
+    )
+    game = Sample(latent=100, conditional=True)
+    duel = Duel(GAN(), Coupled(), CoupledDiscriminator(DCGANTrunk()), game, batch=128)
+    small = smaller(duel, generator=Coupled(DCGAN(width=32, out="none"), width=16), game=game,
+                    discriminator=CoupledDiscriminator(DCGANTrunk(width=16), width=16))  # fmt: skip
+    return make("cogan", about, duel, small)

@@ -117,7 +117,7 @@ def small_discriminator(
 ) -> Discriminator:  # fmt: skip
     """Its opponent; norm='none' where penalties on the slope, or spectral norm, take batch norm's place."""
     return Discriminator(
-        DCGANTrunk(width=width, norm=norm),
+        DCGANTrunk(width=width, norm=norm, init="he" if norm == "none" else "normal"),
         heads=heads,
         spectral=spectral,
         condition="projection" if projection else "none",
