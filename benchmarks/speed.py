@@ -30,11 +30,11 @@ from rivalry.nets import DCGAN, DCGANTrunk, Discriminator, ResNet, ResNetTrunk
 from rivalry.objectives import GAN
 from rivalry.recipe import EMA, About, Recipe
 from rivalry.run import Run
-from rivalry.train.engine import Engine
-from rivalry.train.loop import Trainer
-from rivalry.train.session import Plan
-from rivalry.train.state import build_state
-from rivalry.train.watch import Watch
+from rivalry.training.engine import Engine
+from rivalry.training.loop import Trainer
+from rivalry.training.session import Plan
+from rivalry.training.state import build_state
+from rivalry.training.watch import Watch
 from rivalry.zoo.rows import Duel
 
 BATCH, LATENT = 64, 100

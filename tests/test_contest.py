@@ -15,8 +15,8 @@ from rivalry.parts import Turn
 from rivalry.penalties import GP, R1, R2
 from rivalry.recipe import Recipe, Side, Stage
 from rivalry.streams import Draw
-from rivalry.train.contest import hold, packed
-from rivalry.train.step import unrolled
+from rivalry.training.contest import hold, packed
+from rivalry.training.step import unrolled
 from rivalry.types import Heads, Match, Point, square_norm
 
 TURN = Turn("discriminator", 0, 0, 0, Draw(0, ("t",)), {}, {}, 8)
@@ -119,7 +119,7 @@ def test_unrolling_follows_the_closed_form() -> None:
 
 
 def test_the_equilibrium_value_is_minus_log_four() -> None:
-    from rivalry.train.step import _note_scores
+    from rivalry.training.step import _note_scores
 
     turn = Turn("d", 0, 0, 0, Draw(0), {}, {}, 4)
     _note_scores(Side("d", ()), "main", torch.zeros(4), torch.zeros(4), turn)
@@ -131,8 +131,8 @@ def test_sides_together_give_what_one_play_gives() -> None:
     from dataclasses import replace
 
     from rivalry.optimisers import SGD
-    from rivalry.train.loop import Trainer
-    from rivalry.train.state import build_state
+    from rivalry.training.loop import Trainer
+    from rivalry.training.state import build_state
     from tiny import ENGINE
 
     d = Side("discriminator", ("discriminator",), ("main",), optimiser=SGD(0.0))

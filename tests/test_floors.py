@@ -15,7 +15,7 @@ FLOORS = (
     ("data",),
     ("games", "recipe", "sampling", "zoo"),
     ("run", "evaluate", "health", "report"),
-    ("train",),
+    ("training",),
     ("auto", "experiments", "checks"),
     ("api", "cli"),
 )  # fmt: skip

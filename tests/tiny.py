@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from rivalry.recipe import Recipe
-from rivalry.train.engine import Engine
-from rivalry.train.loop import Trainer
-from rivalry.train.state import State, build_state
+from rivalry.training.engine import Engine
+from rivalry.training.loop import Trainer
+from rivalry.training.state import State, build_state
 from rivalry.types import Batch, Spec
 
 CPU = torch.device("cpu")

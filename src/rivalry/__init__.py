@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from rivalry.data import ReadOptions, inspect
     from rivalry.errors import RivalryError
     from rivalry.recipe import Recipe
-    from rivalry.zoo import get as recipe
 
 _WHERE = {
     "ReadOptions": ("rivalry.data", "ReadOptions"),
@@ -27,7 +26,6 @@ _WHERE = {
     "compare": ("rivalry.api", "compare"),
     "inspect": ("rivalry.data", "inspect"),
     "load": ("rivalry.api", "load"),
-    "recipe": ("rivalry.zoo", "get"),
     "train": ("rivalry.api", "train"),
 }
 
@@ -39,7 +37,6 @@ __all__ = [
     "compare",
     "inspect",
     "load",
-    "recipe",
     "train",
 ]
 

@@ -19,10 +19,10 @@ from rivalry.evaluate import Judge, Looks, Scores, choose_extractor
 from rivalry.recipe import Recipe, set_value
 from rivalry.run import Run as Folder
 from rivalry.sampling import Sampler
-from rivalry.train.engine import Engine
-from rivalry.train.session import Request, Say, reload_data, to_stderr
-from rivalry.train.session import resume as resume_run
-from rivalry.train.session import start as start_run
+from rivalry.training.engine import Engine
+from rivalry.training.session import Request, Say, reload_data, to_stderr
+from rivalry.training.session import resume as resume_run
+from rivalry.training.session import start as start_run
 
 if TYPE_CHECKING:
     from rivalry.experiments import Comparison
@@ -59,20 +59,23 @@ class Run:
         data = self.folder.settings["data"]
         return restore(data["kind"], data["state"])
 
-    def sampler(self, which: str = "best", device: str = "auto") -> Sampler:
+    def sampler(
+        self, which: str = "best", device: str = "auto", players: Mapping[str, nn.Module] | None = None
+    ) -> Sampler:
         """Draws encoded samples from checkpoint 'best' or 'last'."""
         engine = Engine(device)
         shares = tuple(self.folder.settings["data"]["class_shares"])
         recipe, spec = self.folder.recipe, self.folder.spec
-        nets = self.folder.networks(which, engine.device)
+        nets = self.folder.networks(which, engine.device, players)
         return Sampler(recipe.game, recipe.game.wiring(spec), nets, engine.device, shares)
 
     def sample(
         self, n: int, *, seed: int = 0, label: int | str | None = None, truncation: float = 1.0, which: str = "best",
         device: str = "auto",
+        players: Mapping[str, nn.Module] | None = None,
     ) -> Tensor:  # fmt: skip
         """[n, ...] in the data's own form: uint8 (or uint16) pictures [n, C, H, W], points in their own units."""
-        x, _ = self.sampler(which, device).draw(n, seed, self._label(label), truncation)
+        x, _ = self.sampler(which, device, players).draw(n, seed, self._label(label), truncation)
         return self.modality.decode(x.cpu())
 
     def write_samples(

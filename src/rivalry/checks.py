@@ -13,10 +13,10 @@ from torch import Tensor
 from rivalry.parts import Turn
 from rivalry.recipe import Recipe
 from rivalry.streams import Draw
-from rivalry.train.engine import Engine
-from rivalry.train.loop import Store, StoreSource, Trainer, spans
-from rivalry.train.state import State, build_state, pack_state, unpack_state
-from rivalry.train.step import freeze, losses
+from rivalry.training.engine import Engine
+from rivalry.training.loop import Store, StoreSource, Trainer, spans
+from rivalry.training.state import State, build_state, pack_state, unpack_state
+from rivalry.training.step import freeze, losses
 from rivalry.types import Spec
 
 

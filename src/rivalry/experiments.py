@@ -21,8 +21,8 @@ from rivalry.evaluate import Judge, Score, Scores, choose_extractor
 from rivalry.files import write_json
 from rivalry.run import ROOT, Run
 from rivalry.sampling import Sampler, class_shares
-from rivalry.train.engine import Engine
-from rivalry.train.session import Request, resume, start
+from rivalry.training.engine import Engine
+from rivalry.training.session import Request, resume, start
 
 T95 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)
 """Student's t at 97.5 %, for 1, 2, ... degrees of freedom."""

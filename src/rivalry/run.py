@@ -157,13 +157,28 @@ class Run:
         """(tensors, meta) as `save` was given them."""
         return read_tensors(self.checkpoint(which) / "state.safetensors")
 
-    def networks(self, which: str = "best", device: torch.device | None = None) -> dict[str, nn.Module]:
-        """The networks for use, from checkpoint 'best' or 'last', in evaluation mode."""
+    def networks(
+        self,
+        which: str = "best",
+        device: torch.device | None = None,
+        players: Mapping[str, nn.Module] | None = None,
+    ) -> dict[str, nn.Module]:
+        """The networks for use, from checkpoint 'best' or 'last', in evaluation mode.
+
+        A run that was trained with one's own modules needs them (untrained ones will do) in `players`.
+        """
+        own_names = self.settings["train"]["own_modules"]
+        missing = [n for n in own_names if n not in (players or {})]
+        if missing:
+            raise RunError(
+                f"{self.name} was trained with your own module for {missing[0]!r}; from Python, pass one: "
+                f"players={{{missing[0]!r}: YourModule()}}"
+            )
         path = self.checkpoint(which) / "model.safetensors"
         if not path.exists() and which == "best":
             path = self.checkpoint("last") / "model.safetensors"
         tensors, _ = read_tensors(path)
-        nets = self.recipe.build(self.spec)
+        nets = {**self.recipe.build(self.spec), **(players or {})}
         for name, module in nets.items():
             own = {k.removeprefix(f"{name}/"): v for k, v in tensors.items() if k.startswith(f"{name}/")}
             bad = next(

@@ -23,7 +23,7 @@ from rivalry.penalties import MutualInformation
 from rivalry.recipe import EMA, Recipe, Side, Stage
 from rivalry.streams import Draw
 from rivalry.terms import KL, L2, CrossEntropy, Gaussian
-from rivalry.train.state import State
+from rivalry.training.state import State
 from rivalry.types import Spec
 from tiny import PICTURES, POINTS, Rows, bars, ring, run
 

@@ -33,7 +33,7 @@ def command(**given: Any) -> None:
     from rivalry import experiments
     from rivalry.api import load
     from rivalry.errors import RecipeError
-    from rivalry.train.session import to_stderr
+    from rivalry.training.session import to_stderr
 
     if bool(given["runs"]) == bool(given["data"]):
         raise RecipeError("name runs to compare, or say --data DATA --recipes A,B to train and compare recipes")

@@ -49,9 +49,9 @@ def read_npz(file: Path | bytes, where: str) -> Arrays:
     """Pictures or points with their labels and their official split, found by the usual names of the arrays."""
     _expect(file, where, NPZ, "npz")
     try:
-        with file.open("rb") if isinstance(file, Path) else io.BytesIO(file) as stream:
-            with np.load(stream, allow_pickle=False) as found:
-                return _from_keys(found, where)
+        opened = file.open("rb") if isinstance(file, Path) else io.BytesIO(file)
+        with opened as stream, np.load(stream, allow_pickle=False) as found:
+            return _from_keys(found, where)
     except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
         raise _unreadable(where, error) from error
 

@@ -13,6 +13,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from rivalry.errors import DataError
 
 VERSION = 1
 TORCH = {"uint8": torch.uint8, "uint16": torch.uint16, "float32": torch.float32}
-Meta = dict[str, object]
+Meta = dict[str, Any]
 
 
 @dataclass(frozen=True)

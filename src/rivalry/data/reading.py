@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,12 +68,12 @@ def from_files(source: Encoded, options: ReadOptions) -> Pictures:
     entry = entry_path("pictures", source.identity, ask)
     kept = find(entry, options.resident_bytes) or _decode_all(source, rows, chosen, options, entry)
     plan = _plan_of(kept, options)
-    broken = {int(i): str(reason) for i, reason in kept.meta["broken"]}  # type: ignore[attr-defined]
+    broken = {int(i): str(reason) for i, reason in kept.meta["broken"]}
     whole = np.setdiff1d(np.arange(len(rows)), np.array(sorted(broken), dtype=np.int64))
-    notes = [*map(str, kept.meta["notes"]), *_broken_note(rows, broken, source.where)]  # type: ignore[call-overload]
+    notes = [*map(str, kept.meta["notes"]), *_broken_note(rows, broken, source.where)]
     if plan.channels == 3 and options.channels is None and is_grey(kept.data, whole):
         notes.append("all pictures are grey though they are stored in colour: channels=1 would be quicker")
-    high = 255 if plan.bits == 8 else depth_of(int(kept.meta["highest"]))  # type: ignore[call-overload]
+    high = 255 if plan.bits == 8 else depth_of(int(kept.meta["highest"]))
     scale = Scale(plan.bits, high)
     return Pictures(kept.data, whole, rows.take(whole), kept.digests[whole], plan, scale, kept.mapped, tuple(notes))
 
@@ -127,7 +127,7 @@ def _decode_all(source: Encoded, rows: Rows, chosen: Ints, options: ReadOptions,
         small = float(np.median([found.width * found.height for found in looks])) <= SMALL
         digests, meta = fill(shelf.rows, source.stream(chosen.tolist()), plan, small)
         _broken_note(rows, dict(meta["broken"]), source.where)
-        meta["notes"] = [*notes, *_size_note(meta, len(rows), plan, notes)]
+        meta["notes"] = [*notes, *_size_note(meta, len(rows), plan)]
         return shelf.finish(digests, meta, options.resident_bytes)
 
 
@@ -137,6 +137,7 @@ def fill(out: Array, contents: Iterator[tuple[int, Content]], plan: Plan, small:
     small: the files' pictures are, so one thread does.
     """
     digests = np.zeros(len(out), dtype="V16")
+    missing = set(range(len(out)))
     broken, resized, highest = list[tuple[int, str]](), 0, 0
 
     def work(item: tuple[int, Content]) -> tuple[int, Decoded]:
@@ -144,16 +145,18 @@ def fill(out: Array, contents: Iterator[tuple[int, Content]], plan: Plan, small:
 
     with quiet():
         for place, found in track(threaded(work, contents, small), "decoding pictures", len(out)):
+            missing.discard(place)
             if found.pixels is None:
                 broken.append((place, found.reason))
                 continue
             out[place], digests[place] = found.pixels, np.void(found.digest)
             resized += found.size != (plan.width, plan.height)
             highest = max(highest, int(found.pixels.max())) if plan.bits == 16 else 255
+    broken += [(place, "it is not there") for place in missing]
     return digests, {"broken": sorted(broken), "resized": resized, "highest": highest}
 
 
-def _size_note(meta: Meta, total: int, plan: Plan, notes: Sequence[str]) -> list[str]:
+def _size_note(meta: Meta, total: int, plan: Plan) -> list[str]:
     resized = meta["resized"]
     if not resized:
         return []

@@ -13,7 +13,7 @@ from rivalry.catalogue import name_of
 from rivalry.errors import RecipeError
 from rivalry.parts import Contest, Judge, Penalty, Play, Turn
 from rivalry.recipe import Recipe, Side
-from rivalry.train.contest import hold
+from rivalry.training.contest import hold
 from rivalry.types import per_example
 
 Losses = dict[str, Tensor]

@@ -18,10 +18,10 @@ from rivalry.evaluate import Budget, Judge, Target, choose_extractor
 from rivalry.recipe import Recipe
 from rivalry.run import Run, free_name, machine
 from rivalry.sampling import Sampler, class_shares
-from rivalry.train.engine import Engine
-from rivalry.train.loop import Trainer, calibrate, train
-from rivalry.train.state import State, build_state, load_nets, unpack_state
-from rivalry.train.watch import Watch, farewell
+from rivalry.training.engine import Engine
+from rivalry.training.loop import Trainer, calibrate, train
+from rivalry.training.state import State, build_state, load_nets, unpack_state
+from rivalry.training.watch import Watch, farewell
 
 Say = Callable[[str], None]
 

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from rivalry.parts import Play, Refreshes, Sampler, Turn
 from rivalry.recipe import Recipe, Side, Stage
-from rivalry.train.engine import Engine
-from rivalry.train.state import State, draw_for, optimiser_key, own_parameters
-from rivalry.train.step import freeze, losses, total
+from rivalry.training.engine import Engine
+from rivalry.training.state import State, draw_for, optimiser_key, own_parameters
+from rivalry.training.step import freeze, losses, total
 from rivalry.types import Batch
 
 

@@ -22,10 +22,10 @@ from rivalry.evaluate import Judge, Scores
 from rivalry.health import Diagnosis, Monitor
 from rivalry.run import Run
 from rivalry.sampling import Sampler, class_shares, settle
-from rivalry.train.engine import Engine
-from rivalry.train.loop import Trainer
-from rivalry.train.progress import Progress
-from rivalry.train.state import State, pack_model, pack_state, unpack_state
+from rivalry.training.engine import Engine
+from rivalry.training.loop import Trainer
+from rivalry.training.progress import Progress
+from rivalry.training.state import State, pack_model, pack_state, unpack_state
 
 MENDS = 3
 PULSE = 256
