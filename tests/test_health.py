@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import pytest
@@ -180,13 +180,13 @@ def test_findings_are_said_in_words() -> None:
 GOOD = Vitals(0, 0.95, 0.9, 0.9, 0.02, 1.0, (0.0,) * 8, 1.0, -1.0)
 
 
-def readings(*changes: dict[str, object], every: int = 100) -> Iterator[Vitals]:
+def readings(*changes: Mapping[str, object], every: int = 100) -> Iterator[Vitals]:
     """Healthy, but a moving centre; each dict changes one pulse."""
     for i, change in enumerate(changes, start=1):
         yield replace(GOOD, step=i * every, centre=(0.1 * i,) * 8, **change)  # type: ignore[arg-type]
 
 
-def kinds(*changes: dict[str, object], every: int = 100) -> list[str]:
+def kinds(*changes: Mapping[str, object], every: int = 100) -> list[str]:
     monitor = Monitor()
     return [monitor.observe(v).kind for v in readings(*changes, every=every)]
 

@@ -291,7 +291,7 @@ def test_mixed_sizes_modes_and_depths(tmp_path):
         image.save(tmp_path / f"{i}.{'jpg' if i % 2 else 'png'}")
     data = load(tmp_path, options=ReadOptions(holdout=0.25))
     assert data.spec.shape == (3, 32, 40)
-    assert any("resized 12 of 12 pictures to 40x32 (crop)" in n for n in data.notes)
+    assert any("resized 12 of 12 pictures to 32x40 (crop)" in n for n in data.notes)
     assert any("grey and colour" in n for n in data.notes)
 
 

@@ -29,7 +29,7 @@ def zoo(tmp_path):
 def test_all_troubles_are_found(zoo):
     found = inspect(zoo)
     assert (found.total, found.whole) == (25, 24)
-    assert found.sizes == {"48x40": 23, "36x30": 1}
+    assert found.sizes == {"40x48": 23, "30x36": 1}
     assert found.modes == {"RGB": 23, "L": 1}
     assert found.classes == {"a": 12, "b": 12, "c": 1}
     assert found.broken == (("a/text.png", "its content is no picture"),)
@@ -37,7 +37,7 @@ def test_all_troubles_are_found(zoo):
     assert found.near == (("b/01.png", "b/near.jpg"),)
     assert found.constant == ("a/flat.png",)
     assert found.left_out == ("a/notes.txt",)
-    assert found.proposal["size"] == "40x32"
+    assert found.proposal["size"] == "32x40"
     assert any("class 'c' has a single picture" in n for n in found.notes)
 
 
@@ -46,11 +46,11 @@ def test_it_speaks_to_people_and_to_programs(zoo):
     text = found.text()
     for piece in (
         "25 pictures",
-        "48x40 (23)",
+        "sizes (height x width): 40x48 (23)",
         "broken: 1 file",
         "a/00.png = b/copy.png",
         "b/01.png ~ b/near.jpg",
-        "proposed: size 40x32",
+        "proposed: size 32x40",
     ):
         assert piece in text
     again = json.loads(json.dumps(found.as_dict()))

@@ -98,6 +98,25 @@ def test_a_damaged_entry_is_made_anew(tmp_path, cache, damage):
     assert [p.name for p in cache.iterdir()] == [entry.name]
 
 
+def test_two_processes_may_make_the_same_entry(tmp_path, cache, monkeypatch):
+    """The slower one finds the entry made and uses it."""
+    from rivalry.data import reading
+
+    source, options, decode = pictures(tmp_path), ReadOptions(resident_bytes=100), reading.decode
+    made = []
+
+    def slow(content, plan):
+        if not made:
+            made.append(True)
+            made.append(load(source, options=options))
+        return decode(content, plan)
+
+    monkeypatch.setattr(reading, "decode", slow)
+    slower = load(source, options=options)
+    assert torch.equal(everything(slower.train), everything(made[1].train))
+    assert len(list(cache.iterdir())) == 1
+
+
 def test_small_data_leave_nothing_in_the_cache(tmp_path, cache):
     load(pictures(tmp_path))
     assert not list(cache.iterdir())
@@ -167,6 +186,6 @@ def test_encoding_undoes_decoding(tmp_path):
 def test_inspection_proposes_what_loading_does(tmp_path):
     source = pictures(tmp_path)
     found, data = inspect(source), load(source)
-    assert found.proposal["size"] == "8x10"
+    assert found.proposal["size"] == "10x8"
     assert found.proposal["channels"] == data.spec.shape[0]
     assert found.proposal["held back"] == len(data.held)

@@ -158,6 +158,12 @@ def test_colours_for_extractors():
     assert torch.equal(modality.rgb(solid), solid[:, :3])
 
 
+def test_deep_pictures_are_shown_in_full_light():
+    modality = ImageModality((1, 2, 2), bits=16, high=4095)
+    assert modality.shown(torch.ones(1, 1, 2, 2)).tolist() == np.full((1, 2, 2, 3), 255).tolist()
+    assert modality.shown(torch.full((1, 1, 2, 2), 2048).to(torch.uint16)).max() == 128
+
+
 def test_distance_is_root_mean_square():
     a = torch.zeros(3, 1, 4, 4)
     assert ImageModality().distance(a, a + 2).tolist() == [2, 2, 2]

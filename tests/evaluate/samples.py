@@ -21,7 +21,8 @@ MODALITY = ImageModality((1, SIDE, SIDE))
 
 def _centres() -> Tensor:
     """[CLASSES, SIDE^2]: where the classes lie, in encoded values."""
-    return torch.randn(CLASSES, SIDE * SIDE, generator=torch.Generator().manual_seed(7)) * 0.3
+    centres: Tensor = torch.randn(CLASSES, SIDE * SIDE, generator=torch.Generator().manual_seed(7)) * 0.3
+    return centres
 
 
 def blobs(n: int, seed: int, classes: tuple[int, ...] = tuple(range(CLASSES)), noise: float = 0.12) -> Tensor:
@@ -86,7 +87,8 @@ def copying(data: Dataset) -> Draw:
         own = torch.Generator().manual_seed(seed)
         index = torch.randint(len(data.train), (n,), generator=own)
         x = data.train.batch(index, torch.device("cpu")).x
-        return x + 0.004 * torch.randn(x.shape, generator=own)
+        copies: Tensor = x + 0.004 * torch.randn(x.shape, generator=own)
+        return copies
 
     return draw
 

@@ -30,7 +30,13 @@ from rivalry.cli.options import device, read_options, reading
     help="Change a setting of the recipe, e.g. batch=32 or discriminator.optimiser.lr=1e-4; repeatable.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same machine, same result.")
-@click.option("--run", "name", default="", help="Name of the run; its folder is runs/NAME.")
+@click.option(
+    "--run",
+    "--name",
+    "name",
+    default="",
+    help="Name of the run; its folder is runs/NAME. (Under torchrun say --name: torchrun takes --run for its own.)",
+)
 @click.option(
     "--from", "start", default="", metavar="RUN", help="Start from the networks of another run (fine-tune)."
 )

@@ -7,10 +7,14 @@ there when it is whole.  Only its owner can read it.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
 import shutil
+import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +71,18 @@ def find(path: Path, resident_bytes: int) -> Kept | None:
     return Kept(data if mapped else data.clone(), digests, dict(meta["found"]), mapped)
 
 
+def _reserve(path: Path, size: int) -> None:
+    """Makes a file of that size whose blocks are really there: writing to a map on a full disk would kill the process."""
+    with path.open("wb") as file:
+        file.truncate(size)
+        if sys.platform == "linux":
+            try:
+                os.posix_fallocate(file.fileno(), 0, size)
+            except OSError as error:
+                if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+
+
 class Shelf:
     """Room for N rows that are being decoded, in memory or in a file: fill `rows`, then `finish`.
 
@@ -74,24 +90,25 @@ class Shelf:
     """
 
     def __init__(self, path: Path | None, shape: tuple[int, ...], dtype: np.dtype[np.uint8 | np.uint16]) -> None:
-        self._path, self._beside = path, None if path is None else path.with_name(f".{path.name}.{os.getpid()}")
+        self._path, self._beside = path, Path()
         self.rows: Array
-        if self._beside is None:
+        if path is None:
             self.rows = np.zeros(shape, dtype)
             return
         size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         try:
-            self._beside.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            free = shutil.disk_usage(self._beside.parent).free
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            free = shutil.disk_usage(path.parent).free
             if free < size:
                 raise OSError(f"{human_bytes(size)} are needed and {human_bytes(free)} free")
-            self._beside.mkdir(mode=0o700)
-            self.rows = np.memmap(self._beside / "rows.bin", dtype, "w+", shape=shape)
+            self._beside = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+            _reserve(self._beside / "rows.bin", size)
+            self.rows = np.memmap(self._beside / "rows.bin", dtype, "r+", shape=shape)
         except OSError as error:
             self.close()
             reason = error.strerror or str(error)
             raise DataError(
-                f"decoded data cannot be kept in {self._beside.parent}: {reason}; "
+                f"decoded data cannot be kept in {path.parent}: {reason}; "
                 "free some space or name another folder in RIVALRY_CACHE"
             ) from error
 
@@ -103,24 +120,26 @@ class Shelf:
 
     def close(self) -> None:
         """Removes what was not finished."""
-        if self._beside is not None:
+        if self._beside.name:
             shutil.rmtree(self._beside, ignore_errors=True)
 
     def finish(self, digests: Array, meta: Meta, resident_bytes: int) -> Kept:
         """The rows as they will be used; what was written to a file is put in its place."""
-        if self._path is None or self._beside is None:
+        if self._path is None:
             return Kept(torch.from_numpy(self.rows), digests, meta, False)
-        shape, dtype = list(self.rows.shape), self.rows.dtype.name
-        assert isinstance(self.rows, np.memmap)
-        self.rows.flush()
-        np.save(self._beside / "digests.npy", digests)
-        (self._beside / "meta.json").write_text(json.dumps({"shape": shape, "dtype": dtype, "found": meta}))
-        shutil.rmtree(self._path, ignore_errors=True)
-        try:
-            os.replace(self._beside, self._path)
-        except OSError:  # another process was faster
-            self.close()
+        self._describe(digests, meta)
+        if find(self._path, 0) is None:  # else another process was faster
+            shutil.rmtree(self._path, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                os.replace(self._beside, self._path)
         kept = find(self._path, resident_bytes)
         if kept is None:
             raise DataError(f"the decoded data in {self._path} are damaged; remove that folder and run again")
         return kept
+
+    def _describe(self, digests: Array, meta: Meta) -> None:
+        assert isinstance(self.rows, np.memmap)
+        self.rows.flush()
+        shape = {"shape": list(self.rows.shape), "dtype": self.rows.dtype.name}
+        np.save(self._beside / "digests.npy", digests)
+        (self._beside / "meta.json").write_text(json.dumps({**shape, "found": meta}))

@@ -46,7 +46,7 @@ def as_frames(x: Array, where: str) -> tuple[Array, str]:
     if x.ndim == 2:
         shape = flat_shape(x.shape[1])
         assert shape is not None
-        note = f"rows of {x.shape[1]} numbers are taken as pictures of {shape[2]}x{shape[1]}"
+        note = f"rows of {x.shape[1]} numbers are taken as pictures of {shape[1]}x{shape[2]}"
         return x.reshape(len(x), *shape).transpose(0, 2, 3, 1), note
     if x.ndim == 3 and x.shape[2] in (3, 4) and x.shape[1] > 4:
         raise DataError(

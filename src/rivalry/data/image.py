@@ -22,7 +22,7 @@ from rivalry.data.stores import both
 from rivalry.errors import DataError
 from rivalry.types import Spec
 
-AUGMENTS = ("flip", "translate", "cutout", "diffaugment", "ada")
+AUGMENTS = ("translate", "cutout", "diffaugment", "ada")
 EXTRACTORS = ("inception", "dinov2", "efficientnet-lite", "squeezenet", "local")
 
 
@@ -88,7 +88,7 @@ class ImageModality:
         codes = None if labels is None else labels.cpu()
         ending = out.suffix.lower()
         if ending in (".png", ".jpg", ".jpeg", ".webp"):
-            return [sheets.save(sheets.grid(self._paper(raw)), out)]
+            return [sheets.save(sheets.grid(self.shown(raw)), out)]
         if ending in (".npz", ".npy"):
             return [image_files.write_array(self._values(raw), out, codes, names)]
         if ending and not out.is_dir():
@@ -99,9 +99,9 @@ class ImageModality:
 
     def preview(self, x: Tensor, path: Path, reference: Tensor | None = None) -> None:
         """A sheet of encoded pictures, beside a sheet of the reference if there is one."""
-        picture = sheets.grid(self._paper(self.decode(x)))
+        picture = sheets.grid(self.shown(x))
         if reference is not None:
-            picture = sheets.beside(picture, sheets.grid(self._paper(self.decode(reference))))
+            picture = sheets.beside(picture, sheets.grid(self.shown(reference)))
         sheets.save(picture, path)
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
@@ -116,7 +116,16 @@ class ImageModality:
             return x[:, :3] * alpha + (1 - alpha)
         return x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
 
+    def shown(self, x: Tensor) -> Array:
+        """[N, C, H, W] encoded (or raw, if integers) -> [N, H, W, 3] uint8 for people to look at: grey repeated, 16
+        bits brought to 8, what shows through white."""
+        last = _last((self.decode(x) if x.is_floating_point() else x).cpu())
+        if self.high != 255:
+            last = np.round(last * (255 / self.high)).astype(np.uint8)
+        return sheets.paper(last)
+
     def augments(self) -> tuple[str, ...]:
+        """Those that leave no trace in what is learnt; flips do where left and right differ (digits, writing)."""
         return AUGMENTS
 
     def extractors(self) -> tuple[str, ...]:
@@ -131,13 +140,6 @@ class ImageModality:
         if not isinstance(shape, list | tuple) or len(shape) != 3:
             raise DataError(f"the state of pictures must name a shape [channels, height, width], not {shape!r}")
         return ImageModality(tuple(int(s) for s in shape), **values)  # type: ignore[arg-type]
-
-    def _paper(self, raw: Tensor) -> Array:
-        """Raw pictures as [N, H, W, 3] uint8."""
-        last = _last(raw.cpu())
-        if self.high != 255:
-            last = np.round(last * (255 / self.high)).astype(np.uint8)
-        return sheets.paper(last)
 
     def _values(self, raw: Tensor) -> Array:
         """Raw pictures as [N, H, W] or [N, H, W, C], in the numbers the data came in."""

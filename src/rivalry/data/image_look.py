@@ -99,7 +99,7 @@ def _report(source: Encoded | Arrays, survey: Survey, options: ReadOptions, left
         share = share_held(len(whole), options.holdout)
         held = int(rows.held.sum()) if rows.held is not None else round(share * len(whole))
         proposal = {
-            "size": f"{plan.width}x{plan.height}",
+            "size": f"{plan.height}x{plan.width}",
             "channels": plan.channels,
             "bits": plan.bits,
             "held back": held,
@@ -111,7 +111,7 @@ def _report(source: Encoded | Arrays, survey: Survey, options: ReadOptions, left
         total=len(rows),
         whole=len(whole),
         held=None if rows.held is None else int(rows.held.sum()),
-        sizes=_times(f"{found.width}x{found.height}" for found in looks),
+        sizes=_times(f"{found.height}x{found.width}" for found in looks),
         modes=_times(found.mode + (" with alpha" if found.alpha else "") for found in looks),
         depths=_times(str(found.bits) for found in looks),
         classes=balance(rows),

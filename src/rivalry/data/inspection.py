@@ -27,7 +27,7 @@ class Inspection:
     """What the data are.
 
     kind: of the modality.  total: rows found; whole: rows that can be used; held: rows in the official test side,
-    None without one.  sizes ('WxH'), modes, depths (bits), classes: how many rows have each.
+    None without one.  sizes ('112x92': height x width), modes, depths (bits), classes: how many rows have each.
     broken: (name, reason).  duplicates: groups of names of equal content; near: pairs of names that look alike;
     near_checked: among how many rows near duplicates were looked for.  constant: pictures of one colour.
     columns: of points.  proposal: what reading would decide on (size, channels, held-out rows ...).
@@ -72,7 +72,7 @@ class Inspection:
         return "\n".join([*lines, *(f"note: {n}" for n in self.notes)])
 
     def _tables(self) -> list[tuple[str, Mapping[str, int]]]:
-        return [("sizes", self.sizes), ("modes", self.modes), ("bits", self.depths)]
+        return [("sizes (height x width)", self.sizes), ("modes", self.modes), ("bits", self.depths)]
 
     def _counted(self, what: str, counts: Mapping[str, int]) -> str:
         parts = [f"{k} ({n:,})" for k, n in sorted(counts.items(), key=lambda item: -item[1])]

@@ -70,7 +70,7 @@ class ReadOptions:
     def as_dict(self) -> dict[str, object]:
         """Plain values for TOML; what is None is left out."""
         plain = {f.name: getattr(self, f.name) for f in fields(self)}
-        plain["labels"] = None if self.labels is None else str(self.labels)
+        plain["labels"] = None if self.labels is None else str(self.labels.expanduser().resolve())
         return {k: list(v) if isinstance(v, tuple) else v for k, v in plain.items() if v is not None}
 
     @classmethod

@@ -94,7 +94,7 @@ def _open(content: Content) -> Image.Image:
         raise ValueError("the file is empty")
     picture = Image.open(io.BytesIO(content), formats=_formats())
     if picture.width * picture.height > MOST_PIXELS:
-        raise ValueError(f"{picture.width}x{picture.height} pixels are too many (a decompression bomb?)")
+        raise ValueError(f"{picture.height}x{picture.width} pixels are too many (a decompression bomb?)")
     return picture
 
 

@@ -39,11 +39,13 @@ def _size(looks: Sequence[Look], options: ReadOptions) -> tuple[int, int, list[s
     if len(sizes) == 1 and (height, width) in sizes:
         return height, width, []
     smallest, largest = min(sizes, key=_area), max(sizes, key=_area)
-    spread = "" if len(sizes) == 1 else f"{smallest[1]}x{smallest[0]} to "
+    spread = "" if len(sizes) == 1 else f"{smallest[0]}x{smallest[1]} to "
     return (
         height,
         width,
-        [f"pictures of {spread}{largest[1]}x{largest[0]} are brought to {width}x{height} ({options.fit})"],
+        [
+            f"pictures of {spread}{largest[0]}x{largest[1]} (height x width) are brought to {height}x{width}: {options.fit}"
+        ],
     )
 
 

@@ -160,7 +160,7 @@ def _size_note(meta: Meta, total: int, plan: Plan) -> list[str]:
     resized = meta["resized"]
     if not resized:
         return []
-    return [f"resized {resized:,} of {count(total, 'picture')} to {plan.width}x{plan.height} ({plan.fit})"]
+    return [f"resized {resized:,} of {count(total, 'picture')} to {plan.height}x{plan.width} ({plan.fit})"]
 
 
 def content_hash(pictures: Pictures, rows: Rows, held: Ints, options: ReadOptions) -> str:

@@ -121,7 +121,8 @@ def _excess(seen: Reading, usual: Reading) -> Reading:
     low = gap - math.hypot(seen.value - seen.low, usual.high - usual.value)
     high = gap + math.hypot(seen.high - seen.value, usual.value - usual.low)
     rest = max(1 - usual.value, 1e-12)
-    return Reading(*(max(0.0, d / rest) for d in (gap, low, high)), floor=0.0)
+    value, low, high = (max(0.0, d / rest) for d in (gap, low, high))
+    return Reading(value, low, high, 0.0)
 
 
 def labelled(fake: Features, reference: Reference) -> Found:
@@ -130,14 +131,14 @@ def labelled(fake: Features, reference: Reference) -> Found:
     assert fake.classes is not None
     assert truth is not None
     counts = stats.mode_counts(fake.classes, len(truth)).cpu()
-    missing = int((counts == 0).sum())
+    missing = float((counts == 0).sum())
     expected = float((1 - truth).pow(len(fake)).sum())
     details = {
         "names": list(reference.spec.class_names),
         "samples": (counts / counts.sum()).tolist(),
         "real": truth.tolist(),
     }
-    readings = {"missing": Reading(missing, missing, missing, expected), "kl": divergence(counts, truth)}
+    readings = {"missing": _exactly(missing, expected), "kl": divergence(counts, truth)}
     return Found(readings, {"classes": details})
 
 
@@ -147,7 +148,7 @@ def mixture(fake: Features, reference: Reference) -> Found:
     assert truth.modes is not None
     found = stats.mixture_modes(_own_units(fake, reference), truth.modes, truth.sigma)
     readings = {
-        "modes": Reading(found.found, found.found, found.found, found.total),
+        "modes": _exactly(found.found, found.total),
         "hq": share(found.high_quality, len(fake), found.high_quality_expected),
         "kl": divergence(found.counts, torch.full((found.total,), 1 / found.total, dtype=torch.float64)),
     }
@@ -155,6 +156,11 @@ def mixture(fake: Features, reference: Reference) -> Found:
     details = {"counts": found.counts.tolist(), "variance": [None if math.isnan(r) else r for r in ratios.tolist()]}
     worst = _furthest(ratios, found.counts, truth.modes.shape[1])
     return Found(readings | {"variance": worst}, {"modes": details})
+
+
+def _exactly(value: float, floor: float) -> Reading:
+    """A count: of these samples it is what it is."""
+    return Reading(float(value), float(value), float(value), float(floor))
 
 
 def _furthest(ratios: Tensor, counts: Tensor, dim: int) -> Reading:

@@ -69,14 +69,13 @@ class Reference:
             index = torch.randperm(len(store), generator=generator(torch.device("cpu"), seed, "reference", name))
             return of_rows(store, index[:most], extractor, where, points=points)
 
-        whole = n >= len(dataset.held)
         return cls(
             held=side(dataset.held, "held", n),
             train=side(dataset.train, "train", n if points else max(n, pool)),
             spec=dataset.spec,
             extractor=extractor,
             data=dataset.fingerprint,
-            split="held-out" if whole else f"held-out, chosen by seed {seed}",
+            split="held-out" if seed == 0 or len(dataset.held) <= n else f"held-out (seed {seed})",
             truth=dataset.truth,
             decode=dataset.modality.decode,
         )
