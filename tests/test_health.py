@@ -215,8 +215,9 @@ def test_frequent_pulses_must_agree_over_as_many_steps() -> None:
         ({"distance": 0.3}, "divergence"),
         ({"gap": 500.0}, "divergence"),
         ({"gap": -500.0}, "divergence"),
+        ({"gap": -3.0, "distance": 0.21}, "divergence"),
         ({"middle": 0.05}, "saturation"),
-        ({"spread": 0.45, "near": 0.25, "coverage": 0.6, "distance": 0.2, "gap": 40.0, "middle": 0.2}, "healthy"),
+        ({"spread": 0.45, "near": 0.25, "coverage": 0.6, "distance": 0.2, "gap": 40.0, "middle": 0.3}, "healthy"),
     ],
 )
 def test_each_rule_speaks_for_itself(change: dict[str, object], kind: str) -> None:

@@ -15,6 +15,8 @@ from rivalry.zoo.house import pictures
 
 FEW = 4_000
 """Below so many pictures the discriminator is augmented."""
+WIDER = 300.0
+"""Seconds from which wider nets overtake narrow ones on 28 px pictures and two cores (docs/lab/fashion.md)."""
 PER_CLASS = 20
 """Labels are used if every class has at least so many pictures."""
 
@@ -64,7 +66,7 @@ def _pictures(dataset: Dataset, budget: str, device: str) -> tuple[Recipe, tuple
         conditional=conditional,
         few=few,
         lr=1e-3 if base <= 32 else 4e-4,
-        batch=64 if not gpu else 128,
+        batch=32 if not gpu else 128,
     )
     seen = f"{n} pictures of {height} x {width}, {channels} channel{'s' if channels > 1 else ''}"
     reasons = [f"{seen}: the house recipe, {base} base channels ({reason}).", by_class]
@@ -77,9 +79,9 @@ def _width(size: int, gpu: bool, seconds: float | None) -> tuple[int, str]:
     """Base channels: on a CPU small nets and many steps win; a longer budget pays for wider ones."""
     if gpu:
         return 64, "a GPU carries the published width"
-    if seconds is not None and seconds < 30 * 60:
-        return 16, "on a CPU within minutes, small nets and many steps win"
-    return (24 if size <= 32 else 16), "a CPU, but time enough for somewhat wider nets"
+    if size <= 32 and (seconds is None or seconds >= WIDER):
+        return 32, "a CPU, but time enough for nets twice as wide as those for a few minutes"
+    return 16, "on a CPU within minutes, small nets and many steps win"
 
 
 def _labels(dataset: Dataset) -> tuple[bool, str]:

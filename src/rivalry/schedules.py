@@ -78,6 +78,26 @@ class Cosine(Schedule):
         return _between(self.start, self.end, _fraction(progress, self.begin, self.until), "cosine")
 
 
+@register("schedule", "log-cosine")
+@dataclass(frozen=True)
+class LogCosine(Schedule):
+    """As 'cosine', but of the logarithm: equal factors in the middle, gentle at both ends.  start, end > 0."""
+
+    start: float = 1.0
+    end: float = 0.01
+    begin: float = 0.0
+    until: float = 1.0
+
+    def __post_init__(self) -> None:
+        _ordered("log-cosine", self.begin, self.until)
+        if self.start <= 0 or self.end <= 0:
+            raise RecipeError("start and end of schedule 'log-cosine' must be above 0")
+
+    def __call__(self, progress: float) -> float:
+        t = _fraction(progress, self.begin, self.until)
+        return math.exp(_between(math.log(self.start), math.log(self.end), t, "cosine"))
+
+
 @register("schedule", "exponential")
 @dataclass(frozen=True)
 class Exponential(Schedule):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from rivalry.data.base import Dataset
+from rivalry.errors import WeightsError
 from rivalry.evaluate.features import Coordinates, Extractor
 from rivalry.extractors import LocalExtractor, train_local
 
@@ -20,8 +21,11 @@ def choose_extractor(
     """Coordinates for points; for pictures the user's weights, else a local network trained on the training split.
 
     folder: where the local one is kept; it is loaded from there if it is there, so a run is measured by one ruler.
+    WeightsError for weights that fit no known feature space.
     """
     device = device or torch.device("cpu")
+    if weights is not None:
+        raise WeightsError(f"{weights} fits no feature space that is known here; leave --weights out to use a local one")
     if dataset.spec.kind == "points":
         return Coordinates()
     stored = None if folder is None else folder / f"{dataset.fingerprint[:16]}-{FILE}"

@@ -40,7 +40,7 @@ class Extractor(Protocol):
 
 @runtime_checkable
 class Classifier(Protocol):
-    """A feature space that also tells the classes of the data apart."""
+    """A feature space that also tells the classes of the data apart (none where `classes` is 0)."""
 
     @property
     def classes(self) -> int: ...
@@ -115,9 +115,8 @@ def _features(blocks: Iterator[Tensor], extractor: Extractor, device: torch.devi
     for x in blocks:
         found = extractor(x)
         values.append(found.to(there, torch.float32))
-        seen = extractor.logits(found).argmax(1) if isinstance(extractor, Classifier) else None
-        if seen is not None:
-            classes.append(seen.to(there))
+        if isinstance(extractor, Classifier) and extractor.classes:
+            classes.append(extractor.logits(found).argmax(1).to(there))
         if points:
             rows.append(x.flatten(1).to(there, torch.float32))
     return Features(

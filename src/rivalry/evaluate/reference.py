@@ -115,7 +115,7 @@ class Reference:
     def shares(self) -> Tensor | None:
         """[classes] of real rows as the extractor sees them; half a row is added to each class, so that none is 0."""
         held, train = self.held.classes, self.train.classes
-        if held is None or train is None:
+        if held is None or train is None or not self.spec.classes:
             return None
         counts = torch.bincount(torch.cat([held, train]), minlength=self.spec.classes).double().cpu() + 0.5
         return counts / counts.sum()

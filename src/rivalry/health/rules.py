@@ -33,8 +33,9 @@ class Limits:
     the fakes lay in place, at a distance below `in_place`.  dead_*: below this after the grace period, it never lived.
     jump: divergence is a distance this much above the best, and three times it.  far: a distance at which the fakes
     lie outside the data altogether.  loud: a gap so many times the usual one, and at least `loud_least`.
-    sure: a value above which the discriminator is certain (0 is perfect).  off: a distance at which a generator that
-    stands still, or a certain discriminator, is an illness.  still: how little a centre that stands still moves.
+    sure: a value above which the discriminator is certain (0 is perfect).  fooled: a gap below which, and below minus
+    the usual one, it takes fakes for more real than the real.  off: a distance at which these, or a generator that
+    stands still, are an illness.  still: how little a centre that stands still moves.
     middle: share of the values between the ends of their range, relative to the real data's.
     swing: change of distance, up and down again, of an oscillation; `swings` of them among RECENT pulses.
     """
@@ -58,7 +59,8 @@ class Limits:
     sure: float = -0.02
     off: float = 0.2
     still: float = 0.01
-    middle: float = 0.1
+    fooled: float = -1.0
+    middle: float = 0.25
     swing: float = 0.3
     swings: int = 5
 
@@ -127,6 +129,14 @@ def too_loud(v: Vitals, past: Past, at: Limits) -> bool:
     if v.gap is None or len(usual) < 3:
         return False
     return abs(v.gap) > max(at.loud_least, at.loud * statistics.median(usual))
+
+
+def fooled(v: Vitals, past: Past, at: Limits) -> bool:
+    """The discriminator prefers fakes that are far from the data."""
+    usual = [abs(w.gap) for w in past.recent if w.gap is not None]
+    if v.gap is None or not usual or v.distance < at.off:
+        return False
+    return v.gap < min(at.fooled, -statistics.median(usual[: max(1, len(usual) // 2)]))
 
 
 def at_the_ends(v: Vitals, past: Past, at: Limits) -> bool:
@@ -224,6 +234,12 @@ RULES: Mapping[str, Rule] = {
         "divergence", too_loud,
         "the discriminator's scores have exploded: real and fake are {v.gap:.3g} apart",
         "the learning rate is too high, or nothing limits the discriminator's slope",
+    ),
+    "fooled": Rule(
+        "divergence", fooled,
+        "the discriminator takes fakes for more real than real data (by {v.gap:.3g}), at a distance of {v.distance:.2f}",
+        "it has stopped learning, or learns too slowly to follow the generator",
+        "go back to before it and let the discriminator learn faster: its rate, its turns, or a weaker penalty",
     ),
     "still": Rule(
         "saturation", stands_still,

@@ -165,6 +165,25 @@ class FourierFeatures(nn.Module):
         return torch.cat([x, turns.sin(), turns.cos()], 1)
 
 
+class LogFourier(nn.Module):
+    """[N, D] -> [N, D + 2 count]: x itself, a sin(b.x) and a cos(b.x) in fixed random directions, with frequencies |b|
+    spaced evenly in their logarithm over `octaves` octaves from 1, and a = |b|^-1/2: fine detail, none of it loud."""
+
+    directions: Tensor
+    amplitude: Tensor
+
+    def __init__(self, inputs: int, count: int, octaves: float) -> None:
+        super().__init__()
+        frequency = 2 ** torch.linspace(0, octaves, count)
+        self.register_buffer("directions", F.normalize(torch.randn(count, inputs), dim=1) * frequency[:, None])
+        self.register_buffer("amplitude", frequency**-0.5)
+        self.outputs = inputs + 2 * count
+
+    def forward(self, x: Tensor) -> Tensor:
+        phase = F.linear(x, self.directions)
+        return torch.cat([x, self.amplitude * phase.sin(), self.amplitude * phase.cos()], 1)
+
+
 class JoinLabel(nn.Module):
     """forward(z [N, D], *cond) -> [N, outputs]: the label's embedding beside z; z itself where classes = 0."""
 

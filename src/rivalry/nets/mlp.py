@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from rivalry.catalogue import register
 from rivalry.nets.inits import he_
-from rivalry.nets.layers import BatchNorm, FourierFeatures, JoinLabel
+from rivalry.nets.layers import BatchNorm, FourierFeatures, JoinLabel, LogFourier
 from rivalry.nets.shapes import Out, ending, numel
 from rivalry.nets.trunk import Seen, Trunk, TrunkModule
 from rivalry.parts import Net, Wiring
@@ -93,7 +93,8 @@ class MLPGenerator(nn.Module):
 class MLPTrunk(Trunk):
     """x [N, *shape], flattened -> features [N, sizes[-1]]; with a linear head 784-256-128-1 by default.
 
-    fourier: how many random Fourier features join the input (0: none), of standard deviation fourier_scale.
+    fourier: how many random Fourier features join the input (0: none), of standard deviation fourier_scale, or, with
+    `octaves`, of frequencies from 1 to 2^octaves, evenly spaced in their logarithm.
     """
 
     sizes: tuple[int, ...] = (256, 128)
@@ -103,16 +104,25 @@ class MLPTrunk(Trunk):
     residual: bool = False
     fourier: int = 0
     fourier_scale: float = 1.0
+    octaves: float = 0.0
 
     def build(self, spec: Spec, wiring: Wiring) -> TrunkModule:
         return MLPTrunkModule(self, numel(spec))
+
+
+def _fourier(settings: MLPTrunk, inputs: int) -> FourierFeatures | LogFourier | None:
+    if not settings.fourier:
+        return None
+    if settings.octaves:
+        return LogFourier(inputs, settings.fourier, settings.octaves)
+    return FourierFeatures(inputs, settings.fourier, settings.fourier_scale)
 
 
 class MLPTrunkModule(TrunkModule):
     def __init__(self, settings: MLPTrunk, inputs: int) -> None:
         super().__init__()
         s = settings
-        self.fourier = FourierFeatures(inputs, s.fourier, s.fourier_scale) if s.fourier else None
+        self.fourier = _fourier(s, inputs)
         inputs = self.fourier.outputs if self.fourier else inputs
         self.hidden = he_(Hidden(inputs, s.sizes, s.slope, s.norm, False, s.dropout, s.residual), s.slope)
         self.features = self.hidden.outputs

@@ -11,7 +11,7 @@ from rivalry.optimisers import Adam
 from rivalry.parts import Augment, Controller, Penalty
 from rivalry.penalties import Classification
 from rivalry.recipe import EMA, About, Recipe
-from rivalry.schedules import Cosine
+from rivalry.schedules import Linear
 from rivalry.zoo.rows import Duel, Player, Row, row
 
 ABOUT = About(
@@ -33,19 +33,19 @@ def pictures(
     conditional: bool = False,
     few: bool = False,
     lr: float = 1e-3,
-    batch: int = 64,
+    batch: int = 32,
     steps: int = 20_000,
 ) -> Recipe:
     """The house recipe at a size.  few: augment, by as much as the discriminator's overconfidence asks for."""
     on_d: tuple[Penalty, ...] = (Classification(weight=1.0, on=("real",)),) if conditional else ()
-    on_g: tuple[Penalty, ...] = (Classification(weight=0.2, on=("fake",)),) if conditional else ()
+    on_g: tuple[Penalty, ...] = (Classification(weight=0.5, on=("fake",)),) if conditional else ()
     augment: Augment | None = DiffAugment() if few else None
     controllers: tuple[Controller, ...] = (ADA(speed_kimg=50.0, initial=0.3),) if few else ()
     duel = Duel(
         objective=GAN("non-saturating"),
         generator=DCGAN(width=2 * width, condition="norm"),
         discriminator=Discriminator(
-            DCGANTrunk(width=width),
+            DCGANTrunk(width=width, smallest=3),
             heads=("score", "class") if conditional else ("score",),
             condition="projection" if conditional else "none",
         ),
@@ -54,8 +54,8 @@ def pictures(
         g=Player(on_g, optimiser=Adam(lr, 0.5, 0.999)),
         augment=augment,
         controllers=controllers,
-        schedules={"lr": Cosine(1.0, 0.02, begin=0.3)},
-        ema=EMA(halflife=1e9, ramp=0.05),
+        schedules={"lr": Linear(1.0, 0.03, begin=0.4)},
+        ema=EMA(halflife=1e9, ramp=0.07),
         batch=batch,
         steps=steps,
         together=True,
