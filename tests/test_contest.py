@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny import CPU, POINTS, ring
 from torch import Tensor
 from torch.func import functional_call, grad, vmap
 
@@ -18,6 +17,7 @@ from rivalry.streams import Draw
 from rivalry.training.contest import hold, packed
 from rivalry.training.step import unrolled
 from rivalry.types import Heads, Match, Point, square_norm
+from tiny import CPU, POINTS, ring
 
 TURN = Turn("discriminator", 0, 0, 0, Draw(0, ("t",)), {}, {}, 8)
 

@@ -47,9 +47,10 @@ def test_readings_against_closed_forms() -> None:
 def test_notes_are_read_by_their_endings() -> None:
     x = torch.zeros(8, 2)
     notes = {"d1.main.real": 3.0, "d1.main.fake": 1.0, "d2.main.real": 2.0, "d2.main.fake": 2.0,
-             "generator.main.fake": 9.0, "d1.main.value": -1.0, "d1.loss": 5.0}  # fmt: skip
+             "generator.main.fake": 9.0, "d1.main.value": -1.0, "d1.loss": 5.0, "d1.gradient": 3.0,
+             "generator.gradient": 0.5}  # fmt: skip
     v = vitals(0, x, x, notes)
-    assert (v.gap, v.value) == (1.0, -1.0)
+    assert (v.gap, v.value, v.gradient) == (1.0, -1.0, 0.5)
 
 
 def test_large_pictures_are_averaged_down_and_ends_are_counted() -> None:
@@ -177,7 +178,7 @@ def test_findings_are_said_in_words() -> None:
 
 # -- memory -----------------------------------------------------------------------------------------------------------
 
-GOOD = Vitals(0, 0.95, 0.9, 0.9, 0.02, 1.0, (0.0,) * 8, 1.0, -1.0)
+GOOD = Vitals(0, 0.95, 0.9, 0.9, 0.02, 1.0, (0.0,) * 8, 1.0, -1.0, 2.0)
 
 
 def readings(*changes: Mapping[str, object], every: int = 100) -> Iterator[Vitals]:
@@ -214,6 +215,8 @@ def test_frequent_pulses_must_agree_over_as_many_steps() -> None:
         ({"distance": 2.5}, "divergence"),
         ({"distance": 0.3}, "divergence"),
         ({"gap": 500.0}, "divergence"),
+        ({"gradient": 0.01, "distance": 0.15}, "saturation"),
+        ({"gradient": 0.01}, "healthy"),
         ({"gap": -500.0}, "divergence"),
         ({"gap": -3.0, "distance": 0.21}, "divergence"),
         ({"middle": 0.05}, "saturation"),
@@ -309,7 +312,7 @@ def test_after_going_back_it_starts_to_count_again() -> None:
 def test_every_rule_can_put_itself_into_words() -> None:
     from rivalry.health.rules import Past
 
-    past = Past(100, [GOOD], 0.9, 0.9, 0.9, 0.1)
+    past = Past(100, [GOOD], 0.9, 0.9, 0.9, 0.1, 3.0)
     for rule in RULES.values():
         words = rule.seen.format(v=GOOD, past=past, at=Limits())
         assert "{" not in words

@@ -65,7 +65,7 @@ def _pictures(dataset: Dataset, budget: str, device: str) -> tuple[Recipe, tuple
         latent=64 if not gpu else 128,
         conditional=conditional,
         few=few,
-        lr=1e-3 if base <= 32 else 4e-4,
+        lr=2e-3 if base <= 16 else 1.5e-3 if base <= 32 else 4e-4,
         batch=32 if not gpu else 128,
     )
     seen = f"{n} pictures of {height} x {width}, {channels} channel{'s' if channels > 1 else ''}"

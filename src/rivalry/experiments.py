@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 from rivalry.auto import resolve
 from rivalry.data import Dataset, ReadOptions, load
 from rivalry.errors import RecipeError, RulerMismatch
-from rivalry.evaluate import Judge, Score, Scores, choose_extractor
+from rivalry.evaluate import Judge, Looks, Scores, choose_extractor
 from rivalry.files import write_json
 from rivalry.run import ROOT, Run
 from rivalry.sampling import Sampler, class_shares
@@ -90,10 +90,12 @@ def compare_recipes(
     device: str = "auto",
     samples: int | None = None,
     say: Callable[[str], None] = print,
+    only_trained: bool = False,
 ) -> Comparison:
     """Trains every recipe with every seed for the same budget, measures all by one ruler on the same held-out rows.
 
-    What is done already (same name) is not done again.  Raises RecipeError for an unknown recipe before anything
+    What is done already (same name) is not done again; `only_trained` measures what is there and trains nothing.
+    Raises RecipeError for an unknown recipe before anything
     is trained.
     """
     if not recipes or not seeds:
@@ -107,6 +109,8 @@ def compare_recipes(
     for recipe_name, recipe in chosen.items():
         for seed in seeds:
             path = folder / f"{Path(recipe_name).stem}-seed{seed}"
+            if only_trained and not finished(path):
+                continue
             request = Request(recipe, budget=budget, seed=seed, run=str(path), device=device, tensorboard=False)
             run = _trained(path, dataset, request, options, say)
             scores = measure(run, recipe_name, seed)
@@ -114,21 +118,41 @@ def compare_recipes(
     return measure.comparison()
 
 
+def train_one(
+    source: str | Path,
+    recipe: str,
+    seed: int,
+    budget: str,
+    name: str,
+    options: ReadOptions | None = None,
+    device: str = "auto",
+    say: Callable[[str], None] = print,
+) -> Run:
+    """One training of a comparison, so that several can run side by side; `compare_recipes` finds it there."""
+    options = options or ReadOptions()
+    dataset = load(source, options=options)
+    path = ROOT / name / f"{Path(recipe).stem}-seed{seed}"
+    chosen, _ = resolve(recipe, dataset, budget, device)
+    request = Request(chosen, budget=budget, seed=seed, run=str(path), device=device, tensorboard=False)
+    return _trained(path, dataset, request, options, say)
+
+
+def finished(path: Path) -> bool:
+    """Whether there is a run that came to its end."""
+    if not (path / "run.toml").is_file():
+        return False
+    return any(e["kind"] == "end" and e.get("why") != "asked" for e in Run.open(path).events())
+
+
 def _trained(path: Path, dataset: Dataset, request: Request, options: ReadOptions, say: Callable[[str], None]) -> Run:
     """The finished run of that place: found, gone on with, or trained from the start."""
+    if finished(path):
+        return Run.open(path)
     if (path / "run.toml").is_file():
         run = Run.open(path)
-        if any(e["kind"] == "end" and e.get("why") != "asked" for e in run.events()):
-            return run
         if (run.checkpoint("last") / "state.safetensors").exists():
             return resume(run, dataset, say)
-    return start(dataset, _overwriting(request), say, options)
-
-
-def _overwriting(request: Request) -> Request:
-    from dataclasses import replace
-
-    return replace(request, overwrite=True)
+    return start(dataset, replace(request, overwrite=True), say, options)
 
 
 def compare_runs(
@@ -152,8 +176,6 @@ class _Measure:
     def __init__(
         self, dataset: Dataset, engine: Engine, folder: Path, samples: int | None, remember: bool = True
     ) -> None:
-        from rivalry.evaluate import Looks
-
         self.data = dataset.to(engine.device)
         extractor = choose_extractor(self.data, None, engine.device, folder / "private")
         looks = Looks() if samples is None else Looks(gate=min(2000, samples), verdict=samples)
@@ -193,12 +215,9 @@ class _Measure:
                 other[self.headline].ruler.check(first[self.headline].ruler)
             table = {m: [s[m].value for s in all_scores if m in s] for m in first}
             entries.append(Entry(name, table, [v["seconds"] for v in values]))
-            losses[name] = mean(_loss(s[self.headline]) for s in all_scores)
+            losses[name] = mean(s[self.headline].loss for s in all_scores)
         entries.sort(key=lambda e: losses[e.name])
         names = {m: s.ruler.name for m, s in first.items()}
         floors = {m: s.floor for m, s in first.items()}
         return Comparison(self.data.name, self.headline, names, floors, tuple(entries))
 
-
-def _loss(score: Score) -> float:
-    return score.loss

@@ -169,7 +169,8 @@ def set_value(recipe: Recipe, path: str, text: str) -> Recipe:
     Sides are reached by name ('discriminator.optimiser.lr'), nets by 'nets.generator.width' or, where no side
     is meant, 'generator.width'; lists by number ('stages.0.share').  The text is read as TOML, else as a word.
     """
-    return _set(recipe, _resolve(recipe, path.split(".")), _parse(text), path)
+    changed: Recipe = _set(recipe, _resolve(recipe, path.split(".")), _parse(text), path)
+    return changed
 
 
 def _parse(text: str) -> Any:

@@ -139,7 +139,9 @@ def dinov2(weights: str | Path | State, device: torch.device | str = "cpu") -> N
     """FD-DINOv2's feature space from the user's weights; WeightsError where they are none of ViT-S, B or L/14."""
     state = dict(weights) if isinstance(weights, dict) else read_state(weights)
     if "register_tokens" in state:
-        raise WeightsError("these DINOv2 weights have registers, which published FD-DINOv2 has not; take the plain ones")
+        raise WeightsError(
+            "these DINOv2 weights have registers, which published FD-DINOv2 has not; take the plain ones"
+        )
     token, places = state.get("cls_token"), state.get("pos_embed")
     if token is None or places is None or token.ndim != 3 or places.ndim != 3 or token.shape[-1] not in NAMES:
         raise WeightsError("these are not weights of DINOv2 ViT-S/14, ViT-B/14 or ViT-L/14")

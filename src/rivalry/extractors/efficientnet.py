@@ -52,4 +52,6 @@ def efficientnet(weights: str | Path | State | None = None, device: torch.device
     sha = fitted(net, source if isinstance(source, dict) else read_state(source), "EfficientNet-lite0")
     way = f"8 bits, then antialiased bicubic to {SIDE}x{SIDE}, 8 bits"
     size = (SIDE, SIDE)
-    return NetworkExtractor("efficientnet-lite0", DIM, sha, size, way, LiteFeatures(net), prepare, torch.device(device))
+    return NetworkExtractor(
+        "efficientnet-lite0", DIM, sha, size, way, LiteFeatures(net), prepare, torch.device(device)
+    )

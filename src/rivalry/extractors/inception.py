@@ -53,7 +53,13 @@ class Mixed(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, branches: tuple[Branch, ...], pool: int = 0, *, by_maximum: bool = False, shrink: bool = False
+        self,
+        inputs: int,
+        branches: tuple[Branch, ...],
+        pool: int = 0,
+        *,
+        by_maximum: bool = False,
+        shrink: bool = False,
     ) -> None:
         super().__init__()
         self.chains: list[list[tuple[str, ...]]] = []

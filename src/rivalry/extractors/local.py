@@ -5,39 +5,52 @@ Fréchet distances in it are comparable within one project only, and carry the n
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
+from abc import ABC
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rivalry.errors import WeightsError
+from rivalry.errors import DataError, RunError, WeightsError
+from rivalry.extractors.base import Tick, batched
+from rivalry.extractors.preparing import on_white
+from rivalry.extractors.weights import State, fingerprint
 from rivalry.files import read_tensors, write_tensors
-from rivalry.streams import key
 
 DIM = 64
-STEPS = 400
-BATCH = 128
-FORMAT = 1
-Draw = Callable[[Tensor], tuple[Tensor, Tensor | None]]
-"""Row numbers [n] -> (encoded pictures [n, C, H, W], labels [n] or None)."""
+SMALLEST, LARGEST = 16, 64
+"""Sides in pixels that the network works at; other pictures are resized into this range."""
+FORMAT = 2
 
 
 class LocalNet(nn.Module):
-    """[N, C, H, W] in [-1, 1] -> features [N, 64]: four convolutions, mean over places."""
+    """[N, C, h, w] in [-1, 1] -> features [N, 64].
 
-    def __init__(self, channels: int, large: bool, outputs: int) -> None:
+    Four convolutions, means over the quarters of the picture (so that what stands where is seen), and a linear layer,
+    whose outputs are nearer to Gaussian than those after a ReLU.  Heads read ReLU(features).
+    """
+
+    size: Tensor
+
+    def __init__(self, channels: int, size: tuple[int, int]) -> None:
         super().__init__()
+        # The size is a buffer so that the hash of the weights covers it.
+        self.register_buffer("size", torch.tensor(size))
         self.blocks = nn.Sequential(
-            _block(channels, 32, 5, 2), _block(32, 32, 3, 2 if large else 1), _block(32, 64, 3, 2), _block(64, DIM, 3, 1)
+            _block(channels, 32, 5, 2),
+            _block(32, 32, 3, 2 if max(size) > 32 else 1),
+            _block(32, 64, 3, 2),
+            _block(64, 64, 3, 1),
+            nn.AdaptiveAvgPool2d(2),
+            nn.Flatten(),
+            nn.Linear(4 * 64, DIM),
         )
-        self.head = nn.Linear(DIM, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        features: Tensor = self.blocks(x.contiguous(memory_format=torch.channels_last)).mean((2, 3))
+        features: Tensor = self.blocks(x.contiguous(memory_format=torch.channels_last))
         return features
 
 
@@ -47,121 +60,156 @@ def _block(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Sequential
 
 
 @dataclass(frozen=True, eq=False)
-class LocalExtractor:
-    """x [N, C, H, W] in [-1, 1] -> [N, 64] float32.  classes: what `logits` tells apart, 0 if it was trained without
-    labels.  Pictures larger than `side` pixels are reduced to it (bilinear, antialiased)."""
+class LocalExtractor(ABC):
+    """Pictures of the kind it was trained on -> [N, 64] float32; the name of its two final classes together.
+
+    size: (height, width) the network sees.  train_accuracy, held_accuracy: share of training pictures (in the last
+    steps, as they were disturbed) and of held-out ones whose class, or without labels whose cluster, it tells;
+    held_accuracy is None where nothing was held out.
+    """
 
     net: LocalNet
-    side: int
-    classes: int
     sha: str
-    accuracy: float
+    size: tuple[int, int]
+    train_accuracy: float
+    held_accuracy: float | None
+    device: torch.device
 
     name = "local"
+    dim = DIM
 
     @property
     def resize(self) -> str:
-        return f"bilinear, antialiased, to at most {self.side} px"
+        return f"antialiased bilinear to {self.size[0]}x{self.size[1]}"
 
-    @torch.no_grad()
-    def __call__(self, x: Tensor) -> Tensor:
-        features: Tensor = self.net(_reduced(x, self.side))
-        return features.float()
+    @property
+    def classes(self) -> int:
+        """How many classes `LocalClassifier.logits` tells apart; 0 without labels."""
+        return 0
 
-    @torch.no_grad()
-    def logits(self, features: Tensor) -> Tensor:
-        """[N, 64] -> [N, classes]."""
-        out: Tensor = self.net.head(features)
-        return out
+    def __call__(self, x: Tensor, *, batch: int = 256, tick: Tick | None = None) -> Tensor:
+        """Pictures [N, C, H, W], uint8 or floating in [-1, 1] -> [N, 64] float32 on the device of x.
+
+        DataError where the channels are not those it was trained on.
+        """
+        return batched(lambda part: self.net(self._prepared(part)), x, DIM, self.device, batch, tick)
+
+    def _prepared(self, x: Tensor) -> Tensor:
+        channels = self.net.blocks[0][0].in_channels  # type: ignore[index, union-attr]
+        pictures = prepare(x, self.size)
+        if pictures.shape[1] != channels:
+            raise DataError(
+                f"this local feature space was trained on pictures of {channels} channels, not of {pictures.shape[1]}; "
+                "train one on this data"
+            )
+        return pictures
+
+    def tensors(self) -> State:
+        """All that is saved and fingerprinted."""
+        return {f"net.{name}": value for name, value in self.net.state_dict().items()}
 
     def save(self, path: Path) -> None:
-        meta = {"format": FORMAT, "side": self.side, "classes": self.classes, "accuracy": self.accuracy}
-        write_tensors(path, {k: v.cpu().contiguous() for k, v in self.net.state_dict().items()}, meta)
+        """A safetensors file; written whole or not at all."""
+        accuracies = {"train_accuracy": self.train_accuracy, "held_accuracy": self.held_accuracy}
+        meta = {"format": FORMAT, "kind": "local extractor", **accuracies}
+        write_tensors(path, {name: value.cpu().contiguous() for name, value in self.tensors().items()}, meta)
 
-    @classmethod
-    def load(cls, path: Path, device: torch.device) -> LocalExtractor:
-        """WeightsError if the file is of another kind."""
-        tensors, meta = read_tensors(path)
-        if meta.get("format") != FORMAT:
-            raise WeightsError(f"{path} holds no local extractor; delete it and it will be trained again")
-        channels, outputs = tensors["blocks.0.0.weight"].shape[1], tensors["head.weight"].shape[0]
-        net = LocalNet(channels, meta["side"] > 32, outputs)
-        net.load_state_dict(tensors)
-        net.to(device).eval().requires_grad_(False)
-        return cls(net, meta["side"], meta["classes"], _hash(net), meta["accuracy"])
-
-
-def _hash(net: nn.Module) -> str:
-    digest = hashlib.sha256()
-    for name, value in sorted(net.state_dict().items()):
-        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+    @staticmethod
+    def load(path: Path, device: torch.device | str = "cpu") -> LocalExtractor:
+        """The inverse of `save`; WeightsError if the file is missing, damaged or of another kind."""
+        try:
+            tensors, meta = read_tensors(path)
+        except RunError as error:
+            raise WeightsError(f"{error} (wanted: a local feature space)") from error
+        if meta.get("format") != FORMAT or meta.get("kind") != "local extractor":
+            raise WeightsError(f"{path} holds no local feature space; delete it and it will be trained again")
+        return _restored(tensors, meta, torch.device(device), path)
 
 
-def _reduced(x: Tensor, side: int) -> Tensor:
-    if max(x.shape[-2:]) <= side:
-        return x
-    scale = side / max(x.shape[-2:])
-    size = [max(8, round(s * scale)) for s in x.shape[-2:]]
-    return F.interpolate(x, size, mode="bilinear", antialias=True, align_corners=False)
+@final
+@dataclass(frozen=True, eq=False)
+class LocalFeatures(LocalExtractor):
+    """Trained without labels."""
 
 
-def train_local(
-    draw: Draw, rows: int, shape: tuple[int, ...], classes: int, device: torch.device, steps: int = STEPS
+@final
+@dataclass(frozen=True, eq=False)
+class LocalClassifier(LocalExtractor):
+    """Trained with labels: also tells the classes apart."""
+
+    head: nn.Linear
+
+    @property
+    def classes(self) -> int:
+        return self.head.out_features
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Features [N, 64] -> [N, classes], on the device of the features."""
+        with torch.no_grad():
+            out: Tensor = self.head(features.to(self.device).relu()).to(features.device)
+        return out
+
+    def tensors(self) -> State:
+        return {f"net.{n}": v for n, v in self.net.state_dict().items()} | {
+            f"head.{n}": v for n, v in self.head.state_dict().items()
+        }
+
+
+def finished(
+    net: LocalNet, head: nn.Linear | None, accuracies: tuple[float, float | None], device: torch.device
 ) -> LocalExtractor:
-    """Trains on the training split: as a classifier where there are labels, else to recognise a picture among others
-    after it was moved, turned and dimmed (NT-Xent, Chen et al. 2020).  The same data give the same bytes on a CPU.
+    """A trained network as an extractor on `device`, with its fingerprint."""
+    net.to(device).eval().requires_grad_(False)
+    height, width = (int(side) for side in net.size)
+    # The hash is known only once the object can name its tensors.
+    if head is None:
+        bare: LocalExtractor = LocalFeatures(net, "", (height, width), *accuracies, device)
+    else:
+        bare = LocalClassifier(net, "", (height, width), *accuracies, device, head.to(device).requires_grad_(False))
+    object.__setattr__(bare, "sha", fingerprint(bare.tensors()))
+    return bare
 
-    draw: hands out training pictures by row number; rows: how many there are.
+
+def _restored(tensors: State, meta: dict[str, Any], device: torch.device, path: Path) -> LocalExtractor:
+    try:
+        size = tensors["net.size"]
+        net = LocalNet(tensors["net.blocks.0.0.weight"].shape[1], (int(size[0]), int(size[1])))
+        net.load_state_dict({n.removeprefix("net."): v for n, v in tensors.items() if n.startswith("net.")})
+        head = None
+        if "head.weight" in tensors:
+            head = nn.Linear(DIM, len(tensors["head.weight"]))
+            head.load_state_dict({n.removeprefix("head."): v for n, v in tensors.items() if n.startswith("head.")})
+    except (KeyError, IndexError, RuntimeError) as error:
+        raise WeightsError(
+            f"{path} is a damaged local feature space; delete it and it will be trained again"
+        ) from error
+    return finished(net, head, (meta["train_accuracy"], meta["held_accuracy"]), device)
+
+
+def inner_size(height: int, width: int) -> tuple[int, int]:
+    """The size pictures are resized to: as they are, or shrunk to sides of at most 64 px, or grown to at least 16."""
+    factor = min(1.0, LARGEST / max(height, width))
+    high, wide = (min(LARGEST, max(SMALLEST, round(side * factor))) for side in (height, width))
+    return high, wide
+
+
+def prepare(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """[N, C, H, W], uint8 or floating in [-1, 1] (beyond is cut off) -> [N, C, *size] in [-1, 1] float32.
+
+    Four channels are taken for RGBA and laid on white: what transparent pixels hold beneath is nobody's concern.  Not
+    rounded to bytes, since the data may have 16 bits.  DataError on another rank or integer type, and on NaN.
     """
-    channels, large = shape[0], max(shape[1:]) > 32
-    side = 48 if large else 32
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(key(0, "local extractor", *shape, classes))
-        net = LocalNet(channels, large, classes or DIM).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        optimiser = torch.optim.AdamW(net.parameters(), 4e-3, weight_decay=0.01)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=steps)
-        correct = 0.0
-        for step in range(steps):
-            x, label = draw(torch.randint(rows, (min(BATCH, max(rows, 2)),)))
-            x = _reduced(x.to(device), side)
-            if classes and label is not None:
-                said = net.head(net(_moved(x, 0.08)))
-                loss = F.cross_entropy(said, label.to(device), label_smoothing=0.1)
-                if step >= steps - 20:
-                    correct += float((said.argmax(1) == label.to(device)).float().mean()) / 20
-            else:
-                loss = _contrast(net, x)
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            schedule.step()
-    net.eval().requires_grad_(False)
-    return LocalExtractor(net, side, classes, _hash(net), correct)
-
-
-def _contrast(net: LocalNet, x: Tensor) -> Tensor:
-    """NT-Xent at temperature .2 between two views of each picture."""
-    z = F.normalize(net.head(net(torch.cat([_moved(x, 0.2, dim=True), _moved(x, 0.2, dim=True)]))), dim=1)
-    alike = (z @ z.T / 0.2).fill_diagonal_(-1e9)
-    n = len(x)
-    other = torch.cat([torch.arange(n) + n, torch.arange(n)]).to(x.device)
-    return F.cross_entropy(alike, other)
-
-
-def _moved(x: Tensor, amount: float, dim: bool = False) -> Tensor:
-    """Pictures under random scale, turn and shift of about `amount`, and, if `dim`, brightness."""
-    n = len(x)
-    r = torch.rand(5, n, device=x.device) * 2 - 1
-    turn, scale = r[0] * amount, 1 + r[1] * amount
-    theta = torch.stack(
-        [
-            torch.stack([scale * turn.cos(), -scale * turn.sin(), r[2] * amount], 1),
-            torch.stack([scale * turn.sin(), scale * turn.cos(), r[3] * amount], 1),
-        ],
-        1,
-    )
-    grid = F.affine_grid(theta, list(x.shape), align_corners=False)
-    out = F.grid_sample(x, grid, padding_mode="border", align_corners=False)
-    return out * (1 + 0.3 * r[4]).view(-1, 1, 1, 1) if dim else out
-
+    if x.ndim != 4 or not (x.dtype == torch.uint8 or x.is_floating_point()):
+        raise DataError(f"pictures are [N, C, H, W], uint8 or floating in [-1, 1], not {list(x.shape)} {x.dtype}")
+    if x.dtype == torch.uint8:
+        x = on_white(x.float()) / 127.5 - 1
+    else:
+        x = x.float().clamp(-1, 1)
+        if bool(x.isnan().any()):
+            raise DataError("pictures hold NaN; leave them out or go back to a model that works")
+        if x.shape[1] == 4:
+            alpha = (x[:, 3:] + 1) / 2
+            x = x[:, :3] * alpha + 1 - alpha
+    if tuple(x.shape[-2:]) != size:
+        x = F.interpolate(x, size, mode="bilinear", align_corners=False, antialias=True)
+    return x

@@ -23,7 +23,16 @@ MARK = "fire2/conv1x1_1.weight"
 """An entry by which these weights are known."""
 
 MEAN = (104.0, 117.0, 123.0)
-WIDTHS = {2: (16, 64), 3: (16, 64), 4: (32, 128), 5: (32, 128), 6: (48, 192), 7: (48, 192), 8: (64, 256), 9: (64, 256)}
+WIDTHS = {
+    2: (16, 64),
+    3: (16, 64),
+    4: (32, 128),
+    5: (32, 128),
+    6: (48, 192),
+    7: (48, 192),
+    8: (64, 256),
+    9: (64, 256),
+}
 """Fire modules: channels squeezed to, channels of each expansion."""
 
 POOLED = ("conv1", "fire4", "fire8")
@@ -89,7 +98,9 @@ class Perceptual(nn.Module):
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         if a.shape != b.shape or a.ndim != 4 or a.shape[1] not in (1, 3):
-            raise DataError(f"a perceptual distance compares grey or RGB pictures of one shape, not {list(a.shape)}, {list(b.shape)}")
+            raise DataError(
+                f"a perceptual distance compares grey or RGB pictures of one shape, not {list(a.shape)}, {list(b.shape)}"
+            )
         first, second = self.net.layers(_blue_first(a)), self.net.layers(_blue_first(b))
         gaps = [(_unit(first[name]) - _unit(second[name])).square().sum(1).mean((1, 2)) for name in LAYERS]
         return torch.stack(gaps).sum(0)

@@ -28,9 +28,19 @@ def read_state(path: str | Path) -> State:
         raise WeightsError(f"there is no weights file at {file}")
     try:
         content = _content(file)
-    except (OSError, ValueError, RuntimeError, KeyError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+        KeyError,
+        EOFError,
+        pickle.UnpicklingError,
+        zipfile.BadZipFile,
+    ) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsError(f"{file} cannot be read as weights ({reason}); give a safetensors file or a plain state_dict") from error
+        raise WeightsError(
+            f"{file} cannot be read as weights ({reason}); give a safetensors file or a plain state_dict"
+        ) from error
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]
     if not isinstance(content, Mapping) or not content:

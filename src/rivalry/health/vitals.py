@@ -27,7 +27,8 @@ class Vitals:
     (2 E|x-y| - E|x-x'| - E|y-y'|) / E|y-y'| (Székely & Rizzo 2013): 0 for equal distributions, at most about 1 for
     mass inside the data's range.  middle: share of fake values between the ends of their range over the same of
     reals.  centre: mean of the fakes along fixed directions, in the reals' mean distance.
-    gap: score on real minus score on fake; value: V(D, G) in nats; means since the last pulse, None where unknown.
+    gap: score on real minus score on fake; value: V(D, G) in nats; gradient: norm of the generator's gradient; means
+    since the last pulse, None where unknown.
     """
 
     step: int
@@ -39,11 +40,13 @@ class Vitals:
     centre: tuple[float, ...] = ()
     gap: float | None = None
     value: float | None = None
+    gradient: float | None = None
 
 
 @torch.no_grad()
 def vitals(step: int, fakes: Tensor, reals: Tensor, notes: Mapping[str, float]) -> Vitals:
-    """Reads fakes and reals [n, *shape], finite, n >= 8; notes as the loop names them ('discriminator.main.real').
+    """Reads fakes and reals [n, *shape], finite, n >= 8; notes as the loop names them ('discriminator.main.real';
+    'generator.gradient' is used where it is noted).
 
     Rows of pictures (four axes) are encoded, hence between -1 and 1.
     """
@@ -65,6 +68,7 @@ def vitals(step: int, fakes: Tensor, reals: Tensor, notes: Mapping[str, float]) 
         centre=tuple(centre.tolist()),
         gap=_gap(notes),
         value=_mean([v for k, v in notes.items() if k.endswith(".value")]),
+        gradient=notes.get("generator.gradient"),
     )
 
 

@@ -32,7 +32,7 @@ def pictures(
     latent: int = 64,
     conditional: bool = False,
     few: bool = False,
-    lr: float = 1e-3,
+    lr: float = 2e-3,
     batch: int = 32,
     steps: int = 20_000,
 ) -> Recipe:
