@@ -19,7 +19,7 @@ from rivalry.evaluate import Judge, Looks, Scores, choose_extractor
 from rivalry.recipe import Recipe, set_value
 from rivalry.run import Run as Folder
 from rivalry.sampling import Sampler
-from rivalry.training.engine import Engine
+from rivalry.training.engine import Engine, is_main_process
 from rivalry.training.session import Request, Say, reload_data, to_stderr
 from rivalry.training.session import resume as resume_run
 from rivalry.training.session import start as start_run
@@ -185,7 +185,8 @@ def train(
         chosen, until, budget, seed, run, overwrite, device, precision, weights, start, players, tensorboard, why
     )
     done = Run(start_run(dataset, request, say, reading))
-    done.report()
+    if is_main_process():
+        done.report()
     return done
 
 

@@ -43,31 +43,28 @@ def pictures(train: int = 600, held: int = 300) -> Dataset:
 
 
 @dataclass(frozen=True)
-class Nearest:
-    """A feature space that shrinks pictures by a fixed map, and tells classes by the nearest centre."""
+class Plain:
+    """A feature space that shrinks pictures by a fixed map."""
 
     name: str = "local"
     sha: str = "51ab"
     resize: str = "6x6"
-    classes: int = CLASSES
     width: int = 12
 
     def __call__(self, x: Tensor) -> Tensor:
-        return x.flatten(1).float() @ self._map()
+        return x.flatten(1).float() @ self.map()
 
-    def logits(self, features: Tensor) -> Tensor:
-        return -torch.cdist(features, _centres() @ self._map())
-
-    def _map(self) -> Tensor:
+    def map(self) -> Tensor:
         own = torch.Generator().manual_seed(3)
         return torch.randn(SIDE * SIDE, self.width, generator=own) / SIDE
 
 
 @dataclass(frozen=True)
-class Plain(Nearest):
-    """The same without classes."""
+class Nearest(Plain):
+    """The same, which tells classes by the nearest centre."""
 
-    classes: int = 0
+    def logits(self, features: Tensor) -> Tensor:
+        return -torch.cdist(features, _centres() @ self.map())
 
 
 def model(make: Callable[[int, int], Tensor]) -> Draw:

@@ -3,26 +3,50 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from evaluate import samples
-from rivalry.errors import RivalryError, WeightsError
+from rivalry.errors import RivalryError, UnknownName, WeightsError
 from rivalry.evaluate import Reference, choose_extractor, evaluate
-from rivalry.evaluate.extractor import FILE
-from rivalry.evaluate.features import Coordinates
+from rivalry.evaluate.extractor import FILE, Pixels
+from rivalry.extractors import PointsExtractor, drawing, train_local
 
 
 def test_points_are_measured_as_they_are() -> None:
-    assert choose_extractor(samples.ring(100)) == Coordinates()
-    x = torch.randn(3, 2)
-    assert torch.equal(Coordinates()(x), x)
+    assert choose_extractor(samples.ring(100)) == PointsExtractor(2)
 
 
 def test_weights_that_fit_nothing_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="fits no feature space"):
+    with pytest.raises(WeightsError, match="points are measured as they are"):
         choose_extractor(samples.ring(100), tmp_path / "weights.bin")
+    with pytest.raises(WeightsError, match="no weights file"):
+        choose_extractor(samples.pictures(), tmp_path / "weights.npz")
+    with pytest.raises(UnknownName, match="did you mean 'inception'"):
+        choose_extractor(samples.pictures(), "inceptoin")
+    torch.save({"a": torch.zeros(1)}, tmp_path / "other.pth")
+    with pytest.raises(WeightsError, match="no known feature space"):
+        choose_extractor(samples.pictures(), tmp_path / "other.pth")
+
+
+def test_too_few_pictures_are_measured_by_their_pixels() -> None:
+    data = samples.pictures(20, 10)
+    space = choose_extractor(data)
+    assert space == Pixels()
+    scores = evaluate(samples.perfect, Reference.build(data, space, 20), 20, 0, metrics=("fd", "coverage"))
+    assert scores["fd"].ruler.name == "FD-pixels"
+    assert scores["coverage"].value > 0.5
+
+
+def test_a_local_space_of_other_classes_is_refused(tmp_path: Path) -> None:
+    data = samples.pictures()
+    path = tmp_path / "space.safetensors"
+    x = torch.rand(40, 1, 6, 6) * 2 - 1
+    train_local(drawing(x, torch.arange(40) % 2), 40, (1, 6, 6), 2, steps=2).save(path)
+    with pytest.raises(WeightsError, match="trained on 2 classes, and blobs has 4"):
+        choose_extractor(data, path)
 
 
 def test_a_local_space_is_trained_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,9 +55,9 @@ def test_a_local_space_is_trained_once_and_kept(tmp_path: Path, monkeypatch: pyt
     calls: list[int] = []
     train = module.train_local
 
-    def short(draw: object, rows: int, shape: tuple[int, ...], classes: int, device: torch.device) -> object:
-        calls.append(rows)
-        return train(draw, rows, shape, classes, device, steps=25)  # type: ignore[arg-type]
+    def short(*given: Any, **named: Any) -> Any:
+        calls.append(given[1])
+        return train(*given, **named, steps=40)
 
     monkeypatch.setattr(module, "train_local", short)
     data = samples.pictures()

@@ -14,11 +14,11 @@ from rivalry.data import Dataset
 from rivalry.errors import RecipeError
 from rivalry.evaluate import Judge, Looks, Score, Scores, Target, Verdict
 from rivalry.evaluate import judge as judge_module
-from rivalry.evaluate.features import Coordinates
 from rivalry.evaluate.judge import may_hold
 from rivalry.evaluate.reference import Reference
 from rivalry.evaluate.rulers import Ruler
 from rivalry.evaluate.target import Condition
+from rivalry.extractors import PointsExtractor
 
 LOOKS = Looks(gate=100, verdict=400)
 
@@ -197,7 +197,7 @@ def test_the_gate_passes_what_the_full_ruler_passes(data: Dataset) -> None:
 
 def test_points_are_judged_by_what_is_known_of_them() -> None:
     data = samples.ring()
-    judge = Judge(data, Coordinates(), Target.parse("modes>=8, hq>.95, kl<.02"))
+    judge = Judge(data, PointsExtractor(2), Target.parse("modes>=8, hq>.95, kl<.02"))
     assert judge.headline == "swd"
     assert judge.looks == Looks(1000, 2500)
     assert judge.verdict(samples.points(data), 0).met

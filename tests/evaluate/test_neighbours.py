@@ -13,7 +13,7 @@ from evaluate import samples
 from rivalry.data import Dataset
 from rivalry.errors import DataError
 from rivalry.evaluate import neighbours, write_sheet
-from rivalry.evaluate.features import Coordinates
+from rivalry.extractors import PointsExtractor
 
 CPU = torch.device("cpu")
 
@@ -66,5 +66,5 @@ def test_a_sheet_shows_each_sample_beside_its_neighbours(data: Dataset, tmp_path
 def test_points_are_drawn(tmp_path: Path) -> None:
     data = samples.ring(200)
     x = samples.points(data)(20, 0)
-    path = write_sheet(tmp_path / "sheet.png", x, neighbours(x, data, Coordinates(), k=2), data)
+    path = write_sheet(tmp_path / "sheet.png", x, neighbours(x, data, PointsExtractor(2), k=2), data)
     assert path.stat().st_size > 1000

@@ -16,8 +16,8 @@ from rivalry.data import Dataset
 from rivalry.errors import DataError, Diverged, RecipeError, RulerMismatch, UnknownName
 from rivalry.evaluate import Reference, Scores, available, evaluate
 from rivalry.evaluate import features as features_module
-from rivalry.evaluate.features import Coordinates
 from rivalry.evaluate.measures import divergence
+from rivalry.extractors import PointsExtractor
 
 CPU = torch.device("cpu")
 N = 600
@@ -218,7 +218,7 @@ def ring() -> Dataset:
 
 @pytest.fixture(scope="module")
 def plane(ring: Dataset) -> Reference:
-    return Reference.build(ring, Coordinates(), 1000)
+    return Reference.build(ring, PointsExtractor(2), 1000)
 
 
 def test_points_of_the_truth_score_as_the_truth(ring: Dataset, plane: Reference) -> None:
@@ -256,7 +256,7 @@ def test_a_curve_has_a_share_within_reach_but_no_modes(ring: Dataset) -> None:
     from rivalry.data import ReadOptions, load
 
     moons = load("moons", options=ReadOptions(limit=1000))
-    reference = Reference.build(moons, Coordinates(), 500)
+    reference = Reference.build(moons, PointsExtractor(2), 500)
     assert "modes" not in available(reference)
     assert moons.truth is not None
     truth = moons.truth

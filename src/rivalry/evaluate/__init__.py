@@ -12,7 +12,7 @@ extractor            which feature space
 from __future__ import annotations
 
 from rivalry.evaluate.extractor import choose_extractor
-from rivalry.evaluate.features import Draw, Extractor
+from rivalry.evaluate.features import Draw, FeatureSpace
 from rivalry.evaluate.judge import Judge, Looks, Verdict
 from rivalry.evaluate.neighbours import Neighbours, neighbours, write_sheet
 from rivalry.evaluate.reference import Reference
@@ -26,7 +26,7 @@ __all__ = [
     "Budget",
     "Condition",
     "Draw",
-    "Extractor",
+    "FeatureSpace",
     "Judge",
     "Looks",
     "Metric",

@@ -21,8 +21,8 @@ Draw = Callable[[int, int], Tensor]
 """(n, seed) -> encoded samples [n, *spec.shape]."""
 
 
-class Extractor(Protocol):
-    """What is asked of a feature space.
+class FeatureSpace(Protocol):
+    """What is asked of a feature space (`rivalry.extractors` has them).
 
     name: as rulers carry it.  sha: hash of its weights.  resize: how rows are brought to its size.
     """
@@ -40,25 +40,10 @@ class Extractor(Protocol):
 
 @runtime_checkable
 class Classifier(Protocol):
-    """A feature space that also tells the classes of the data apart (none where `classes` is 0)."""
-
-    @property
-    def classes(self) -> int: ...
+    """A feature space that also tells the classes of the data apart (as `LocalClassifier` does)."""
 
     def logits(self, features: Tensor) -> Tensor:
         """[n, F] -> [n, classes]."""
-
-
-@dataclass(frozen=True)
-class Coordinates:
-    """The feature space of points: the encoded coordinates themselves."""
-
-    name: str = "coordinates"
-    sha: str = "identity"
-    resize: str = "none"
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return x.flatten(1).float()
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +70,7 @@ def home(device: torch.device) -> torch.device:
 
 
 def of_samples(
-    draw: Draw, extractor: Extractor, n: int, seed: int, device: torch.device, *, points: bool
+    draw: Draw, extractor: FeatureSpace, n: int, seed: int, device: torch.device, *, points: bool
 ) -> Features:
     """Features of n samples.  Raises Diverged if a sample is NaN or infinite."""
 
@@ -99,7 +84,7 @@ def of_samples(
     return _features(blocks(), extractor, device, points)
 
 
-def of_rows(store: Store, index: Tensor, extractor: Extractor, device: torch.device, *, points: bool) -> Features:
+def of_rows(store: Store, index: Tensor, extractor: FeatureSpace, device: torch.device, *, points: bool) -> Features:
     """Features of the store's rows `index` [n]."""
     if not len(index):
         raise DataError("there are no rows to measure against; hold some back")
@@ -107,7 +92,7 @@ def of_rows(store: Store, index: Tensor, extractor: Extractor, device: torch.dev
 
 
 @torch.no_grad()
-def _features(blocks: Iterator[Tensor], extractor: Extractor, device: torch.device, points: bool) -> Features:
+def _features(blocks: Iterator[Tensor], extractor: FeatureSpace, device: torch.device, points: bool) -> Features:
     there = home(device)
     values: list[Tensor] = []
     classes: list[Tensor] = []
@@ -115,7 +100,7 @@ def _features(blocks: Iterator[Tensor], extractor: Extractor, device: torch.devi
     for x in blocks:
         found = extractor(x)
         values.append(found.to(there, torch.float32))
-        if isinstance(extractor, Classifier) and extractor.classes:
+        if isinstance(extractor, Classifier):
             classes.append(extractor.logits(found).argmax(1).to(there))
         if points:
             rows.append(x.flatten(1).to(there, torch.float32))

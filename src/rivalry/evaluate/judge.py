@@ -9,7 +9,7 @@ import torch
 
 from rivalry.data.base import Dataset
 from rivalry.errors import RecipeError
-from rivalry.evaluate.features import Draw, Extractor
+from rivalry.evaluate.features import Draw, FeatureSpace
 from rivalry.evaluate.reference import Reference
 from rivalry.evaluate.rulers import Score, metric
 from rivalry.evaluate.scores import Scores, available, evaluate
@@ -58,7 +58,7 @@ class Judge:
     def __init__(
         self,
         dataset: Dataset,
-        extractor: Extractor,
+        extractor: FeatureSpace,
         target: Target | None = None,
         seed: int = 0,
         device: torch.device | None = None,

@@ -121,7 +121,7 @@ def _excess(seen: Reading, usual: Reading) -> Reading:
     low = gap - math.hypot(seen.value - seen.low, usual.high - usual.value)
     high = gap + math.hypot(seen.high - seen.value, usual.value - usual.low)
     rest = max(1 - usual.value, 1e-12)
-    value, low, high = (max(0.0, d / rest) for d in (gap, low, high))
+    value, low, high = (min(max(0.0, d / rest), 1.0) for d in (gap, low, high))
     return Reading(value, low, high, 0.0)
 
 

@@ -13,7 +13,7 @@ from rivalry.data import sheets
 from rivalry.data.base import Dataset
 from rivalry.data.image import ImageModality
 from rivalry.errors import DataError
-from rivalry.evaluate.features import Extractor, home
+from rivalry.evaluate.features import FeatureSpace, home
 
 ROWS = 2048
 """Training rows that are looked at at a time."""
@@ -48,7 +48,7 @@ class _Best:
 
 @torch.no_grad()
 def neighbours(
-    samples: Tensor, dataset: Dataset, extractor: Extractor, k: int = 3, device: torch.device | None = None
+    samples: Tensor, dataset: Dataset, extractor: FeatureSpace, k: int = 3, device: torch.device | None = None
 ) -> Neighbours:
     """Searches all training rows for the k nearest to each of samples [n, *spec.shape].
 

@@ -13,7 +13,7 @@ from rivalry import stats
 from rivalry.data.base import Dataset, Store
 from rivalry.data.truths import Truth
 from rivalry.errors import DataError
-from rivalry.evaluate.features import Extractor, Features, of_rows
+from rivalry.evaluate.features import Features, FeatureSpace, of_rows
 from rivalry.evaluate.rulers import Ruler
 from rivalry.streams import generator
 from rivalry.types import Spec
@@ -42,7 +42,7 @@ class Reference:
     held: Features
     train: Features
     spec: Spec
-    extractor: Extractor
+    extractor: FeatureSpace
     data: str
     split: str
     truth: Truth | None = None
@@ -55,7 +55,7 @@ class Reference:
 
     @classmethod
     def build(
-        cls, dataset: Dataset, extractor: Extractor, n: int, seed: int = 0,
+        cls, dataset: Dataset, extractor: FeatureSpace, n: int, seed: int = 0,
         device: torch.device | None = None, pool: int = POOL,
     ) -> Reference:
         """At most n held-out rows and max(n, pool) training rows (n of points), chosen by the seed.

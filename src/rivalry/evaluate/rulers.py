@@ -170,9 +170,10 @@ class Score:
 
     @property
     def times_floor(self) -> float | None:
-        """value / floor where lower is better and there is a positive floor."""
-        lower = metric(self.ruler.metric).better == "lower"
-        return self.value / self.floor if lower and self.floor is not None and self.floor > 0 else None
+        """value / floor where lower is better and the floor is a unit."""
+        what = metric(self.ruler.metric)
+        unit = what.floored and what.better == "lower" and self.floor is not None and self.floor > 0
+        return self.value / self.floor if unit and self.floor else None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `from_dict` is its inverse."""

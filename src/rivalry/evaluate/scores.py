@@ -15,6 +15,9 @@ from rivalry.evaluate.reference import Reference
 from rivalry.evaluate.rulers import AGAIN, METRICS, Score, metric, number
 
 HEADER = ("score", "value", "95 %", "floor", "x floor", "samples")
+COUNTS = frozenset({"missing", "modes"})
+"""Of these samples they are what they are."""
+
 POINTS_SKIP = frozenset({"fd", "kid"})
 """Of points these say little beside the metrics in the plane; they are measured where they are asked for."""
 
@@ -41,12 +44,12 @@ class Scores(Mapping[str, Score]):
             (
                 s.ruler.name,
                 number(s.value),
-                "exact count" if s.low == s.high else f"{number(s.low)} to {number(s.high)}",
+                "exact count" if name in COUNTS else f"{number(s.low)} to {number(s.high)}",
                 number(s.floor),
                 number(s.times_floor),
                 f"{s.ruler.samples:,} against {s.ruler.reference:,} {s.ruler.split}",
             )
-            for s in self.values()
+            for name, s in self.items()
         ]
 
     def as_dict(self) -> dict[str, Any]:

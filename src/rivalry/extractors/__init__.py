@@ -15,15 +15,14 @@ from pathlib import Path
 import torch
 
 from rivalry.errors import UnknownName, WeightsError
-from rivalry.extractors import dino, inception, squeezenet
+from rivalry.extractors import dino, efficientnet, inception, squeezenet
 from rivalry.extractors.base import Extractor, NetworkExtractor, PointsExtractor
-from rivalry.extractors.efficientnet import efficientnet
 from rivalry.extractors.local import LocalClassifier, LocalExtractor, LocalFeatures
 from rivalry.extractors.local_training import Draw, drawing, train_local
-from rivalry.extractors.squeezenet import Perceptual, SqueezeNet, load_squeezenet
+from rivalry.extractors.squeezenet import Perceptual, SqueezeNet
 from rivalry.extractors.weights import fingerprint, read_state
 
-_LOADERS = {"inception": inception.inception, "dinov2": dino.dinov2, "squeezenet": squeezenet.squeezenet}
+_LOADERS = {"inception": inception.load, "dinov2": dino.load, "squeezenet": squeezenet.load}
 _MARKS = {"inception": inception.MARK, "dinov2": dino.MARK, "squeezenet": squeezenet.MARK}
 _FILES = {
     "inception": "pt_inception-2015-12-05-6726825d.pth",
@@ -47,7 +46,7 @@ def extractor(name: str | Path, weights: str | Path | None = None, device: torch
             return _by_file(Path(name), device)
         raise UnknownName("feature space", known, NAMES)
     if known == "efficientnet-lite0":
-        return efficientnet(weights, device)
+        return efficientnet.load(weights, device)
     if weights is None:
         raise WeightsError(
             f"the feature space {known!r} needs a file of weights, such as {_FILES[known]}; give its path"
@@ -81,7 +80,6 @@ __all__ = [
     "drawing",
     "extractor",
     "fingerprint",
-    "load_squeezenet",
     "read_state",
     "train_local",
 ]

@@ -135,7 +135,7 @@ def prepare(x: Tensor) -> Tensor:
     return standardised(resized(as_rgb(x), (SIDE, SIDE), "bicubic"), MEAN, DEVIATION)
 
 
-def dinov2(weights: str | Path | State, device: torch.device | str = "cpu") -> NetworkExtractor:
+def load(weights: str | Path | State, device: torch.device | str = "cpu") -> NetworkExtractor:
     """FD-DINOv2's feature space from the user's weights; WeightsError where they are none of ViT-S, B or L/14."""
     state = dict(weights) if isinstance(weights, dict) else read_state(weights)
     if "register_tokens" in state:

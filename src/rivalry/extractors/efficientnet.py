@@ -37,7 +37,7 @@ def prepare(x: Tensor) -> Tensor:
     return (resized(as_rgb(x), (SIDE, SIDE), "bicubic") - 127) / 128
 
 
-def efficientnet(weights: str | Path | State | None = None, device: torch.device | str = "cpu") -> NetworkExtractor:
+def load(weights: str | Path | State | None = None, device: torch.device | str = "cpu") -> NetworkExtractor:
     """The feature space 'efficientnet-lite0', about 50 ms a picture on one core; MissingExtra without its packages.
 
     weights: another file of the same network; the package's own by default.

@@ -91,12 +91,13 @@ class Mixed(nn.Module):
     def _pooled(self, x: Tensor) -> Tensor:
         if self.shrink:
             return F.max_pool2d(x, 3, 2)
-        if self.by_maximum:
-            y = F.max_pool2d(x, 3, 1, 1)
-        else:
-            y = F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
-        out: Tensor = self.branch_pool(y)
+        pool = F.max_pool2d if self.by_maximum else _mean_of_what_is_there
+        out: Tensor = self.branch_pool(pool(x, 3, 1, 1))
         return out
+
+
+def _mean_of_what_is_there(x: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
+    return F.avg_pool2d(x, kernel, stride, padding, count_include_pad=False)
 
 
 def _block_35(inputs: int, pool: int) -> Mixed:
@@ -185,7 +186,7 @@ def prepare(x: Tensor) -> Tensor:
     return (resized_as_tensorflow_1(as_rgb(x), (SIDE, SIDE)) - 128) / 128
 
 
-def inception(weights: str | Path | State, device: torch.device | str = "cpu") -> NetworkExtractor:
+def load(weights: str | Path | State, device: torch.device | str = "cpu") -> NetworkExtractor:
     """FID's feature space from the user's weights (a path or their tensors); WeightsError where they do not fit.
 
     The classifier's `fc` entries may be there and are not used.  About .3 s a picture on one CPU core.

@@ -106,7 +106,7 @@ class LocalExtractor(ABC):
 
     def tensors(self) -> State:
         """All that is saved and fingerprinted."""
-        return {f"net.{name}": value for name, value in self.net.state_dict().items()}
+        return _named(self.net, None)
 
     def save(self, path: Path) -> None:
         """A safetensors file; written whole or not at all."""
@@ -150,24 +150,25 @@ class LocalClassifier(LocalExtractor):
         return out
 
     def tensors(self) -> State:
-        return {f"net.{n}": v for n, v in self.net.state_dict().items()} | {
-            f"head.{n}": v for n, v in self.head.state_dict().items()
-        }
+        return _named(self.net, self.head)
+
+
+def _named(net: LocalNet, head: nn.Linear | None) -> State:
+    found = {f"net.{name}": value for name, value in net.state_dict().items()}
+    return found if head is None else found | {f"head.{name}": value for name, value in head.state_dict().items()}
 
 
 def finished(
     net: LocalNet, head: nn.Linear | None, accuracies: tuple[float, float | None], device: torch.device
 ) -> LocalExtractor:
     """A trained network as an extractor on `device`, with its fingerprint."""
-    net.to(device).eval().requires_grad_(False)
+    # The layout decides which kernels run, and so the last digits: loaded and fresh networks must have the same.
+    net.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
     height, width = (int(side) for side in net.size)
-    # The hash is known only once the object can name its tensors.
+    sha = fingerprint(_named(net, head))
     if head is None:
-        bare: LocalExtractor = LocalFeatures(net, "", (height, width), *accuracies, device)
-    else:
-        bare = LocalClassifier(net, "", (height, width), *accuracies, device, head.to(device).requires_grad_(False))
-    object.__setattr__(bare, "sha", fingerprint(bare.tensors()))
-    return bare
+        return LocalFeatures(net, sha, (height, width), *accuracies, device)
+    return LocalClassifier(net, sha, (height, width), *accuracies, device, head.to(device).requires_grad_(False))
 
 
 def _restored(tensors: State, meta: dict[str, Any], device: torch.device, path: Path) -> LocalExtractor:

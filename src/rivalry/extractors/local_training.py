@@ -4,7 +4,8 @@ With labels the network learns the classes, and with a smaller weight clusters o
 not leave few directions (a classifier of two sees one).  Without labels it learns the clusters (Caron et al. 2018,
 DeepCluster, with one clustering, of the leading principal components of the pixels) and to tell pictures that were
 damaged, by noise, blur or cutting, from sound ones, so that flaws of that kind move the features.
-Measured against rotation prediction and NT-Xent at equal time: benchmarks/frechet.py says what on.
+At equal time this told classes apart better than NT-Xent or predicting rotations did, and answered more evenly to noise,
+blur, foreign parts and lost classes.
 """
 
 from __future__ import annotations
@@ -80,20 +81,18 @@ def train_local(
         raise DataError(f"a local feature space needs {LEAST} pictures to train on, not {rows} rows of shape {shape}")
     generator = torch.Generator().manual_seed(key(seed, "local extractor"))
     size = inner_size(shape[1], shape[2])
-    with _one_thread():
+    with _one_thread(), torch.random.fork_rng(devices=[]):  # layers draw when they are made, and are then drawn anew
         lesson, centres = _lesson(draw, rows, size, classes, generator)
         net = LocalNet(lesson.pictures.shape[1], size)
-        heads = nn.ModuleDict({name: nn.Linear(DIM, outputs) for name, outputs in lesson.outputs.items()})
-        _initialise(net, generator)
-        _initialise(heads, generator)
+        heads = {name: nn.Linear(DIM, outputs) for name, outputs in lesson.outputs.items()}
+        for module in (net, *heads.values()):
+            _initialise(module, generator)
         train_accuracy = _train(net, heads, lesson, steps, generator, tick)
         main = next(iter(lesson.answers))
         held_accuracy = None
         if held is not None and held_rows > 0:
             held_accuracy = _held_accuracy(net, heads[main], held, held_rows, main, centres)
-    head = heads["class"] if "class" in heads else None
-    assert head is None or isinstance(head, nn.Linear)
-    return finished(net, head, (train_accuracy, held_accuracy), torch.device(device))
+    return finished(net, heads.get("class"), (train_accuracy, held_accuracy), torch.device(device))
 
 
 @contextmanager
@@ -125,7 +124,9 @@ def _lesson(
 
 def _subset(draw: Draw, order: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor | None]:
     """Pictures of as many rows, in this order, as fit: prepared, as bytes [N, c, *size]; and their labels."""
-    pictures, labels, bytes_held = [], [], 0
+    pictures: list[Tensor] = []
+    labels: list[Tensor] = []
+    bytes_held = 0
     for index in order[:MOST].split(256):
         x, label = draw(index)
         part = prepare(x.cpu(), size).add(1).mul(127.5).round().to(torch.uint8)
@@ -187,11 +188,16 @@ def _initialise(module: nn.Module, generator: torch.Generator) -> None:
 
 
 def _train(
-    net: LocalNet, heads: nn.ModuleDict, lesson: _Lesson, steps: int, generator: torch.Generator, tick: Tick | None
+    net: LocalNet,
+    heads: dict[str, nn.Linear],
+    lesson: _Lesson,
+    steps: int,
+    generator: torch.Generator,
+    tick: Tick | None,
 ) -> float:
     """AdamW with one cycle of the rate; accuracy of the first head over the last tenth of the steps."""
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.AdamW([*net.parameters(), *heads.parameters()], 4e-3, weight_decay=0.01)
+    optimiser = torch.optim.AdamW(nn.ModuleList([net, *heads.values()]).parameters(), 4e-3, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=steps)
     main, right, asked = next(iter(lesson.answers)), 0, 0
     for step in range(steps):

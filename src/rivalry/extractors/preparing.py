@@ -56,11 +56,15 @@ def as_rgb(x: Tensor) -> Tensor:
 
 
 def resized(x: Tensor, size: tuple[int, int], mode: str) -> Tensor:
-    """[N, C, H, W] in 0..255 -> [N, C, *size] in whole numbers: antialiased `mode` ('bilinear', 'bicubic'), pixel
-    centres at half, rounded and cut to bytes.  Within one level of Pillow's resize, which rounds between axes too."""
-    if tuple(x.shape[-2:]) == size:
-        return x
-    return F.interpolate(x, size, mode=mode, align_corners=False, antialias=True).round().clamp(0, WHITE)
+    """[N, C, H, W] in 0..255 -> [N, C, *size] in whole numbers, as Pillow does it, to one level.
+
+    Antialiased `mode` ('bilinear', 'bicubic'), pixel centres at half; columns first, then rows, cut to bytes after
+    each (a bicubic that overshoots differs by tens of levels if it is cut only once).
+    """
+    for target in ((x.shape[-2], size[1]), size):
+        if tuple(x.shape[-2:]) != target:
+            x = F.interpolate(x, target, mode=mode, align_corners=False, antialias=True).round().clamp(0, WHITE)
+    return x
 
 
 def resized_as_tensorflow_1(x: Tensor, size: tuple[int, int]) -> Tensor:

@@ -7,6 +7,7 @@ file: `conv1`, `fire2/conv1x1_1` (squeeze), `fire2/conv1x1_2` and `fire2/conv3x3
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -96,6 +97,11 @@ class Perceptual(nn.Module):
         super().__init__()
         self.net = net.eval().requires_grad_(False)
 
+    @classmethod
+    def load(cls, weights: str | Path | State) -> Self:
+        """From the file of weights; WeightsError where they do not fit."""
+        return cls(load_network(weights)[0])
+
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         if a.shape != b.shape or a.ndim != 4 or a.shape[1] not in (1, 3):
             raise DataError(
@@ -125,7 +131,7 @@ def prepare(x: Tensor) -> Tensor:
     return _centred(resized(as_rgb(x), (SIDE, SIDE), "bilinear"))
 
 
-def load_squeezenet(weights: str | Path | State) -> tuple[SqueezeNet, str]:
+def load_network(weights: str | Path | State) -> tuple[SqueezeNet, str]:
     """The network and the fingerprint of its weights; WeightsError where they do not fit."""
     state = weights if isinstance(weights, dict) else read_state(weights)
     net = SqueezeNet()
@@ -139,8 +145,8 @@ def _ours(name: str) -> str:
     return name
 
 
-def squeezenet(weights: str | Path | State, device: torch.device | str = "cpu") -> NetworkExtractor:
+def load(weights: str | Path | State, device: torch.device | str = "cpu") -> NetworkExtractor:
     """The feature space 'squeezenet', about 30 ms a picture on one core."""
-    net, sha = load_squeezenet(weights)
+    net, sha = load_network(weights)
     way = f"8 bits, then antialiased bilinear to {SIDE}x{SIDE}, 8 bits"
     return NetworkExtractor("squeezenet", DIM, sha, (SIDE, SIDE), way, net, prepare, torch.device(device))

@@ -45,7 +45,7 @@ class ProjectionScore(Head):
         super().__init__()
         self.linear = None if "score" in trunk.says else trunk.dense(trunk.features, 1)
         self.embed = nn.Embedding(classes, trunk.features)
-        nn.init.normal_(self.embed.weight, 0, trunk.features**-0.5)
+        nn.init.zeros_(self.embed.weight)  # labels come in as they prove useful
 
     def forward(self, seen: Seen, said: Heads, *cond: Tensor) -> Heads:
         inner = (self.embed(need_label(cond)) * seen.features).sum(1)

@@ -21,6 +21,11 @@ logging.getLogger("lightning_fabric").setLevel(logging.ERROR)
 Precision = Literal["32-true", "bf16-mixed"]
 
 
+def is_main_process() -> bool:
+    """Whether this is the only process, or the first of several."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
 class Engine:
     """One process of a training; `world` of them share each batch.
 
@@ -99,6 +104,10 @@ class Engine:
         if self.world == 1:
             return values
         return [float(v) for v in self.fabric.broadcast(values, src=0)]
+
+    def tell(self, word: str) -> str:
+        """The main process's word, in all of them."""
+        return word if self.world == 1 else str(self.fabric.broadcast(word, src=0))
 
     def barrier(self) -> None:
         if self.world > 1:

@@ -232,12 +232,15 @@ def calibrate(trainer: Trainer, seconds: float = 4.0, most: int = 200) -> float:
     begun = time.perf_counter()
     sides = list(trainer.recipe.sides())
     cycle = max(1, *(p.every for s in sides for p in s.penalties), *(t.every for s in sides for t in s.terms), 1)
-    while len(times) < most and (time.perf_counter() - begun < seconds or len(times) < 3):
+    elapsed = 0.0
+    while len(times) < most and (elapsed < seconds or len(times) < 3):
         started = time.perf_counter()
         trainer.step()
         if trainer.state.device.type == "cuda":
             torch.cuda.synchronize()
         times.append(time.perf_counter() - started)
+        # all processes must take the same number of steps: the first one's clock counts
+        (elapsed,) = trainer.engine.agree([time.perf_counter() - begun])
     settled = times[len(times) // 4 :]
     whole = settled[len(settled) % cycle :] if len(settled) > cycle else settled
     kept = sorted(whole)[: max(1, int(len(whole) * 0.98))]

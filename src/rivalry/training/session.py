@@ -18,7 +18,7 @@ from rivalry.evaluate import Budget, Judge, Target, choose_extractor
 from rivalry.recipe import Recipe
 from rivalry.run import Run, free_name, machine
 from rivalry.sampling import Sampler, class_shares
-from rivalry.training.engine import Engine
+from rivalry.training.engine import Engine, is_main_process
 from rivalry.training.loop import Trainer, calibrate, train
 from rivalry.training.state import State, build_state, load_nets, unpack_state
 from rivalry.training.watch import Watch, farewell
@@ -27,7 +27,8 @@ Say = Callable[[str], None]
 
 
 def to_stderr(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    if is_main_process():
+        print(line, file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def start(dataset: Dataset, request: Request, say: Say = to_stderr, options: Rea
 
     trial = make(1)
     per_step = calibrate(trial)
-    name = request.run or free_name(f"{Path(dataset.name).stem}-{recipe.name}")
+    name = engine.tell(request.run or free_name(f"{Path(dataset.name).stem}-{recipe.name}"))
     run = Run.claim(name, request.overwrite) if engine.main else Run.at(name)
     try:
         judge = make_judge(run, data, target, request.weights, request.seed, engine)
@@ -177,8 +178,12 @@ def reload_data(run: Run) -> Dataset:
 def make_judge(
     run: Run, data: Dataset, target: Target | None, weights: Path | None, seed: int, engine: Engine
 ) -> Judge:
-    """The judge of a run; its extractor is trained once and kept in the run's private folder."""
-    extractor = choose_extractor(data, weights, engine.device, run.path / "private")
+    """The judge of a run; its extractor is trained once, by the main process, and kept in the run's private folder."""
+    if engine.main:
+        extractor = choose_extractor(data, weights, engine.device, run.path / "private")
+    engine.barrier()
+    if not engine.main:
+        extractor = choose_extractor(data, weights, engine.device, run.path / "private")
     return Judge(data, extractor, target, seed, engine.device)
 
 
