@@ -210,7 +210,8 @@ def test_frequent_pulses_must_agree_over_as_many_steps() -> None:
     [
         ({"spread": 0.3}, "collapse"),
         ({"near": 0.1}, "collapse"),
-        ({"coverage": 0.5}, "collapse"),
+        ({"coverage": 0.5, "distance": 0.06}, "collapse"),
+        ({"coverage": 0.3}, "healthy"),
         ({"distance": 2.5}, "divergence"),
         ({"distance": 0.3}, "divergence"),
         ({"gap": 500.0}, "divergence"),

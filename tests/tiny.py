@@ -35,6 +35,9 @@ class Rows:
         label = None if self.labels is None else self.labels[index]
         return Batch(self.x[index].to(device), label, index)
 
+    def prefetch(self, index: Tensor) -> None:
+        """They are in memory."""
+
 
 def ring(n: int = 4096, modes: int = 4, sigma: float = 0.1) -> Rows:
     g = torch.Generator().manual_seed(0)

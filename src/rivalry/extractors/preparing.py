@@ -56,10 +56,11 @@ def as_rgb(x: Tensor) -> Tensor:
 
 
 def resized(x: Tensor, size: tuple[int, int], mode: str) -> Tensor:
-    """[N, C, H, W] in 0..255 -> [N, C, *size] in whole numbers, as Pillow does it, to one level.
+    """[N, C, H, W] in 0..255 -> [N, C, *size] in whole numbers, as Pillow's resize does it, to one level.
 
-    Antialiased `mode` ('bilinear', 'bicubic'), pixel centres at half; columns first, then rows, cut to bytes after
-    each (a bicubic that overshoots differs by tens of levels if it is cut only once).
+    Antialiased `mode` ('bilinear', 'bicubic'), pixel centres at half; columns first, then rows, rounded and cut to bytes
+    after each: a bicubic that overshoots is off by tens of levels if it is cut only once.  (Recent Pillows pick the
+    order by the sizes; published scores were made with this one.)
     """
     for target in ((x.shape[-2], size[1]), size):
         if tuple(x.shape[-2:]) != target:

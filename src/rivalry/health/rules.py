@@ -37,7 +37,7 @@ class Limits:
 
     alive_*: a generator has come to life when two consecutive pulses reached this.  lost_*: it has collapsed when
     less than this share of what it reached (counted up to the real data's) is left; coverage counts only while
-    the fakes lay in place, at a distance below `in_place`.  dead_*: below this after the grace period, it never lived.
+    the fakes lay in place, at a distance below `in_place`, and is lost only if that grew by `displaced`.  dead_*: below this after the grace period, it never lived.
     jump: divergence is a distance this much above the best, and three times it.  far: a distance at which the fakes
     lie outside the data altogether.  loud: a gap so many times the usual one, and at least `loud_least`.
     sure: a value above which the discriminator is certain (0 is perfect).  fooled: a gap below which, and below minus
@@ -58,6 +58,7 @@ class Limits:
     alive_coverage: float = 0.4
     lost_coverage: float = 0.6
     in_place: float = 0.1
+    displaced: float = 0.03
     dead_spread: float = 0.05
     dead_near: float = 0.02
     jump: float = 0.2
@@ -119,7 +120,9 @@ def lost_neighbours(v: Vitals, past: Past, at: Limits) -> bool:
 
 
 def lost_coverage(v: Vitals, past: Past, at: Limits) -> bool:
-    return past.coverage >= at.alive_coverage and v.coverage < at.lost_coverage * past.coverage
+    """Fakes that only sway by the width of a thin mode lose coverage too, but keep their distance."""
+    lost = past.coverage >= at.alive_coverage and v.coverage < at.lost_coverage * past.coverage
+    return lost and v.distance > at.displaced + (past.distance or 0.0)
 
 
 def never_alive(v: Vitals, past: Past, at: Limits) -> bool:

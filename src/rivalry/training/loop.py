@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -29,6 +29,7 @@ class Store(Protocol):
 
     def __len__(self) -> int: ...
     def batch(self, index: Tensor, device: torch.device) -> Batch: ...
+    def prefetch(self, index: Tensor) -> None: ...
 
 
 class Watcher(Protocol):
@@ -48,7 +49,10 @@ class StoreSource:
     device: torch.device
 
     def batch(self, stream: str, turn: Turn) -> Batch:
-        return self.store.batch(self.sampler.index(stream, len(self.store), turn), self.device)
+        rows = len(self.store)
+        found = self.store.batch(self.sampler.index(stream, rows, turn), self.device)
+        self.store.prefetch(self.sampler.index(stream, rows, replace(turn, position=turn.position + 1)))
+        return found
 
 
 @dataclass(frozen=True)
@@ -179,12 +183,15 @@ class Trainer:
             if optimiser is not None:
                 (loss / micro).backward()  # type: ignore[no-untyped-call]
         if optimiser is not None:
-            self._move(span, side, optimiser, turn)
+            notes[f"{side.name}.gradient"] = self._move(span, side, optimiser, turn)
         return notes
 
-    def _move(self, span: Span, side: Side, optimiser: torch.optim.Optimizer, turn: Turn) -> None:
+    def _move(self, span: Span, side: Side, optimiser: torch.optim.Optimizer, turn: Turn) -> Tensor:
+        """Updates the side's parameters; returns the norm of its gradient."""
         parameters = own_parameters(self.state, side)
         self.engine.average(parameters)
+        slopes = [p.grad for p in parameters if p.grad is not None]
+        norm = torch.stack(torch._foreach_norm(slopes)).norm()
         if side.clip_gradient:
             nn.utils.clip_grad_norm_(parameters, side.clip_gradient)
         factor = float(turn.knob("lr")) * float(turn.knob(f"lr.{side.name}")) * float(turn.knob("mend.lr"))
@@ -197,6 +204,7 @@ class Trainer:
         with torch.no_grad():
             for i, after in enumerate(side.after):
                 after([p.data for p in parameters], self.state.memory[f"{key}.{i}"], turn)
+        return norm
 
     def _average(self, scheduled: Mapping[str, float | Tensor]) -> None:
         """EMA by half-life in examples; buffers (batch-norm statistics) are copied."""

@@ -15,7 +15,7 @@ from types import FrameType, TracebackType
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rivalry.data import Dataset
 from rivalry.evaluate import Judge, Scores
@@ -57,6 +57,7 @@ class Memory:
     best: float = math.inf
     best_step: int = 0
     mends: int = 0
+    saved: dict[str, int] = field(default_factory=dict)
     health: dict[str, Any] = field(default_factory=dict)
 
 
@@ -128,7 +129,7 @@ class Watch:
         if not why and (step % plan.look == 0 or last):
             why = self._look(state)
         asked = self._asked(state)
-        if step % plan.save == 0 or last or why or asked:
+        if last or why or asked or (step % plan.save == 0 and not self.monitor.suspicious):
             self.save(state, "last")
         self.progress.update(step, self._latest)
         return why or ("asked" if asked and not last else "")
@@ -179,7 +180,7 @@ class Watch:
             index = torch.linspace(0, len(self.data.train) - 1, size).long()
             self._reals = self.data.train.batch(index, state.device).x
         fakes = self.sampler(state, averaged=False)(size, state.seed)
-        found = self.monitor.pulse(state.step, fakes, self._reals, self._latest)
+        found = self.monitor.pulse(state.step, fakes, self._reals, self._latest, finite=finite(state.nets))
         return self._mend(state, found) if found.kind != "healthy" else ""
 
     def _preview(self, state: State) -> None:
@@ -211,20 +212,26 @@ class Watch:
     # -- saving and mending -------------------------------------------------------------------------------------
 
     def save(self, state: State, which: str) -> None:
+        """Writes checkpoint `which`; other processes only remember that it was written."""
         if not self.engine.main:
+            self.memory.saved[which] = state.step
             return
-        self.memory.seconds = self.seconds
-        self.memory.health = self.monitor.state()
         tensors, meta = pack_state(state)
+        if not all(bool(torch.isfinite(v).all()) for v in tensors.values() if v.is_floating_point()):
+            return  # a broken state never replaces a good one; the next log or pulse answers it
+        self.memory.seconds = self.seconds
+        self.memory.saved[which] = state.step
+        self.memory.health = self.monitor.state()
         self.run.save(which, pack_model(state), tensors, {**meta, "watch": vars(self.memory)})
 
     def _mend(self, state: State, found: Diagnosis) -> str:
-        """Goes back to the last good checkpoint with a lower rate and a stronger penalty, and says so."""
-        if self.engine.main:
-            self.run.event(state.step, found.kind, found.sentence)
-        self.progress.say(f"step {state.step}: {found.sentence}")
-        which = "best" if found.kind == "collapse" and self.memory.best_step else "last"
-        if self.memory.mends >= MENDS or not (self.run.checkpoint(which) / "state.safetensors").exists():
+        """Goes back to a checkpoint from before the trouble, with lower rates and stronger penalties, and says so."""
+        if found.news:
+            if self.engine.main:
+                self.run.event(state.step, found.kind, found.sentence)
+            self.progress.say(f"step {state.step}: {found.sentence}")
+        which = self._before(found.good_step)
+        if which is None or self.memory.mends >= MENDS:
             return "diverged" if found.fatal else ""
         seconds, mends, step = self.memory.seconds, self.memory.mends + 1, state.step
         lr = float(state.knobs.get("mend.lr", 1.0)) / 2
@@ -241,9 +248,21 @@ class Watch:
         self.progress.say(sentence)
         return ""
 
+    def _before(self, good_step: int) -> str | None:
+        """The latest checkpoint that is not younger than `good_step`, else the oldest there is."""
+        there = sorted(((step, which) for which, step in self.memory.saved.items()), reverse=True)
+        good = [which for step, which in there if step <= good_step]
+        return good[0] if good else (there[-1][1] if there else None)
+
     def finish(self, state: State, why: str) -> None:
         if self.engine.main:
             self.run.event(state.step, "end", farewell(self.run, why), why=why)
+
+
+def finite(nets: Mapping[str, nn.Module]) -> bool:
+    """Whether every parameter is a number."""
+    norms = torch._foreach_norm([p.detach() for m in nets.values() for p in m.parameters()])
+    return bool(torch.isfinite(torch.stack(norms)).all())
 
 
 def farewell(run: Run, why: str) -> str:
