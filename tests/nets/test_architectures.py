@@ -225,6 +225,11 @@ def test_projected_critics_take_labels_too() -> None:
     module = net.build(image((1, 28, 28), 3), LABELLED)
     x = torch.randn(1, 1, 28, 28).expand(2, -1, -1, -1)
     score = module(x, labels(2))["score"]
+    assert torch.allclose(score[0], score[1]), "embeddings start at zero: labels come in as they prove useful"
+    for m in module.modules():
+        if isinstance(m, torch.nn.Embedding):
+            torch.nn.init.normal_(m.weight)
+    score = module(x, labels(2))["score"]
     assert not torch.allclose(score[0], score[1])
     assert torch.allclose((score[0] - score[1]).std(), torch.zeros(()), atol=1e-5)
 

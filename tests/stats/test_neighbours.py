@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rivalry.errors import DataError
 from rivalry.stats import expected_coverage, nearest, neighbour_radii, prdc
-from rivalry.stats.distances import centred, squared_distances
+from rivalry.stats.distances import centred, squared_distances, squared_distances_once
 
 
 def draw(rows: int, dim: int, seed: int) -> Tensor:
@@ -104,7 +104,14 @@ def test_ties_on_a_lattice_do_not_hang_on_rounding() -> None:
 def test_radii_leave_the_point_itself_out() -> None:
     x = torch.tensor([[0.0], [1.0], [3.0], [7.0]])
     assert neighbour_radii(x, 1).tolist() == [1.0, 1.0, 2.0, 4.0]
-    assert neighbour_radii(x, 2).tolist() == [3.0, 2.0, 3.0, 6.0]
+    for cells in (1, 5, 100):
+        assert neighbour_radii(x, 2, cells=cells).tolist() == [3.0, 2.0, 3.0, 6.0]
+    many = draw(70, 5, 0)
+    expected = np.sort(cdist(many.numpy(), many.numpy()), axis=1)[:, 4]
+    for cells in (1, 333, 10**6):
+        np.testing.assert_allclose(neighbour_radii(many, 4, cells=cells), expected, rtol=1e-12)
+    with pytest.raises(DataError, match="from the first"):
+        neighbour_radii(x, 0)
 
 
 def test_near_duplicates_far_from_the_origin_where_cdist_fails() -> None:
@@ -136,6 +143,9 @@ def test_no_matrix_of_all_pairs() -> None:
     sizes = [block.numel() for _, block in squared_distances(x, y, cells=3000)]
     assert max(sizes) <= 3000
     assert sum(sizes) == 500 * 300
+    halves = [block for _, block in squared_distances_once(x, cells=3000)]
+    assert max(block.numel() for block in halves) <= 3000
+    assert sum(block.numel() for block in halves) == pytest.approx(500 * 500 / 2, rel=0.05), "each pair once"
 
 
 def test_errors_are_sentences() -> None:

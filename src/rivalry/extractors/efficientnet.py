@@ -38,7 +38,7 @@ def prepare(x: Tensor) -> Tensor:
 
 
 def load(weights: str | Path | State | None = None, device: torch.device | str = "cpu") -> NetworkExtractor:
-    """The feature space 'efficientnet-lite0', about 50 ms a picture on one core; MissingExtra without its packages.
+    """The feature space 'efficientnet-lite0', about 30 ms a picture on one core; MissingExtra without its packages.
 
     weights: another file of the same network; the package's own by default.
     """

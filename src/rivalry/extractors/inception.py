@@ -189,7 +189,7 @@ def prepare(x: Tensor) -> Tensor:
 def load(weights: str | Path | State, device: torch.device | str = "cpu") -> NetworkExtractor:
     """FID's feature space from the user's weights (a path or their tensors); WeightsError where they do not fit.
 
-    The classifier's `fc` entries may be there and are not used.  About .3 s a picture on one CPU core.
+    The classifier's `fc` entries may be there and are not used.  About .1 s a picture on one CPU core.
     """
     net = InceptionV3()
     state = weights if isinstance(weights, dict) else read_state(weights)

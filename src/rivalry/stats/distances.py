@@ -51,13 +51,33 @@ def squared_distances(
     """
     norms = columns.square().sum(1)
     for start in range(0, len(rows), step := max(1, cells // max(1, len(columns)))):
-        block = rows[start : start + step]
-        scale = block.square().sum(1, keepdim=True) + norms
-        squares = torch.addmm(scale, block, columns.T, alpha=-2)
-        squares.masked_fill_(squares < scale.mul_(SNAP), 0.0)
+        squares = _squares(rows[start : start + step], columns, norms)
         if same:
             squares.diagonal(start).fill_(torch.inf)
         yield start, squares
+
+
+def squared_distances_once(points: Tensor, *, cells: int = CELLS) -> Iterator[tuple[int, Tensor]]:
+    """Yield (start, squared distances [chunk, N - start]) of centred points [N, D] to those not before them.
+
+    Each unordered pair comes once, half the work of `squared_distances`, except within a chunk, where pairs come
+    twice; a point's distance to itself is infinite.
+    """
+    norms = points.square().sum(1)
+    start = 0
+    while start < len(points):
+        rows = points[start : start + max(1, cells // (len(points) - start))]
+        squares = _squares(rows, points[start:], norms[start:])
+        squares.diagonal().fill_(torch.inf)
+        yield start, squares
+        start += len(rows)
+
+
+def _squares(rows: Tensor, columns: Tensor, norms: Tensor) -> Tensor:
+    """[n, M] squared distances with what is left of rounding snapped to 0; norms [M] are the columns' squares."""
+    scale = rows.square().sum(1, keepdim=True) + norms
+    squares = torch.addmm(scale, rows, columns.T, alpha=-2)
+    return squares.masked_fill_(squares < scale.mul_(SNAP), 0.0)
 
 
 def nearest(

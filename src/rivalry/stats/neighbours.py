@@ -17,7 +17,14 @@ from torch import Tensor
 
 from rivalry.errors import DataError
 from rivalry.stats.checks import check_points
-from rivalry.stats.distances import CELLS, TIE, centred, nearest, squared_distances
+from rivalry.stats.distances import (
+    CELLS,
+    TIE,
+    centred,
+    exact_distances,
+    squared_distances,
+    squared_distances_once,
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,27 @@ def neighbour_radii(x: Tensor, k: int = 5, *, cells: int = CELLS) -> Tensor:
     Compute it once for the real side and hand it to `prdc` at every look.
     """
     check_points("x", x, least=k + 1)
-    return nearest(x, x, k, same=True, cells=cells)[0][:, -1]
+    if k < 1:
+        raise DataError(f"neighbours are counted from the first, not from {k}")
+    (points,) = centred(x)
+    best = torch.full((len(points), k), torch.inf, dtype=points.dtype, device=points.device)
+    index = torch.zeros((len(points), k), dtype=torch.int64, device=points.device)
+    for start, squares in squared_distances_once(points, cells=cells):
+        stop = start + len(squares)
+        _keep_nearest(best[start:stop], index[start:stop], squares, start)
+        _keep_nearest(best[stop:], index[stop:], squares[:, len(squares) :].T, start)
+    rows = max(1, cells // points.shape[1])
+    pairs = zip(points.split(rows), index.split(rows), strict=True)
+    return torch.cat([exact_distances(part, points, own).amax(1) for part, own in pairs])
+
+
+def _keep_nearest(best: Tensor, index: Tensor, squares: Tensor, offset: int) -> None:
+    """Update the k smallest squares so far [n, k] and their columns, in place, with squares [n, m] of columns
+    `offset` ..."""
+    values, columns = squares.topk(min(best.shape[1], squares.shape[1]), dim=1, largest=False)
+    smallest, order = torch.cat([best, values], dim=1).topk(best.shape[1], dim=1, largest=False)
+    index.copy_(torch.cat([index, columns + offset], dim=1).gather(1, order))
+    best.copy_(smallest)
 
 
 @torch.no_grad()

@@ -191,7 +191,7 @@ class Trainer:
         parameters = own_parameters(self.state, side)
         self.engine.average(parameters)
         slopes = [p.grad for p in parameters if p.grad is not None]
-        norm = torch.stack(torch._foreach_norm(slopes)).norm()
+        norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(slopes)))
         if side.clip_gradient:
             nn.utils.clip_grad_norm_(parameters, side.clip_gradient)
         factor = float(turn.knob("lr")) * float(turn.knob(f"lr.{side.name}")) * float(turn.knob("mend.lr"))
