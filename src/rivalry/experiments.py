@@ -16,7 +16,7 @@ from typing import Any
 
 from rivalry.auto import resolve
 from rivalry.data import Dataset, ReadOptions, load
-from rivalry.errors import RecipeError, RulerMismatch
+from rivalry.errors import RecipeError, RulerMismatch, RunError
 from rivalry.evaluate import Judge, Looks, Scores, choose_extractor
 from rivalry.files import write_json
 from rivalry.run import ROOT, Run
@@ -105,7 +105,7 @@ def compare_recipes(
     chosen = {r: resolve(r, dataset, budget, device)[0] for r in recipes}
     folder = ROOT / (name or f"compare-{Path(dataset.name).stem}")
     engine = Engine(device)
-    measure = _Measure(dataset, engine, folder, samples)
+    measure = _Measure(dataset, engine, folder, samples, f"{dataset.fingerprint} {budget}")
     for recipe_name, recipe in chosen.items():
         for seed in seeds:
             path = folder / f"{Path(recipe_name).stem}-seed{seed}"
@@ -113,6 +113,8 @@ def compare_recipes(
                 continue
             request = Request(recipe, budget=budget, seed=seed, run=str(path), device=device, tensorboard=False)
             run = _trained(path, dataset, request, options, say)
+            if not finished(path):
+                raise RunError(f"stopped at {recipe_name}, seed {seed}; the same command goes on from there")
             scores = measure(run, recipe_name, seed)
             say(f"{recipe_name}, seed {seed}: {measure.headline} {scores[measure.headline].value:.4g}")
     return measure.comparison()
@@ -160,7 +162,7 @@ def compare_runs(
 ) -> Comparison:
     """Measures runs by one ruler on the data of the first; RulerMismatch if they were trained on other data."""
     engine = Engine(device)
-    measure = _Measure(dataset, engine, runs[0].path, samples, remember=False)
+    measure = _Measure(dataset, engine, runs[0].path, samples, "")
     for run in runs:
         if run.settings["data"]["fingerprint"] != dataset.fingerprint:
             raise RulerMismatch(
@@ -174,15 +176,20 @@ class _Measure:
     """One ruler for all, and what it has measured so far."""
 
     def __init__(
-        self, dataset: Dataset, engine: Engine, folder: Path, samples: int | None, remember: bool = True
+        self, dataset: Dataset, engine: Engine, folder: Path, samples: int | None, what: str
     ) -> None:
+        """what: the data and budget that stored scores must be of; '' to store nothing."""
         self.data = dataset.to(engine.device)
         extractor = choose_extractor(self.data, None, engine.device, folder / "private")
         looks = Looks() if samples is None else Looks(gate=min(2000, samples), verdict=samples)
         self.judge = Judge(self.data, extractor, None, 1, engine.device, looks)
-        self.device, self.path, self.remember = engine.device, folder / "comparison.json", remember
-        stored = json.loads(self.path.read_text()) if remember and self.path.exists() else {}
-        self.scores: dict[str, dict[str, Any]] = stored
+        self.device, self.path, self.what = engine.device, folder / "comparison.json", what
+        stored: dict[str, Any] = json.loads(self.path.read_text()) if what and self.path.exists() else {"what": what, "scores": {}}
+        if stored["what"] != what:
+            raise RunError(
+                f"{folder} holds a comparison on other data or with another budget; name this one with --run"
+            )
+        self.scores: dict[str, dict[str, Any]] = stored["scores"]
 
     @property
     def headline(self) -> str:
@@ -198,8 +205,8 @@ class _Measure:
             found = self.judge.final(draw, 0)
             seconds = next((r["seconds"] for r in reversed(run.metrics())), math.nan)
             self.scores[key] = {"scores": found.as_dict(), "seconds": seconds}
-            if self.remember:
-                write_json(self.path, self.scores)
+            if self.what:
+                write_json(self.path, {"what": self.what, "scores": self.scores})
         return Scores.from_dict(self.scores[key]["scores"])
 
     def comparison(self) -> Comparison:

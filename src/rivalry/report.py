@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rivalry.evaluate.rulers import metric
 from rivalry.files import atomic, write_text
 from rivalry.run import Run
 
@@ -62,8 +63,8 @@ def _samples(run: Run) -> list[str]:
     pictures = sorted((run.path / "samples").glob("*.png"))
     shown = [p for p in pictures if not p.name.startswith("step-")]
     steps = [p for p in pictures if p.name.startswith("step-")]
-    if steps:
-        shown.append(steps[-1])
+    if steps and not shown:
+        shown = steps[-1:]
     neighbours = run.path / "private" / "neighbours.png"
     lines = [f"![{p.stem}](samples/{p.name})" for p in shown]
     if neighbours.exists():
@@ -81,7 +82,7 @@ def _scores(records: list[dict[str, Any]]) -> list[str]:
     last, rows = looks[-1], ["| ruler | last | 95 % interval | best | floor (real data) |", "|---|---|---|---|---|"]
     for name, score in last["scores"].items():
         history = [r["scores"][name]["value"] for r in looks if name in r["scores"]]
-        best = max(history) if name in HIGHER else min(history)
+        best = min(history, key=lambda v: _loss(name, v))
         rows.append(
             f"| {score['name']} | {score['value']:.4g} | {score['low']:.4g} to {score['high']:.4g} "
             f"| {best:.4g} | {_number(score['floor'])} |"
@@ -95,7 +96,10 @@ def _scores(records: list[dict[str, Any]]) -> list[str]:
     return rows
 
 
-HIGHER = frozenset({"precision", "recall", "density", "coverage", "modes", "hq"})
+def _loss(name: str, value: float) -> float:
+    """The value as something to make small, by the metric's own direction."""
+    better = metric(name).better
+    return abs(value - 1) if better == "one" else value if better == "lower" else -value
 
 
 def _number(value: float | None) -> str:
@@ -144,7 +148,8 @@ def draw_plots(folder: Path, records: list[dict[str, Any]]) -> list[Path]:
     ]  # fmt: skip
     made = [_curves(folder / f"{name}.png", label, curves, line) for name, label, curves, line in groups if curves]
     scores = _score_plots(folder, records)
-    return made + ([scores] if scores else [])
+    optimal = folder / "optimal.png"
+    return made + ([scores] if scores else []) + ([optimal] if optimal.exists() else [])
 
 
 def _curves(path: Path, label: str, curves: Series, line: float | None) -> Path:

@@ -74,13 +74,15 @@ def test_positions_are_kept_at_their_own_size_and_shrunk_else() -> None:
     grid = torch.arange(37.0).expand(37, 37)
     with torch.no_grad():
         net.pos_embed[0, 1:, 0] = grid.flatten()
+        net.pos_embed[0, 1:, 1] = grid.T.flatten()
     assert net._positions(37, 37) is net.pos_embed
     small = net._positions(16, 16)
     assert small.shape == (1, 257, 64)
-    row = small[0, 1:17, 0]
+    across, down = small[0, 1:17, 0], small[0, 1::16, 1]
     # PyTorch's bicubic bends a straight line by .05.  Places are sampled every 37 / 16.1 positions, half a step in: the published offset of .1.
     expected = (torch.arange(16) + 0.5) * 37 / 16.1 - 0.5
-    torch.testing.assert_close(row[1:-1], expected[1:-1], rtol=0, atol=0.06)
+    for places in (across, down):
+        torch.testing.assert_close(places[1:-1], expected[1:-1], rtol=0, atol=0.06)
 
 
 def test_the_output_is_the_normed_class_token() -> None:

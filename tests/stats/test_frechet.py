@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.linalg
+import scipy.stats
 import torch
 from torch import Tensor
 
@@ -106,6 +107,21 @@ def test_the_number_of_samples_biases_the_distance_and_the_jackknife_corrects_it
     assert abs(np.mean([estimate.corrected for estimate in small])) < 0.2 * mean_small
     assert small[0].count == 150
     assert small[0].groups == 15
+
+
+def test_interval_is_the_delete_a_group_jackknife() -> None:
+    x, reference = draw(90, 3, 0), Moments.of(draw(80, 3, 1) + 0.2)
+    parts = [x[start::5] for start in range(5)]
+    without = np.array(
+        [frechet_distance(Moments.of(torch.cat(parts[:g] + parts[g + 1 :])), reference) for g in range(5)]
+    )
+    value = frechet_distance(Moments.of(x), reference)
+    found = frechet_interval(grouped_moments(x, 5), reference, 0.95)
+    error = np.sqrt(4 / 5 * ((without - without.mean()) ** 2).sum())
+    assert found.value == pytest.approx(value, rel=1e-12)
+    assert found.error == pytest.approx(error, rel=1e-9)
+    assert found.corrected == pytest.approx(5 * value - 4 * without.mean(), rel=1e-9)
+    assert found.high - found.value == pytest.approx(scipy.stats.t.ppf(0.975, 4) * error, rel=1e-3)
 
 
 def test_interval_covers_the_mean_and_its_error_is_the_scatter_of_fresh_draws() -> None:

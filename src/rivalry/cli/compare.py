@@ -18,7 +18,7 @@ from rivalry.cli.options import as_json, device, read_options, reading
 )
 @click.option("--seeds", type=int, default=3, show_default=True, help="How many seeds each gets.")
 @click.option("--budget", default="3m", show_default=True, help="What each training gets.")
-@click.option("--run", "name", default="", help="Name of the comparison; the same name goes on where it stopped.")
+@click.option("--run", "--name", "name", default="", help="Name of the comparison; the same name goes on where it stopped.")
 @click.option("-n", "samples", type=int, help="Samples per score (as many as fit the data, up to 10,000).")
 @device
 @reading

@@ -90,7 +90,8 @@ def _penalised(side: Side, penalties: list[Penalty], per: Mapping[int, Contest],
         charge = penalty(per[i])
         turn.note(f"{side.name}.{part}", charge.mean())
         factor = penalty.weight * penalty.every * turn.knob("penalty") * turn.knob(f"penalty.{part}")
-        factor = factor * turn.knob("mend.penalty")
+        if penalty.slopes:  # mending flattens the judge; class heads and the like are left alone
+            factor = factor * turn.knob("mend.penalty")
         found[unique(part, found)] = charge * factor
     return found
 

@@ -22,6 +22,7 @@ from rivalry.evaluate import Judge, Scores
 from rivalry.health import Diagnosis, Monitor
 from rivalry.run import Run
 from rivalry.sampling import Sampler, class_shares, settle
+from rivalry.training.closing import close
 from rivalry.training.engine import Engine
 from rivalry.training.loop import Trainer
 from rivalry.training.progress import Progress
@@ -30,6 +31,7 @@ from rivalry.training.state import State, pack_model, pack_state, unpack_state
 MENDS = 3
 PULSE = 256
 PREVIEW = 64
+POINTS = 1000
 
 
 class Intervals(Protocol):
@@ -185,8 +187,8 @@ class Watch:
 
     def _preview(self, state: State) -> None:
         if self.engine.main:
-            x = self.sampler(state)(PREVIEW, state.seed)
-            self.data.modality.preview(x, self.run.path / "samples" / f"step-{state.step:07d}.png")
+            x = self.sampler(state)(POINTS if self.data.spec.kind == "points" else PREVIEW, state.seed)
+            self.data.modality.preview(x, self.run.path / "samples" / f"step-{state.step:07d}.png", self._reference())
 
     def _look(self, state: State) -> str:
         """Scores of the averaged generator; keeps the best; asks the judge whether the target is reached."""
@@ -208,6 +210,12 @@ class Watch:
         if verdict.met and self.engine.main:
             self.run.event(state.step, "target", verdict.note)
         return "target" if verdict.met else ""
+
+    def _reference(self) -> Tensor | None:
+        """Real points to show samples beside; pictures speak for themselves."""
+        if self.data.spec.kind != "points":
+            return None
+        return self.data.held.batch(torch.arange(min(1000, len(self.data.held))), self.engine.device).x
 
     # -- saving and mending -------------------------------------------------------------------------------------
 
@@ -255,8 +263,12 @@ class Watch:
         return good[0] if good else (there[-1][1] if there else None)
 
     def finish(self, state: State, why: str) -> None:
-        if self.engine.main:
-            self.run.event(state.step, "end", farewell(self.run, why), why=why)
+        """Draws what is drawn at the end, and writes down how it ended."""
+        if not self.engine.main:
+            return
+        if why != "diverged":
+            close(self.run, self.sampler(state), self.data, self.judge, state.seed)
+        self.run.event(state.step, "end", farewell(self.run, why), why=why)
 
 
 def finite(nets: Mapping[str, nn.Module]) -> bool:
@@ -267,9 +279,13 @@ def finite(nets: Mapping[str, nn.Module]) -> bool:
 
 def farewell(run: Run, why: str) -> str:
     """One sentence for the user."""
+    found = f"report: {run.path}/report.md; samples: rivalry sample {run.name}"
+    mends = sum(e["kind"] == "mend" for e in run.events())
+    if mends:
+        found += f"; training went back {mends} time{'s' * (mends > 1)}, see what happened in the report"
     return {
-        "target": f"the target is reached; samples: rivalry sample {run.name}",
-        "budget": f"the budget is spent; samples: rivalry sample {run.name}",
+        "target": f"the target is reached; {found}",
+        "budget": f"the budget is spent; {found}",
         "asked": f"stopped as asked and saved; go on with: rivalry resume {run.name}",
         "diverged": f"training did not recover; what was seen is in {run.path}/report.md",
     }[why]
