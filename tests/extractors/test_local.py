@@ -12,6 +12,7 @@ from extractors.shared import digits
 from rivalry.errors import DataError, WeightsError
 from rivalry.extractors import LocalClassifier, LocalExtractor, LocalFeatures, drawing, train_local
 from rivalry.extractors.local import inner_size, prepare
+from rivalry.extractors.local_training import _damaged
 from rivalry.stats import Moments, Reference, frechet_distance
 
 QUICK = 60
@@ -205,6 +206,22 @@ def test_errors_are_sentences() -> None:
         prepare(torch.zeros(1, 16, 16), (16, 16))
 
 
+def test_damage_is_what_it_says() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = shapes(800, 0)[0].float() / 127.5 - 1
+    damaged, kind = _damaged(x, generator)
+    shares = torch.bincount(kind, minlength=4) / 800
+    torch.testing.assert_close(shares, torch.tensor([5, 1, 1, 1]) / 8, atol=0.05, rtol=0)
+    change = damaged - x
+    assert (change[kind == 0] == 0).all()
+    assert 0.15 < float(change[kind == 1].std()) < 0.35
+    assert float(damaged[kind == 2].diff(dim=-1).abs().mean()) < 0.6 * float(x[kind == 2].diff(dim=-1).abs().mean())
+    before = torch.stack([x, x.roll(1, 0)])[:, kind == 3]
+    cut = damaged[kind == 3]
+    assert (cut[..., :4] == before[0, ..., :4]).all(), "the first quarter stays"
+    assert (cut[..., 12:] == before[1, ..., 12:]).all(), "the last quarter is another's"
+
+
 def test_progress_is_told() -> None:
     done: list[int] = []
     x, _ = shapes(40, 0)
@@ -213,8 +230,8 @@ def test_progress_is_told() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("classes", "least"), [(10, 0.97), (0, 0.6)])
-def test_digits(classes: int, least: float) -> None:
+@pytest.mark.parametrize(("classes", "least", "noisy"), [(10, 0.97, 10), (0, 0.6, 60)])
+def test_digits(classes: int, least: float, noisy: float) -> None:
     """The whole training, on MNIST: accuracy, reproducibility and an even answer to what may be wrong."""
     x, y = digits()
     draw, held = drawing(x[:6000], y[:6000] if classes else None), drawing(x[6000:], y[6000:] if classes else None)
@@ -231,7 +248,7 @@ def test_digits(classes: int, least: float) -> None:
     floor = times_floor(fresh)
     noise = torch.randn(fresh.shape, generator=torch.Generator().manual_seed(0))
     blurred = torch.nn.functional.avg_pool2d(fresh.float(), 3, 1, 1).to(torch.uint8)
-    assert times_floor((fresh + 32 * noise).clamp(0, 255).to(torch.uint8)) > 10
+    assert times_floor((fresh + 32 * noise).clamp(0, 255).to(torch.uint8)) > noisy
     assert times_floor(blurred) > 10
     assert times_floor(fresh[label != 0]) > 4
     assert times_floor(fresh[label < 5]) > 2 * times_floor(fresh[label != 0])
