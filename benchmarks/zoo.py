@@ -1,0 +1,108 @@
+"""A page per row of the zoo: what it is, samples, curve, and its score after an equal budget on Fashion-MNIST.
+
+Resumable: rows that have a page of the same budget are skipped.  Pages are written to docs/zoo/.
+
+    python benchmarks/zoo.py                          # every row, three minutes on one core each
+    python benchmarks/zoo.py --rows dcgan,wgan-gp
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+
+from common import HERE, WORK, about, table, threads
+
+from rivalry import zoo
+from rivalry.errors import RivalryError
+from rivalry.evaluate import METRICS
+from rivalry.experiments import compare_recipes
+from rivalry.files import write_json, write_text
+from rivalry.run import ROOT, Run
+
+DATA = "fashion-mnist"
+PAGES = HERE.parent / "docs" / "zoo"
+SCORES = PAGES / "scores.json"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", default="")
+    parser.add_argument("--budget", default="3m")
+    given = parser.parse_args()
+    threads(1)
+    scores: dict[str, dict[str, object]] = json.loads(SCORES.read_text()) if SCORES.exists() else {}
+    folder = str(WORK / f"zoo-{given.budget}")
+    for name in given.rows.split(",") if given.rows else zoo.names():
+        if zoo.row(name).small.about.group == "points" or scores.get(name, {}).get("budget") == given.budget:
+            continue
+        scores[name] = {"budget": given.budget, "machine": about(), **one(name, given.budget, folder)}
+        write_json(SCORES, scores)
+        write_text(PAGES / f"{name}.md", page(name, scores[name]))
+    write_text(PAGES / "README.md", index(scores))
+
+
+def one(name: str, budget: str, folder: str) -> dict[str, object]:
+    """Trains the row's small setting and measures it; what went wrong, in words, if it did."""
+    recipe = f"{name}-small"
+    try:
+        found = compare_recipes(DATA, [recipe], [0], budget, folder, device="cpu")
+    except RivalryError as error:
+        return {"failed": str(error)}
+    entry = next(e for e in found.entries if e.name == recipe)
+    run = Run(ROOT / folder / f"{recipe}-seed0")
+    PAGES.mkdir(parents=True, exist_ok=True)
+    for source, target in (("samples/final.png", f"{name}.png"), ("plots/scores.png", f"{name}-curve.png")):
+        if (run.path / source).exists():
+            shutil.copyfile(run.path / source, PAGES / target)
+    events = [e["sentence"] for e in run.events() if e["kind"] not in ("end", "resume")]
+    steps = run.metrics()[-1]["step"]
+    return {"scores": {k: v[0] for k, v in entry.scores.items()}, "events": events, "steps": steps}
+
+
+def page(name: str, result: dict[str, object]) -> str:
+    row = zoo.row(name)
+    about_ = row.published.about
+    lines = [f"# {about_.title} (`{name}`)", "", f"{about_.paper} ({about_.group}).", "", about_.distinctive, ""]
+    if "failed" in result:
+        lines += [f"**Failed** at its small setting: {result['failed']}", ""]
+    else:
+        lines += ["## After an equal budget", "", _scores(result), ""]
+        lines += [f"![samples]({name}.png)", "", f"![curves]({name}-curve.png)", ""]
+    lines += ["## Settings", "", "Published:", "", "```toml", row.published.to_toml().strip(), "```", ""]
+    lines += ["Small:", "", "```toml", row.small.to_toml().strip(), "```", ""]
+    return "\n".join(lines)
+
+
+def _scores(result: dict[str, object]) -> str:
+    scores, events = result["scores"], result["events"]
+    assert isinstance(scores, dict)
+    assert isinstance(events, list)
+    text = table(("metric", "value"), [(METRICS[k].title, float(v)) for k, v in scores.items()])
+    text += f"\n\nSmall setting on Fashion-MNIST, {result['budget']} on one core ({result['steps']} steps), seed 0, best "
+    text += f"checkpoint; {result['machine']}."
+    return text + ("\n\nWhat was seen: " + "; ".join(events) + "." if events else "")
+
+
+def index(scores: dict[str, dict[str, object]]) -> str:
+    rows = []
+    for name in zoo.names():
+        about_ = zoo.row(name).published.about
+        result = scores.get(name, {})
+        found = result.get("scores")
+        fd = float(found["fd"]) if isinstance(found, dict) else float("nan")
+        value = f"{fd:.3g}" if found else ("failed" if "failed" in result else "not measured yet")
+        link = f"[{name}]({name}.md)" if result else name
+        rows.append((fd if found else 1e9, (link, about_.year, about_.group, value)))
+    rows.sort(key=lambda r: r[0])
+    text = table(("row", "year", "group", "FD-local"), [r[1] for r in rows])
+    return (
+        "# The zoo\n\nSmall settings on Fashion-MNIST after an equal budget of three minutes on one core; one seed, one "
+        "ruler (a classifier trained on the training split). Made by `python benchmarks/zoo.py`, which goes on where it "
+        f"stopped.\n\n{text}\n"
+    )
+
+
+if __name__ == "__main__":
+    main()

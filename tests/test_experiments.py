@@ -1,0 +1,70 @@
+"""Comparisons: one ruler for all, means over seeds, ranks, resumable, never mixed up."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from rivalry.data import ReadOptions, load
+from rivalry.errors import RecipeError, RulerMismatch, RunError, UnknownName
+from rivalry.experiments import Entry, compare_recipes, compare_runs
+from rivalry.run import Run
+
+OPTIONS = ReadOptions(limit=1500)
+
+
+def quiet(line: str) -> None:
+    pass
+
+
+def compare(tmp: Path, recipes: list[str], budget: str = "20steps", seeds: range = range(2)):  # type: ignore[no-untyped-def]
+    return compare_recipes("ring8", recipes, seeds, budget, str(tmp / "c"), OPTIONS, "cpu", 500, quiet)
+
+
+def test_recipes_over_seeds_are_ranked_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = compare(tmp_path, ["gan-small"])
+    assert [len(e.seconds) for e in first.entries] == [2]
+    both = compare(tmp_path, ["gan-small", "house-points-small"])
+    assert {e.name for e in both.entries} == {"gan-small", "house-points-small"}
+    losses = [e.summary(both.headline)[0] for e in both.entries]
+    assert losses == sorted(losses)
+    head, *rows, floor = both.table()
+    assert head[:2] == ("rank", "contender")
+    assert [r[0] for r in rows] == ["1", "2"]
+    assert all("±" in r[2] for r in rows)
+    assert floor[1] == "real data (floor)"
+    # nothing is trained again
+    monkeypatch.setattr("rivalry.experiments.start", lambda *_: pytest.fail("trained again"))
+    assert compare(tmp_path, ["gan-small", "house-points-small"]).as_dict() == both.as_dict()
+
+
+def test_another_budget_is_not_mixed_in(tmp_path: Path) -> None:
+    compare(tmp_path, ["gan-small"], seeds=range(1))
+    with pytest.raises(RunError, match="another budget"):
+        compare(tmp_path, ["gan-small"], budget="30steps", seeds=range(1))
+
+
+def test_wrong_names_fail_before_anything_is_trained(tmp_path: Path) -> None:
+    with pytest.raises(UnknownName, match="gan"):
+        compare(tmp_path, ["gann"])
+    with pytest.raises(RecipeError, match="at least one"):
+        compare(tmp_path, [])
+    assert not (tmp_path / "c").exists()
+
+
+def test_runs_on_other_data_are_refused(tmp_path: Path) -> None:
+    compare(tmp_path, ["gan-small"], seeds=range(1))
+    run = Run.open(tmp_path / "c" / "gan-small-seed0")
+    assert len(compare_runs([run], load("ring8", options=OPTIONS), "cpu", 300).entries) == 1
+    with pytest.raises(RulerMismatch, match="other data"):
+        compare_runs([run], load("grid25", options=OPTIONS), "cpu", 300)
+
+
+def test_the_interval_over_seeds_is_student_s() -> None:
+    entry = Entry("x", {"fd": [1.0, 2.0, 3.0]}, [1.0] * 3)
+    mean, half = entry.summary("fd")
+    assert mean == 2.0
+    assert half == pytest.approx(4.303 / math.sqrt(3), rel=1e-3)
+    assert math.isnan(Entry("x", {"fd": [1.0]}, [1.0]).summary("fd")[1])
