@@ -347,3 +347,17 @@ def test_the_package_offers_what_it_says() -> None:
     with pytest.raises(AttributeError):
         _ = rivalry.nothing
     assert issubclass(RecipeError, RivalryError)
+
+
+def test_micro_batches_equal_the_whole_batch() -> None:
+    """Where nothing couples a batch, two halves accumulated move the networks as the whole batch does."""
+    from dataclasses import replace
+
+    from rivalry import zoo
+    from tiny import POINTS, ring, run
+
+    recipe = replace(zoo.get("gan-small"), batch=32)
+    whole, halves = (run(replace(recipe, accumulate=n), POINTS, ring(), 5) for n in (1, 2))
+    for name, module in whole.nets.items():
+        for k, v in module.state_dict().items():
+            torch.testing.assert_close(v, halves.nets[name].state_dict()[k], rtol=1e-4, atol=1e-6)

@@ -103,6 +103,8 @@ class Run:
         names = self.folder.spec.class_names
         if label is None or isinstance(label, int):
             return label
+        if not self.recipe.game.wiring(self.folder.spec).classes:
+            raise RecipeError(f"{self.name} was trained without labels, so no class can be chosen; leave --label out")
         if label in names:
             return names.index(label)
         if label.isdigit() and int(label) < len(names):
