@@ -16,7 +16,6 @@ from common import HERE, WORK, about, table, threads
 
 from rivalry import zoo
 from rivalry.errors import RivalryError
-from rivalry.evaluate import METRICS
 from rivalry.experiments import compare_recipes
 from rivalry.files import write_json, write_text
 from rivalry.run import ROOT, Run
@@ -58,7 +57,12 @@ def one(name: str, budget: str, folder: str) -> dict[str, object]:
             shutil.copyfile(run.path / source, PAGES / target)
     events = [e["sentence"] for e in run.events() if e["kind"] not in ("end", "resume")]
     steps = run.metrics()[-1]["step"]
-    return {"scores": {k: v[0] for k, v in entry.scores.items()}, "events": events, "steps": steps}
+    return {
+        "scores": {k: v[0] for k, v in entry.scores.items()},
+        "names": found.names,
+        "events": events,
+        "steps": steps,
+    }
 
 
 def page(name: str, result: dict[str, object]) -> str:
@@ -76,10 +80,11 @@ def page(name: str, result: dict[str, object]) -> str:
 
 
 def _scores(result: dict[str, object]) -> str:
-    scores, events = result["scores"], result["events"]
+    scores, events, names = result["scores"], result["events"], result["names"]
     assert isinstance(scores, dict)
+    assert isinstance(names, dict)
     assert isinstance(events, list)
-    text = table(("metric", "value"), [(METRICS[k].title, float(v)) for k, v in scores.items()])
+    text = table(("ruler", "value"), [(names[k], float(v)) for k, v in scores.items()])
     text += f"\n\nSmall setting on Fashion-MNIST, {result['budget']} on one core ({result['steps']} steps), seed 0, best "
     text += f"checkpoint; {result['machine']}."
     return text + ("\n\nWhat was seen: " + "; ".join(events) + "." if events else "")
