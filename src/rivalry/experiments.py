@@ -19,6 +19,7 @@ from rivalry.data import Dataset, ReadOptions, load
 from rivalry.errors import RecipeError, RulerMismatch, RunError
 from rivalry.evaluate import Judge, Looks, Scores, choose_extractor
 from rivalry.files import write_json
+from rivalry.report import write_report
 from rivalry.run import ROOT, Run
 from rivalry.sampling import Sampler, class_shares
 from rivalry.training.engine import Engine
@@ -150,11 +151,14 @@ def _trained(path: Path, dataset: Dataset, request: Request, options: ReadOption
     """The finished run of that place: found, gone on with, or trained from the start."""
     if finished(path):
         return Run.open(path)
-    if (path / "run.toml").is_file():
-        run = Run.open(path)
-        if (run.checkpoint("last") / "state.safetensors").exists():
-            return resume(run, dataset, say)
-    return start(dataset, replace(request, overwrite=True), say, options)
+    begun = (path / "run.toml").is_file() and (Run(path).checkpoint("last") / "state.safetensors").exists()
+    run = (
+        resume(Run.open(path), dataset, say)
+        if begun
+        else start(dataset, replace(request, overwrite=True), say, options)
+    )
+    write_report(run)
+    return run
 
 
 def compare_runs(
@@ -175,16 +179,16 @@ def compare_runs(
 class _Measure:
     """One ruler for all, and what it has measured so far."""
 
-    def __init__(
-        self, dataset: Dataset, engine: Engine, folder: Path, samples: int | None, what: str
-    ) -> None:
+    def __init__(self, dataset: Dataset, engine: Engine, folder: Path, samples: int | None, what: str) -> None:
         """what: the data and budget that stored scores must be of; '' to store nothing."""
         self.data = dataset.to(engine.device)
         extractor = choose_extractor(self.data, None, engine.device, folder / "private")
         looks = Looks() if samples is None else Looks(gate=min(2000, samples), verdict=samples)
         self.judge = Judge(self.data, extractor, None, 1, engine.device, looks)
         self.device, self.path, self.what = engine.device, folder / "comparison.json", what
-        stored: dict[str, Any] = json.loads(self.path.read_text()) if what and self.path.exists() else {"what": what, "scores": {}}
+        stored: dict[str, Any] = (
+            json.loads(self.path.read_text()) if what and self.path.exists() else {"what": what, "scores": {}}
+        )
         if stored["what"] != what:
             raise RunError(
                 f"{folder} holds a comparison on other data or with another budget; name this one with --run"
@@ -227,4 +231,3 @@ class _Measure:
         names = {m: s.ruler.name for m, s in first.items()}
         floors = {m: s.floor for m, s in first.items()}
         return Comparison(self.data.name, self.headline, names, floors, tuple(entries))
-
