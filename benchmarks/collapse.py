@@ -162,7 +162,7 @@ def main() -> None:
         f"Wasserstein distance on the ring). {STEPS} steps, a pulse every {PULSE}. Limits of the monitor were set on "
         "other trainings (see src/rivalry/health/rules.py)."
     )
-    keep("collapse", "Planted failures", text, "python benchmarks/collapse.py --healthy 20 --planted 10")
+    keep("collapse", "Planted failures", text)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,8 +37,9 @@ def _cell(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def keep(name: str, title: str, text: str, command: str) -> None:
-    """Prints a result and writes it to results/NAME.md with the command that made it."""
+def keep(name: str, title: str, text: str) -> None:
+    """Prints a result and writes it to results/NAME.md with the command as it was typed."""
+    command = shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
     page = f"# {title}\n\nMachine: {about()}.\n\n    {command}\n\n{text}\n"
     print(page)
     (HERE / "results").mkdir(exist_ok=True)

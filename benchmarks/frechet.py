@@ -132,7 +132,7 @@ def report(count: int) -> None:
         f"coverage at {PRDC_COUNT} rows a side, {PRDC_DIM} features, k = {K}. {count} thread(s), best of two "
         "runs; memory is above that of a Python with the libraries loaded, and includes the features."
     )
-    keep("frechet", "Fréchet distance and neighbours: time and memory", text, "python benchmarks/frechet.py")
+    keep("frechet", "Fréchet distance and neighbours: time and memory", text)
 
 
 PARTS = {

@@ -121,7 +121,7 @@ def report(found: dict[str, dict[str, float]]) -> None:
         "their papers, which report (PacGAN, table of ring and grid): GAN 6.3 and 17.3 modes, 98.2 and 94.8 %; PacGAN2 "
         "7.9 and 23.8 modes, 95.6 and 91.3 %. The house recipe was chosen on seeds 0 to 2."
     )
-    keep("points", "Points: modes of a ring and a grid", text, "python benchmarks/points.py --seeds 10")
+    keep("points", "Points: modes of a ring and a grid", text)
 
 
 if __name__ == "__main__":

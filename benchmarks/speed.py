@@ -173,7 +173,7 @@ def main() -> None:
         rows.append((name, *(f"{medians[k]:.0f}" for k in loops), f"{ratio['tutorial']:.2f}", f"{ratio['careful']:.2f}"))
     head = ("nets", "rivalry", "tutorial", "careful", "rivalry / tutorial", "rivalry / careful")
     text = table(head, rows) + f"\n\nImages per second, medians of {given.rounds} alternating rounds of {given.steps} steps, batch {BATCH}."
-    keep("speed", "Speed of the loop", text, "python benchmarks/speed.py")
+    keep("speed", "Speed of the loop", text)
 
 
 if __name__ == "__main__":
