@@ -3,7 +3,7 @@
 Resumable: rows that have a page of the same budget are skipped.  Pages are written to docs/zoo/.
 
     python benchmarks/zoo.py                          # every row, three minutes on one core each
-    python benchmarks/zoo.py --rows dcgan,wgan-gp
+    python benchmarks/zoo.py --rows dcgan,wgan-gp     # two of these, of different rows, may run side by side
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import shutil
 from common import HERE, WORK, about, table, threads
 
 from rivalry import zoo
-from rivalry.errors import RivalryError
-from rivalry.experiments import compare_recipes
+from rivalry.data import load
+from rivalry.errors import RunError
+from rivalry.experiments import compare_recipes, finished
 from rivalry.files import write_json, write_text
 from rivalry.run import ROOT, Run
 
@@ -31,26 +32,34 @@ def main() -> None:
     parser.add_argument("--budget", default="3m")
     given = parser.parse_args()
     threads(1)
-    scores: dict[str, dict[str, object]] = json.loads(SCORES.read_text()) if SCORES.exists() else {}
+    load(DATA)  # missing data end the benchmark here; they are not a row's failure
     folder = str(WORK / f"zoo-{given.budget}")
     for name in given.rows.split(",") if given.rows else zoo.names():
-        if zoo.row(name).small.about.group == "points" or scores.get(name, {}).get("budget") == given.budget:
+        if zoo.row(name).small.about.group == "points" or known().get(name, {}).get("budget") == given.budget:
             continue
-        scores[name] = {"budget": given.budget, "machine": about(), **one(name, given.budget, folder)}
-        write_json(SCORES, scores)
-        write_text(PAGES / f"{name}.md", page(name, scores[name]))
-    write_text(PAGES / "README.md", index(scores))
+        result = {"budget": given.budget, "machine": about(), **one(name, given.budget, folder)}
+        write_json(SCORES, {**known(), name: result})
+        write_text(PAGES / f"{name}.md", page(name, result))
+    write_text(PAGES / "README.md", index(known()))
+
+
+def known() -> dict[str, dict[str, object]]:
+    """What has been measured so far; read anew each time, since two of these may run side by side."""
+    return json.loads(SCORES.read_text()) if SCORES.exists() else {}
 
 
 def one(name: str, budget: str, folder: str) -> dict[str, object]:
     """Trains the row's small setting and measures it; what went wrong, in words, if it did."""
     recipe = f"{name}-small"
+    run = Run(ROOT / folder / f"{recipe}-seed0")
     try:
         found = compare_recipes(DATA, [recipe], [0], budget, folder, device="cpu")
-    except RivalryError as error:
-        return {"failed": str(error)}
+    except RunError:
+        ends = [e for e in run.events() if e["kind"] == "end"] if finished(run.path) else []
+        if not ends or ends[-1]["why"] != "diverged":
+            raise  # stopped from outside, a full disk: no fault of the row
+        return {"failed": "; ".join(e["sentence"] for e in run.events())}
     entry = next(e for e in found.entries if e.name == recipe)
-    run = Run(ROOT / folder / f"{recipe}-seed0")
     PAGES.mkdir(parents=True, exist_ok=True)
     for source, target in (("samples/final.png", f"{name}.png"), ("plots/scores.png", f"{name}-curve.png")):
         if (run.path / source).exists():

@@ -25,6 +25,9 @@ from rivalry.sampling import Sampler, class_shares
 from rivalry.training.engine import Engine
 from rivalry.training.session import Request, resume, start
 
+PRIVATE = "private"
+"""Folder of what was learned from the data, here the ruler's network."""
+
 T95 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)
 """Student's t at 97.5 %, for 1, 2, ... degrees of freedom."""
 
@@ -103,16 +106,17 @@ def compare_recipes(
         raise RecipeError("a comparison needs at least one recipe and one seed")
     options = options or ReadOptions()
     dataset = load(source, options=options)
-    chosen = {r: resolve(r, dataset, budget, device)[0] for r in recipes}
+    chosen = {r: resolve(r, dataset, budget, device) for r in recipes}
     folder = ROOT / (name or f"compare-{Path(dataset.name).stem}")
     engine = Engine(device)
     measure = _Measure(dataset, engine, folder, samples, f"{dataset.fingerprint} {budget}")
-    for recipe_name, recipe in chosen.items():
+    for recipe_name, (recipe, why) in chosen.items():
         for seed in seeds:
             path = folder / f"{Path(recipe_name).stem}-seed{seed}"
             if only_trained and not finished(path):
                 continue
-            request = Request(recipe, budget=budget, seed=seed, run=str(path), device=device, tensorboard=False)
+            request = Request(recipe, budget=budget, seed=seed, run=str(path), device=device, tensorboard=False, why=why)
+            request = replace(request, ruler=measure.private)
             run = _trained(path, dataset, request, options, say)
             if not finished(path):
                 raise RunError(f"stopped at {recipe_name}, seed {seed}; the same command goes on from there")
@@ -134,9 +138,13 @@ def train_one(
     """One training of a comparison, so that several can run side by side; `compare_recipes` finds it there."""
     options = options or ReadOptions()
     dataset = load(source, options=options)
-    path = ROOT / name / f"{Path(recipe).stem}-seed{seed}"
-    chosen, _ = resolve(recipe, dataset, budget, device)
-    request = Request(chosen, budget=budget, seed=seed, run=str(path), device=device, tensorboard=False)
+    folder = ROOT / name
+    path = folder / f"{Path(recipe).stem}-seed{seed}"
+    chosen, why = resolve(recipe, dataset, budget, device)
+    if not finished(path):
+        choose_extractor(dataset, None, None, folder / PRIVATE)  # once for all contenders
+    request = Request(chosen, budget=budget, seed=seed, run=str(path), device=device, tensorboard=False, why=why)
+    request = replace(request, ruler=folder / PRIVATE)
     return _trained(path, dataset, request, options, say)
 
 
@@ -182,7 +190,8 @@ class _Measure:
     def __init__(self, dataset: Dataset, engine: Engine, folder: Path, samples: int | None, what: str) -> None:
         """what: the data and budget that stored scores must be of; '' to store nothing."""
         self.data = dataset.to(engine.device)
-        extractor = choose_extractor(self.data, None, engine.device, folder / "private")
+        self.private = folder / PRIVATE
+        extractor = choose_extractor(self.data, None, engine.device, self.private)
         looks = Looks() if samples is None else Looks(gate=min(2000, samples), verdict=samples)
         self.judge = Judge(self.data, extractor, None, 1, engine.device, looks)
         self.device, self.path, self.what = engine.device, folder / "comparison.json", what

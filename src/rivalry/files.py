@@ -62,6 +62,11 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def copy(source: Path, target: Path) -> None:
+    with atomic(target) as temporary:
+        temporary.write_bytes(source.read_bytes())
+
+
 def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
 

@@ -54,9 +54,27 @@ def _summary(run: Run, records: list[dict[str, Any]], events: list[dict[str, Any
         f"{machine['threads']} threads{', ' + machine['gpu'] if machine['gpu'] else ''}.",
         f"- Ended: {ended}.",
         *(f"- {reason}" for reason in s["why"]),
+        *_memory(records),
         *(f"- Data: {note}" for note in data["notes"]),
     ]
     return "\n".join(lines)
+
+
+REMEMBERS = 0.5
+"""Share of the way from training rows to fakes at which held-out rows score, from which the report speaks of it."""
+
+
+def _memory(records: list[dict[str, Any]]) -> list[str]:
+    """A sentence where the discriminator knows its training rows by heart."""
+    looks = [r["memory"] for r in records if r.get("memory")]
+    shares = [v for k, v in looks[-1].items() if k.endswith(".memory")] if looks else []
+    if not shares or max(shares) < REMEMBERS:
+        return []
+    return [
+        f"- The discriminator has overfitted: it puts held-out rows {max(shares):.0%} of the way from training rows to "
+        "fakes (plots/memory.png), so the generator learns little more from it; more data, augmentation "
+        "(`--recipe auto` turns it on for few pictures) or an earlier stop help."
+    ]
 
 
 def _samples(run: Run) -> list[str]:
@@ -137,13 +155,15 @@ def series(records: list[dict[str, Any]], key: str) -> Series:
 
 
 def draw_plots(folder: Path, records: list[dict[str, Any]]) -> list[Path]:
-    """losses.png, scores on real and fake, value.png (V(D, G) with its equilibrium), scores.png, knobs.png."""
-    notes, knobs = series(records, "notes"), series(records, "knobs")
+    """losses.png, scores on real and fake, value.png (V(D, G) with its equilibrium), memory.png (scores on training
+    rows, held-out rows and fakes), scores.png, knobs.png."""
+    notes, knobs, memory = (series(records, key) for key in ("notes", "knobs", "memory"))
     groups: list[tuple[str, str, Series, float | None]] = [
         ("losses", "loss", {k: v for k, v in notes.items() if k.endswith(".loss")}, None),
         ("discriminator", "mean score (logit)", {
             k: v for k, v in notes.items() if k.count(".") == 2 and k.endswith((".real", ".fake"))}, None),
         ("value", "V(D, G)", {k: v for k, v in notes.items() if k.endswith(".value")}, EQUILIBRIUM),
+        ("memory", "mean score (logit)", {k: v for k, v in memory.items() if not k.endswith(".memory")}, None),
         ("knobs", "knob", knobs, None),
     ]  # fmt: skip
     made = [_curves(folder / f"{name}.png", label, curves, line) for name, label, curves, line in groups if curves]

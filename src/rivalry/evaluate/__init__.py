@@ -11,7 +11,7 @@ extractor            which feature space
 
 from __future__ import annotations
 
-from rivalry.evaluate.extractor import choose_extractor
+from rivalry.evaluate.extractor import choose_extractor, kept_at
 from rivalry.evaluate.features import Draw, FeatureSpace
 from rivalry.evaluate.judge import Judge, Looks, Verdict
 from rivalry.evaluate.neighbours import Neighbours, neighbours, write_sheet
@@ -40,6 +40,7 @@ __all__ = [
     "available",
     "choose_extractor",
     "evaluate",
+    "kept_at",
     "metric",
     "neighbours",
     "write_sheet",

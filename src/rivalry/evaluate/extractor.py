@@ -57,13 +57,18 @@ def choose_extractor(
         return _fitting(extractor(weights, device=where), dataset, str(weights))
     if len(dataset.train) < LEAST:
         return Pixels()
-    stored = None if folder is None else folder / f"{dataset.fingerprint[:16]}-{FILE}"
+    stored = None if folder is None else kept_at(folder, dataset)
     if stored is not None and stored.exists():
         return _fitting(LocalExtractor.load(stored, where), dataset, str(stored))
     found = _trained(dataset, where, tick)
     if stored is not None:
         found.save(stored)
     return found
+
+
+def kept_at(folder: Path, dataset: Dataset) -> Path:
+    """Where a folder keeps the local network of these data."""
+    return folder / f"{dataset.fingerprint[:16]}-{FILE}"
 
 
 def _trained(dataset: Dataset, device: torch.device, tick: Tick | None) -> LocalExtractor:

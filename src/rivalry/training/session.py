@@ -14,7 +14,8 @@ from torch import nn
 from rivalry.catalogue import dump
 from rivalry.data import Dataset, ReadOptions, load
 from rivalry.errors import RunError
-from rivalry.evaluate import Budget, Judge, Target, choose_extractor
+from rivalry.evaluate import Budget, Judge, Target, choose_extractor, kept_at
+from rivalry.files import copy
 from rivalry.recipe import Recipe
 from rivalry.run import Run, free_name, machine
 from rivalry.sampling import Sampler, class_shares
@@ -83,7 +84,7 @@ class Request:
     recipe: what to play.  until: a target such as 'fd<20, coverage>.5'.  budget: '10m', '500steps', '4096samples';
     the recipe's own steps without it.  weights: a feature extractor's file for the rulers.  start: a run to
     fine-tune from.  players: one's own modules in place of the recipe's networks, by name.  why: the reasons for
-    the recipe, kept in the run.
+    the recipe, kept in the run.  ruler: a folder that may hold the local extractor of these data; the run takes a copy.
     """
 
     recipe: Recipe
@@ -99,6 +100,7 @@ class Request:
     players: Mapping[str, nn.Module] | None = None
     tensorboard: bool = True
     why: tuple[str, ...] = ()
+    ruler: Path | None = None
 
 
 def start(dataset: Dataset, request: Request, say: Say = to_stderr, options: ReadOptions | None = None) -> Run:
@@ -124,6 +126,8 @@ def start(dataset: Dataset, request: Request, say: Say = to_stderr, options: Rea
     name = engine.tell(request.run or free_name(f"{Path(dataset.name).stem}-{recipe.name}"))
     run = Run.claim(name, request.overwrite) if engine.main else Run.at(name)
     try:
+        if engine.main and request.ruler is not None and (known := kept_at(request.ruler, data)).exists():
+            copy(known, kept_at(run.path / "private", data))
         judge = make_judge(run, data, target, request.weights, request.seed, engine)
         begun = time.perf_counter()
         judge.gate(_sampler(trial.state, data), 0)

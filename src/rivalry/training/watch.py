@@ -26,6 +26,7 @@ from rivalry.training.closing import close
 from rivalry.training.engine import Engine
 from rivalry.training.loop import Trainer
 from rivalry.training.progress import Progress
+from rivalry.training.remembering import remembering
 from rivalry.training.state import State, pack_model, pack_state, unpack_state
 
 MENDS = 3
@@ -195,7 +196,8 @@ class Watch:
         draw = self.sampler(state)
         scores = self.judge.gate(draw, state.step)
         self.scores = scores
-        self._record({"step": state.step, "seconds": round(self.seconds, 3), "scores": {m: s.as_dict() for m, s in scores.items()}})
+        found = {"scores": {m: s.as_dict() for m, s in scores.items()}, "memory": remembering(state, self.data)}
+        self._record({"step": state.step, "seconds": round(self.seconds, 3), **found})
         headline = scores[self.judge.headline]
         self._latest = {**self._latest, self.judge.headline: headline.value}
         if self._board is not None:
