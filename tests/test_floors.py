@@ -14,7 +14,7 @@ FLOORS = (
      "extractors"),
     ("data",),
     ("games", "recipe", "sampling", "zoo"),
-    ("run", "evaluate", "health", "report"),
+    ("run", "evaluate", "health", "card", "report"),
     ("training",),
     ("auto", "experiments", "checks"),
     ("api", "cli"),

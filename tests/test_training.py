@@ -49,7 +49,7 @@ def straight(tmp_path_factory: pytest.TempPathFactory) -> rivalry.Run:
 
 
 def test_a_run_describes_itself(straight: rivalry.Run) -> None:
-    for name in ("run.toml", "metrics.jsonl", "report.md", "checkpoints/last/model.safetensors",
+    for name in ("run.toml", "metrics.jsonl", "report.md", "model-card.md", "checkpoints/last/model.safetensors",
                  "checkpoints/best/state.safetensors", "plots/losses.png", "plots/value.png"):  # fmt: skip
         assert (straight.path / name).stat().st_size > 0, name
     assert list((straight.path / "samples").glob("*.png"))
@@ -59,6 +59,14 @@ def test_a_run_describes_itself(straight: rivalry.Run) -> None:
     assert records[-1]["step"] == 60
     assert any("discriminator.main.value" in r.get("notes", {}) for r in records)
     assert rivalry.load(straight.path).recipe == straight.recipe
+
+
+def test_the_model_card_tells_what_it_is_of_and_what_it_is_not_for(straight: rivalry.Run) -> None:
+    card = (straight.path / "model-card.md").read_text()
+    settings = straight.folder.settings
+    for words in ("gan-small", "60 steps", f"{settings['data']['train']:,} rows", settings["data"]["fingerprint"][:16],
+                  "SWD", "No privacy guarantee", "Not for decisions about people"):  # fmt: skip
+        assert words in card, words
 
 
 def test_samples_are_in_the_data_s_own_units_and_by_seed(straight: rivalry.Run) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rivalry.card import write_card
 from rivalry.evaluate.rulers import metric
 from rivalry.files import atomic, write_text
 from rivalry.run import Run
@@ -19,7 +20,8 @@ EQUILIBRIUM = -math.log(4)
 
 
 def write_report(run: Run) -> Path:
-    """report.md and plots/*.png; returns the report's path."""
+    """report.md, model-card.md and plots/*.png; returns the report's path."""
+    write_card(run)
     records, events = run.metrics(), run.events()
     plots = draw_plots(run.path / "plots", records)
     parts = [

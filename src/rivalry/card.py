@@ -1,0 +1,102 @@
+"""A run's model card: what whoever is handed the model should know, in the sections of Mitchell et al. 2019.
+
+Reads the run folder only, and tells nothing of single training rows.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rivalry.files import write_text
+from rivalry.run import Run
+
+
+def write_card(run: Run) -> Path:
+    """model-card.md; returns its path."""
+    records, events = run.metrics(), run.events()
+    parts = [
+        f"# Model card: {run.name}",
+        _section("Model", _model(run, records)),
+        _section("Training data", _data(run)),
+        _section("Intended use", _use(run)),
+        _section("Evaluation", _scores(records)),
+        _section("Limits", _limits(run, events)),
+        _section("Loading", _loading(run)),
+    ]
+    path = run.path / "model-card.md"
+    write_text(path, "\n\n".join(parts) + "\n")
+    return path
+
+
+def _section(title: str, lines: list[str]) -> str:
+    return f"## {title}\n\n" + "\n".join(lines)
+
+
+def _model(run: Run, records: list[dict[str, Any]]) -> list[str]:
+    s, about = run.settings, run.recipe.about
+    steps = records[-1]["step"] if records else 0
+    return [
+        f"- Recipe: **{run.recipe.name}**" + (f", {about.title} ({about.paper})." if about.title else "."),
+        f"- Trained {s['created'][:10]} with rivalry {s['versions']['rivalry']}, PyTorch {s['versions']['torch']}: {steps} "
+        f"steps, seed {s['train']['seed']}, on {s['machine']['cpu']}"
+        + (f" with {s['machine']['gpu']}" if s["machine"]["gpu"] else "")
+        + ".",
+        "- Weights: `checkpoints/best/model.safetensors` (averaged; by the held-out score) and `checkpoints/last`. "
+        "Nothing is pickled; loading runs no code from the files.",
+    ]
+
+
+def _data(run: Run) -> list[str]:
+    data, spec = run.settings["data"], run.spec
+    lines = [
+        f"- **{data['name']}**: {data['train']:,} rows for training, {data['held']:,} held out for evaluation; "
+        f"kind '{spec.kind}', shape {list(spec.shape)}.",
+        f"- Fingerprint of rows and split: `{data['fingerprint'][:16]}`.",
+    ]
+    if spec.class_names and len(spec.class_names) <= 20:
+        lines.append(f"- Classes: {', '.join(spec.class_names)}.")
+    return lines + [f"- {note}" for note in data["notes"]]
+
+
+def _use(run: Run) -> list[str]:
+    return [
+        "- To draw new rows of the kind it was trained on: to try things out, to teach, to augment or stand in for data "
+        "where that is allowed.",
+        "- Not for decisions about people, and not as evidence of facts: what it makes is invented.",
+        "- Terms of the training data may bind the model and its samples; they are not recorded here.",
+    ]
+
+
+def _scores(records: list[dict[str, Any]]) -> list[str]:
+    looks = [r for r in records if "scores" in r]
+    if not looks:
+        return ["Not measured yet: `rivalry evaluate` does it."]
+    last = looks[-1]["scores"]
+    rows = ["| ruler | last look | 95 % interval | real data (floor) |", "|---|---|---|---|"]
+    for score in last.values():
+        floor = "" if score["floor"] is None else f"{score['floor']:.4g}"
+        rows.append(f"| {score['name']} | {score['value']:.4g} | {score['low']:.4g} to {score['high']:.4g} | {floor} |")
+    ruler = next(iter(last.values()))["ruler"]
+    return [
+        *rows,
+        "",
+        f"{ruler['samples']} samples against {ruler['reference']} rows of the {ruler['split']} split, features "
+        f"'{ruler['extractor']}' ({ruler['extractor_sha'][:8]}). Scores of other rulers cannot be compared with these.",
+    ]
+
+
+def _limits(run: Run, events: list[dict[str, Any]]) -> list[str]:
+    lines = [f"- Seen in training: {e['sentence']}." for e in events if e["kind"] not in ("end", "resume", "target")]
+    if run.recipe.about.failing:
+        lines.append(f"- The recipe is marked as failing: {run.recipe.about.failing}")
+    return [
+        *lines,
+        "- It repeats the biases of its training data, and rare cases may be missing from what it makes.",
+        "- No privacy guarantee: a GAN can remember training rows. `private/` in the run folder shows training data and "
+        "must not be handed on.",
+    ]
+
+
+def _loading(run: Run) -> list[str]:
+    return ["```python", "import rivalry", "", f'samples = rivalry.load("{run.name}").sample(64, seed=0)', "```"]
