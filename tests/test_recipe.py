@@ -8,6 +8,7 @@ from rivalry import zoo
 from rivalry.errors import RecipeError, UnknownName
 from rivalry.optimisers import Adam
 from rivalry.recipe import Recipe, coupled_parts, set_value
+from rivalry.schedules import Linear
 
 
 @pytest.mark.parametrize("name", zoo.names())
@@ -61,3 +62,15 @@ def test_a_side_must_have_networks_that_exist() -> None:
 def test_parts_that_couple_a_batch_are_found() -> None:
     assert coupled_parts(zoo.get("ragan")) == ["objective"]
     assert coupled_parts(zoo.get("wgan-gp")) == []
+
+
+def test_schedules_whose_names_have_dots_can_be_set_and_added() -> None:
+    recipe = zoo.get("dcgan-small")
+    added = set_value(recipe, "schedules.lr.generator", '{part = "linear", end = 0.5}')
+    assert added.schedules["lr.generator"] == Linear(end=0.5)
+    assert added.schedules["lr"] == recipe.schedules["lr"]
+    changed = set_value(added, "schedules.lr.generator.end", "0.25")
+    assert changed.schedules["lr.generator"] == Linear(end=0.25)
+    assert set_value(recipe, "schedules.lr.end", "0.5").schedules["lr"] != recipe.schedules["lr"]
+    with pytest.raises(RecipeError):
+        set_value(recipe, "schedules.lr.generator.end", "0.25")

@@ -204,6 +204,7 @@ def _set(value: Any, keys: list[str], new: Any, path: str) -> Any:
         changed = _set(old, rest, new, path) if rest else build(hints[key], new, path)
         return replace(value, **{key: changed})
     if isinstance(value, Mapping):
+        key, rest = _entry(value, keys, new)
         if key not in value and rest:
             raise UnknownName(f"entry of {path}", key, value)
         if not rest:
@@ -214,6 +215,16 @@ def _set(value: Any, keys: list[str], new: Any, path: str) -> Any:
         item = _set(value[index], rest, new, path) if rest else build(type(value[index]), new, path)
         return (*value[:index], item, *value[index + 1 :])
     raise RecipeError(f"{path}: {key!r} goes deeper than the setting does")
+
+
+def _entry(value: Mapping[str, Any], keys: list[str], new: Any) -> tuple[str, list[str]]:
+    """(entry, what is left of the path): entries may have dots in their names ('lr.generator').  Meant is the longest
+    that is there and knows the next key; else, for a whole new part, one named by all of the path."""
+    for n in range(len(keys), 0, -1):
+        entry, rest = ".".join(keys[:n]), keys[n:]
+        if entry in value and (not rest or rest[0] in field_types(type(value[entry]))):
+            return entry, rest
+    return (".".join(keys), []) if isinstance(new, Mapping) else (keys[0], keys[1:])
 
 
 def _rebuild_entry(value: Mapping[str, Any], key: str, new: Any, path: str) -> Any:

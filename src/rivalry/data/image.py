@@ -23,7 +23,7 @@ from rivalry.errors import DataError
 from rivalry.types import Spec
 
 AUGMENTS = ("translate", "cutout", "diffaugment", "ada")
-EXTRACTORS = ("inception", "dinov2", "efficientnet-lite", "squeezenet", "local")
+EXTRACTORS = ("inception", "dinov2", "efficientnet-lite0", "squeezenet", "local")
 
 
 @dataclass(frozen=True)
