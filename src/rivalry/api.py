@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from rivalry.auto import choose, find
 from rivalry.data import Dataset, Modality, ReadOptions, restore
 from rivalry.data import load as load_data
+from rivalry.data.image import ImageModality
 from rivalry.data.opening import Given
-from rivalry.errors import RecipeError, UnknownName
+from rivalry.errors import DataError, RecipeError, UnknownName
 from rivalry.evaluate import Judge, Looks, Scores, choose_extractor
 from rivalry.recipe import Recipe, set_value
 from rivalry.run import Run as Folder
@@ -95,7 +96,9 @@ class Run:
         number = self._label(label)
         x = self.sampler(which, device).walk(seed, label=0 if number is None else number).cpu()
         if out.suffix.lower() == ".gif":
-            return [film(self.modality.decode(x), out)]
+            if not isinstance(self.modality, ImageModality):
+                raise DataError("a film needs pictures; for points give a .png")
+            return [film(self.modality.shown(x), out)]
         return self.modality.write(x, out)
 
     def _label(self, label: int | str | None) -> int | None:

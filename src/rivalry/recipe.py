@@ -222,7 +222,8 @@ def _entry(value: Mapping[str, Any], keys: list[str], new: Any) -> tuple[str, li
     that is there and knows the next key; else, for a whole new part, one named by all of the path."""
     for n in range(len(keys), 0, -1):
         entry, rest = ".".join(keys[:n]), keys[n:]
-        if entry in value and (not rest or rest[0] in field_types(type(value[entry]))):
+        kind: Any = type(value.get(entry))
+        if entry in value and (not rest or rest[0] in field_types(kind)):
             return entry, rest
     return (".".join(keys), []) if isinstance(new, Mapping) else (keys[0], keys[1:])
 

@@ -6,6 +6,8 @@ distances, neighbours   nearest neighbours without cancellation; precision, reca
 copying                 are samples nearer to training than to held-out data?
 modes                   modes found, KL and its sampling floor, sliced Wasserstein distance
 intervals               Wilson's interval, quantiles
+tabular                 columns, pairs of columns, missing cells; alpha-precision, beta-recall, authenticity
+tabular_models          real from fake by boosted trees; utility: train on synthetic, test on real
 """
 
 from __future__ import annotations
@@ -33,26 +35,46 @@ from rivalry.stats.modes import (
 )
 from rivalry.stats.moments import Moments, grouped_moments
 from rivalry.stats.neighbours import PRDC, expected_coverage, neighbour_radii, prdc
+from rivalry.stats.tabular import (
+    Faithfulness,
+    alpha_precision_beta_recall,
+    independent_marginals,
+    missing_errors,
+    missing_pattern_distance,
+    shape_error,
+    shape_errors,
+    trend_error,
+    trend_errors,
+)
+from rivalry.stats.tabular_models import Learned, Utility, classifier_two_sample, roc_auc, utility
 
 __all__ = [
     "PRDC",
+    "Faithfulness",
     "FrechetEstimate",
     "Interval",
     "KernelDistance",
+    "Learned",
     "Memorisation",
     "MixtureReport",
     "ModeReport",
     "Moments",
     "Reference",
+    "Utility",
+    "alpha_precision_beta_recall",
+    "classifier_two_sample",
     "expected_coverage",
     "frechet_distance",
     "frechet_from_features",
     "frechet_interval",
     "grouped_moments",
+    "independent_marginals",
     "kernel_distance",
     "kl_floor",
     "kl_from_counts",
     "memorisation",
+    "missing_errors",
+    "missing_pattern_distance",
     "mixture_modes",
     "mode_counts",
     "modes_from_labels",
@@ -60,7 +82,13 @@ __all__ = [
     "neighbour_radii",
     "normal_quantile",
     "prdc",
+    "roc_auc",
+    "shape_error",
+    "shape_errors",
     "sliced_wasserstein",
     "student_quantile",
+    "trend_error",
+    "trend_errors",
+    "utility",
     "wilson",
 ]

@@ -1,0 +1,46 @@
+"""Interpolations between latents, as films and sheets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageSequence
+
+import rivalry
+from rivalry.errors import DataError
+
+SMALL = ("generator.sizes=[16]", "discriminator.trunk.sizes=[16]", "batch=16")
+
+
+def deep(tmp: Path) -> rivalry.Run:
+    """Twelve-bit pictures: bright ones, whose high byte is nearly black."""
+    x = np.random.default_rng(0).integers(3000, 4096, (64, 12, 16)).astype(np.uint16)
+    return rivalry.train(
+        x, recipe="gan-small", budget="4steps", run=str(tmp / "deep"), settings=SMALL, device="cpu",
+        tensorboard=False, say=lambda line: None,
+    )  # fmt: skip
+
+
+def test_a_film_of_deep_pictures_is_as_bright_as_its_samples(tmp_path: Path) -> None:
+    run = deep(tmp_path)
+    (path,) = run.walk(tmp_path / "walk.gif", seed=3, which="last")
+    with Image.open(path) as film:
+        frames = np.stack([np.asarray(f.convert("RGB")) for f in ImageSequence.Iterator(film)])
+    assert len(frames) == 4 * 12
+    assert frames.shape[1:] == (96, 128, 3)
+    x = run.sampler("last", "cpu").walk(3)
+    shown = run.modality.shown(x)  # type: ignore[attr-defined]
+    assert abs(frames.mean() - shown.mean()) < 3
+    (sheet,) = run.walk(tmp_path / "walk.png", seed=3)
+    assert sheet.stat().st_size > 0
+
+
+def test_points_make_no_film(tmp_path: Path) -> None:
+    run = rivalry.train(
+        "ring8", recipe="gan-small", budget="4steps", run=str(tmp_path / "ring"), settings=SMALL, device="cpu",
+        tensorboard=False, say=lambda line: None, options=rivalry.ReadOptions(limit=500),
+    )  # fmt: skip
+    with pytest.raises(DataError, match="png"):
+        run.walk(tmp_path / "walk.gif")
