@@ -9,7 +9,7 @@ from rivalry import zoo
 from rivalry.checks import check_recipe
 from rivalry.errors import UnknownName
 from rivalry.types import Spec
-from tiny import POINTS, Rows, ring
+from tiny import POINTS, TABLE, Rows, people, ring
 
 SPEC = Spec("image", (1, 28, 28), (-1.0, 1.0), ("shirt", "shoe", "bag"))
 
@@ -27,6 +27,8 @@ def test_small_setting_is_sound(name: str) -> None:
     if recipe.about.group == "points":
         schedules = {k: v for k, v in recipe.schedules.items() if k != "batch"}
         check_recipe(replace(recipe, batch=8, schedules=schedules), POINTS, ring())
+    elif recipe.about.group == "tables":
+        check_recipe(replace(recipe, batch=8), TABLE, people())
     else:
         check_recipe(replace(recipe, batch=8), SPEC, rows())
 

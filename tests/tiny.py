@@ -12,13 +12,23 @@ from rivalry.recipe import Recipe
 from rivalry.training.engine import Engine
 from rivalry.training.loop import Trainer
 from rivalry.training.state import State, build_state
-from rivalry.types import Batch, Spec
+from rivalry.types import Batch, Block, Spec
 
 CPU = torch.device("cpu")
 ENGINE = Engine("cpu")
 POINTS = Spec("points", (2,), (-4.0, 4.0))
 PICTURES = Spec("image", (1, 16, 16), (-1.0, 1.0))
 CLASSES = Spec("image", (1, 16, 16), (-1.0, 1.0), ("bar", "dash"))
+TABLE = Spec(
+    "table",
+    (7,),
+    blocks=(
+        Block("height", "number", 0, 1),
+        Block("income", "choice", 1, 2, (0.6, 0.4)),
+        Block("income", "number", 3, 1),
+        Block("colour", "choice", 4, 3, (0.5, 0.3, 0.2)),
+    ),
+)
 
 
 @dataclass
@@ -54,6 +64,16 @@ def bars(n: int = 512) -> Rows:
     pictures = upright[:, None, :].expand(n, 16, 16).float() * 2 - 1
     pictures = torch.where(label[:, None, None] == 1, pictures.transpose(1, 2), pictures)
     return Rows(pictures[:, None].contiguous(), label)
+
+
+def people(n: int = 512) -> Rows:
+    """[n, 7] by TABLE: the colour hangs on the height, and 40 % have no income."""
+    g = torch.Generator().manual_seed(0)
+    height, income = torch.randn(2, n, 1, generator=g) / 4
+    poor = torch.rand(n, 1, generator=g) < 0.4
+    colour = torch.bucketize(height, torch.tensor([0.0, 0.2]))
+    choice = torch.cat([~poor, poor], 1).float()
+    return Rows(torch.cat([height, choice, income * ~poor, torch.nn.functional.one_hot(colour[:, 0], 3)], 1))
 
 
 def trainer(recipe: Recipe, spec: Spec, rows: Rows, steps: int, seed: int = 0) -> Trainer:

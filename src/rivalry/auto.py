@@ -12,11 +12,16 @@ from rivalry.evaluate import Budget
 from rivalry.recipe import Recipe
 from rivalry.zoo import get
 from rivalry.zoo.house import pictures
+from rivalry.zoo.tables import ABOUT as TABLE
+from rivalry.zoo.tables import table
 
 FEW = 4_000
 """Below so many pictures the discriminator is augmented."""
 WIDER = 75.0
 """Seconds from which wider nets overtake narrow ones on 28 px pictures and one core (docs/lab/fashion.md)."""
+SMALL = 32
+"""Up to so many pixels a side the rotation head pays on a CPU; above, its passes cost more than they bring
+(docs/lab/pictures64.md)."""
 PER_CLASS = 20
 """Labels are used if every class has at least so many pictures."""
 
@@ -49,7 +54,20 @@ def choose(dataset: Dataset, budget: str = "", device: str = "auto") -> tuple[Re
         return get("house-points"), (
             "Points in the plane: the house recipe for points, relativistic with R1 and R2.",
         )
+    if dataset.spec.kind == "table":
+        return _table(dataset, device)
     return _pictures(dataset, budget, device)
+
+
+def _table(dataset: Dataset, device: str) -> tuple[Recipe, tuple[str, ...]]:
+    gpu = device in ("auto", "cuda") and torch.cuda.is_available()
+    columns = len({b.name for b in dataset.spec.blocks})
+    width = 512 if gpu else 256
+    recipe = table(width, steps=20_000, batch=2000 if gpu else 500).recipe("house-table", TABLE)
+    return recipe, (
+        f"{len(dataset.train):,} rows of {columns} columns, {dataset.spec.shape[0]} numbers when encoded: the house "
+        f"recipe for tables, {width} wide ({'a GPU carries it' if gpu else 'a CPU makes enough steps with it'}).",
+    )
 
 
 def _pictures(dataset: Dataset, budget: str, device: str) -> tuple[Recipe, tuple[str, ...]]:
@@ -64,8 +82,8 @@ def _pictures(dataset: Dataset, budget: str, device: str) -> tuple[Recipe, tuple
         width=base,
         latent=64 if not gpu else 128,
         conditional=conditional,
-        few=few,
-        rotation=not conditional and height == width,
+        few=n if few else 0,
+        rotation=not conditional and height == width and (gpu or height <= SMALL),
         lr=2e-3 if base <= 32 else 4e-4,
         batch=32 if not gpu else 128,
     )
@@ -80,7 +98,7 @@ def _width(size: int, gpu: bool, seconds: float | None) -> tuple[int, str]:
     """Base channels: on a CPU small nets and many steps win; a longer budget pays for wider ones."""
     if gpu:
         return 64, "a GPU carries the published width"
-    if size <= 32 and (seconds is None or seconds >= WIDER):
+    if size <= SMALL and (seconds is None or seconds >= WIDER):
         return 32, "small pictures on a CPU: half the published width, at high rates"
     return 16, "on a CPU small nets and many steps win"
 

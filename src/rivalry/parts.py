@@ -274,6 +274,15 @@ class Refreshes(ABC):
     def refresh(self) -> None: ...
 
 
+class Settles(ABC):
+    """Marks modules that must see what a generator makes before it is sampled from: its weights are averaged, and the
+    average behaves otherwise than what was averaged."""
+
+    @abstractmethod
+    def settle(self, sample: Callable[[], None]) -> None:
+        """Called with a function that draws samples through the module."""
+
+
 def couples_batch(module: nn.Module) -> bool:
     """Whether examples of a batch influence one another inside the module."""
     kinds = (nn.modules.batchnorm._BatchNorm, Couples)

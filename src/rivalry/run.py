@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from rivalry.errors import RunError, UnknownName
 from rivalry.files import read_tensors, write_tensors, write_text
 from rivalry.recipe import Recipe
-from rivalry.types import Spec
+from rivalry.types import Block, Spec
 
 ROOT = Path("runs")
 FORMAT = 1
@@ -110,9 +110,11 @@ class Run:
     @cached_property
     def spec(self) -> Spec:
         spec = self.settings["data"]["spec"]
+        blocks = tuple(Block(b["name"], b["kind"], b["start"], b["width"], tuple(b["shares"])) for b in spec.get("blocks", ()))
         return Spec(
-            spec["kind"], tuple(spec["shape"]), tuple(spec["range"]), tuple(spec["class_names"]), spec["vocabulary"]
-        )
+            spec["kind"], tuple(spec["shape"]), tuple(spec["range"]), tuple(spec["class_names"]), spec["vocabulary"],
+            blocks,
+        )  # fmt: skip
 
     def metrics(self) -> list[dict[str, Any]]:
         return read_lines(self.path / "metrics.jsonl")

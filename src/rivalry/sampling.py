@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from rivalry.data import Dataset
 from rivalry.errors import RecipeError
-from rivalry.parts import Game, Wiring
+from rivalry.parts import Game, Settles, Wiring
 from rivalry.streams import Draw
 
 CHUNK = 256
@@ -96,28 +96,42 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
 @torch.no_grad()
 def settle(sampler: Sampler, seed: int, batches: int = 10) -> None:
     """Standing statistics (Brock et al. 2019, BigGAN): averaged weights have other activations than those that were
-    averaged, so batch norm's running statistics are taken anew, from `batches` batches of samples."""
-    norms = [
-        m
-        for net in sampler.nets.values()
-        for m in net.modules()
-        if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats
-    ]
-    if not norms:
-        return
-    modes, momenta = {m: m.training for m in norms}, {m: m.momentum for m in norms}
+    averaged, so batch norm's running statistics are taken anew, from `batches` batches of samples; then modules that
+    ask for it (`Settles`) see four times as many."""
+    modules = [m for net in sampler.nets.values() for m in net.modules()]
+    modes = {k: m.training for k, m in sampler.nets.items()}
+    for net in sampler.nets.values():
+        net.eval()
+    norms = [m for m in modules if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
+    if norms:
+        _standing(sampler, norms, seed, batches)
+    for module in modules:
+        if isinstance(module, Settles):
+            module.settle(lambda: _draw_batches(sampler, seed, 4 * batches))
+    for k, net in sampler.nets.items():
+        net.train(modes[k])
+
+
+def _standing(sampler: Sampler, norms: Sequence[nn.modules.batchnorm._BatchNorm], seed: int, batches: int) -> None:
+    momenta = {m: m.momentum for m in norms}
     for m in norms:
         m.reset_running_stats()
         m.momentum = None  # a plain mean over the batches
         m.train()
+    _draw_batches(sampler, seed, batches)
+    for m in norms:
+        m.momentum = momenta[m]
+        m.eval()
+
+
+def _draw_batches(sampler: Sampler, seed: int, batches: int) -> None:
+    """Samples that are drawn for what modules see of them, and thrown away."""
     labels = sampler._labels(batches * CHUNK, seed, None)
     for i in range(batches):
         draw = Draw(seed, ("settle", i), sampler.device)
+        draw.seed_globally("modules")
         mine = None if labels is None else labels[i * CHUNK : (i + 1) * CHUNK].to(sampler.device)
         sampler.game.sample(sampler.nets, sampler.wiring, draw, CHUNK, mine)
-    for m in norms:
-        m.momentum = momenta[m]
-        m.train(modes[m])
 
 
 def class_shares(data: Dataset) -> tuple[float, ...]:

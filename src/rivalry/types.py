@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,12 +20,27 @@ Knobs = dict[str, float | Tensor]
 """What schedules and controllers turn: Python numbers (schedules) or 0-d device tensors (controllers)."""
 
 
+class Block(NamedTuple):
+    """A part of a table's encoded rows, columns [start, start + width): a 'number', about a standard normal deviate
+    over 4, or a 'choice', one-hot.
+
+    name: the column of the table.  shares: of a choice's options among the training rows, none of them 0.
+    """
+
+    name: str
+    kind: Literal["number", "choice"]
+    start: int
+    width: int
+    shares: tuple[float, ...] = ()
+
+
 @dataclass(frozen=True)
 class Spec:
     """What networks may know of the data.
 
     kind: 'points' (shape (D,)), 'image' (C, H, W), 'tokens' (T,), 'series' (T, D), 'table' (D,).
-    range: of the encoded values.  classes: 0 when there are no labels.  vocabulary: of tokens.
+    range: of the encoded values.  classes: 0 when there are no labels.  vocabulary: of tokens.  blocks: of a table's
+    rows, without gaps and in order.
     """
 
     kind: str
@@ -33,6 +48,7 @@ class Spec:
     range: tuple[float, float] = (-1.0, 1.0)
     class_names: tuple[str, ...] = ()
     vocabulary: int = 0
+    blocks: tuple[Block, ...] = ()
 
     @property
     def classes(self) -> int:

@@ -249,21 +249,6 @@ def test_an_empty_data_set():
         load(torch.utils.data.StackDataset([]))
 
 
-def test_without_pyarrow(tmp_path, monkeypatch):
-    import sys
-
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
-    (tmp_path / "x.parquet").write_bytes(b"PAR1")
-    with pytest.raises(MissingExtra, match=r"pip install 'rivalry\[parquet\]'"):
-        load(tmp_path / "x.parquet")
-    from rivalry.data import PointsModality
-
-    with pytest.raises(MissingExtra, match="parquet"):
-        PointsModality().write(torch.zeros(3, 2), tmp_path / "y.parquet")
-    assert not (tmp_path / "y.parquet").exists()
-
-
 def test_named_sets_that_are_not_installed(tmp_path, monkeypatch):
     from pathlib import Path
 

@@ -186,7 +186,7 @@ def test_repeated_rows_stay_on_one_side():
 def test_tables_that_cannot_be_points(tmp_path, text, says):
     (tmp_path / "set.csv").write_text(text)
     with pytest.raises(DataError, match=says):
-        load(tmp_path / "set.csv")
+        load(tmp_path / "set.csv", options=ReadOptions(kind="points"))
 
 
 def test_columns_nobody_knows(tmp_path):
@@ -204,7 +204,7 @@ def test_inspecting_points(tmp_path):
     values = cloud()
     values[3] = values[4]
     values[9, 1] = np.nan
-    found = inspect(table(tmp_path / "set.csv", values))
+    found = inspect(table(tmp_path / "set.csv", values), options=ReadOptions(kind="points"))
     assert (found.total, found.whole) == (200, 199)
     assert found.columns[1].missing == 1
     assert found.columns[0].mean == pytest.approx(values[:, 0].mean())
@@ -226,7 +226,7 @@ def test_points_come_back_as_they_were(tmp_path, ending, labelled):
     x, labels = data.train.batch(torch.arange(160), CPU).x, data.train.labels
     out = tmp_path / f"new.{ending}"
     assert data.modality.write(x, out, labels, ("no, never", 'y"es"') if labelled else ()) == [out]
-    back = load(out)
+    back = load(out, options=ReadOptions(kind="points"))
     rows = torch.cat([everything(back.train), everything(back.held)])
     expected = data.modality.decode(x)
     assert torch.allclose(rows[rows[:, 0].argsort()], expected[expected[:, 0].argsort()], rtol=1e-6)

@@ -126,6 +126,6 @@ def test_framingham_says_which_column_is_incomplete(shared):
 
     path = shared("tab_medical/framingham.csv.gz")
     with pytest.raises(DataError, match=r"'TOTCHOL' .* cells: 409 of 11,627"):
-        load(path)
+        load(path, options=ReadOptions(kind="points"))
     data = load(path, options=ReadOptions(columns=("AGE", "SYSBP", "DIABP"), group="RANDID"))
     assert data.spec.shape == (3,)

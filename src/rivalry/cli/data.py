@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
@@ -18,13 +19,19 @@ def command() -> None:
 @command.command("inspect")
 @click.argument("data")
 @reading
+@click.option("--write-schema", type=click.Path(path_type=Path), help="Write what a table's columns mean, as TOML.")
 @as_json
 def inspect_(**given: Any) -> None:
     """What is in DATA: counts, sizes, classes and their balance, what is broken, duplicates, and what would be done
     with it."""
     from rivalry.data import inspect
+    from rivalry.data.loading import schema
+    from rivalry.files import write_text
 
-    found = inspect(given["data"], options=read_options(given))
+    options = read_options(given)
+    found = inspect(given["data"], options=options)
+    if given["write_schema"] is not None:
+        write_text(given["write_schema"], schema(given["data"], options=options).to_toml())
     click.echo(json.dumps(found.as_dict(), indent=1, default=str) if given["as_json"] else found.text())
 
 

@@ -32,7 +32,9 @@ READING: tuple[Decorator, ...] = (
     click.option("--channels", type=click.Choice(["1", "3", "4"]), help="1 grey, 3 colour, 4 colour with alpha."),
     click.option("--labels", type=click.Path(path_type=Path), help="CSV with the columns file and label."),
     click.option("--group", help="Keep rows of one group on one side of the split: a column, 'folder', or a regex."),
-    click.option("--columns", help="Comma-separated numeric columns that are the points of a table."),
+    click.option("--columns", help="Comma-separated columns of a table to use."),
+    click.option("--kind", type=click.Choice(["points", "table"]), help="What to take a table of numbers as."),
+    click.option("--schema", type=click.Path(path_type=Path), help="TOML file on what a table's columns mean."),
     click.option("--only", help="Comma-separated classes to keep."),
     click.option("--holdout", type=float, help="Share of rows kept back for measuring (a tenth)."),
     click.option("--limit", type=int, help="Use at most so many rows."),
@@ -62,6 +64,8 @@ def read_options(given: dict[str, Any], seed: int = 0) -> ReadOptions:
         only=words("only"),
         holdout=given["holdout"],
         limit=given["limit"],
+        kind=given["kind"],
+        schema=given["schema"],
         seed=seed,
     )
 

@@ -7,22 +7,27 @@ data.train.batch(batch_index(len(data.train), 0, 64, seed=0), torch.device("cpu"
 from rivalry.data.base import Dataset, Modality, Store
 from rivalry.data.builtin import names
 from rivalry.data.image import ImageModality
+from rivalry.data.columns.schema import Field, Schema
 from rivalry.data.inspection import Column, Inspection
-from rivalry.data.loading import inspect, load, register_modality, restore
+from rivalry.data.loading import inspect, load, register_modality, restore, schema
 from rivalry.data.options import ReadOptions
 from rivalry.data.order import batch_index
 from rivalry.data.points import PointsModality
+from rivalry.data.table import TableModality
 from rivalry.data.truths import Truth, truth
 
 __all__ = [
     "Column",
     "Dataset",
+    "Field",
     "ImageModality",
     "Inspection",
     "Modality",
     "PointsModality",
     "ReadOptions",
+    "Schema",
     "Store",
+    "TableModality",
     "Truth",
     "batch_index",
     "inspect",
@@ -30,5 +35,6 @@ __all__ = [
     "names",
     "register_modality",
     "restore",
+    "schema",
     "truth",
 ]

@@ -12,14 +12,32 @@ SHOWN = 8
 
 @dataclass(frozen=True)
 class Column:
-    """A numeric column: its range and moments over the cells that are there, and how many are missing."""
+    """A column: the range and moments of its numbers over the cells that are there, and how many are missing.
+
+    type, levels (distinct values), most (the most frequent, with their rows), step: of tables; low and high of dates
+    are seconds since 1970 UTC, `reach` says them in words.
+    """
 
     name: str
-    low: float
-    high: float
-    mean: float
-    deviation: float
+    low: float = 0.0
+    high: float = 0.0
+    mean: float = 0.0
+    deviation: float = 0.0
     missing: int = 0
+    type: str = "number"
+    levels: int = 0
+    most: tuple[tuple[str, int], ...] = ()
+    step: float = 0.0
+    reach: str = ""
+
+    def text(self) -> str:
+        gaps = f", {count(self.missing, 'cell')} missing" if self.missing else ""
+        if self.type == "number":
+            unit = f", steps of {self.step:g}" if self.step else ""
+            said = f"{self.low:.4g} to {self.high:.4g}, mean {self.mean:.4g}, deviation {self.deviation:.4g}{unit}"
+            return f"column {self.name}: {said}{gaps}"
+        what = self.reach or (some([f"{word} ({n:,})" for word, n in self.most], 5) if self.most else "")
+        return f"column {self.name}: {self.type}, {count(self.levels, 'value')}{': ' if what else ''}{what}{gaps}"
 
 
 @dataclass(frozen=True)
@@ -30,7 +48,7 @@ class Inspection:
     None without one.  sizes ('112x92': height x width), modes, depths (bits), classes: how many rows have each.
     broken: (name, reason).  duplicates: groups of names of equal content; near: pairs of names that look alike;
     near_checked: among how many rows near duplicates were looked for.  constant: pictures of one colour.
-    columns: of points.  proposal: what reading would decide on (size, channels, held-out rows ...).
+    columns: of points and tables.  proposal: what reading would decide on (size, channels, held-out rows ...).
     """
 
     name: str
@@ -89,11 +107,7 @@ class Inspection:
         return [f"classes: {len(parts)}: {some(parts, 12)}{ratio}"]
 
     def _columns(self) -> list[str]:
-        return [
-            f"column {c.name}: {c.low:.4g} to {c.high:.4g}, mean {c.mean:.4g}, deviation {c.deviation:.4g}"
-            + (f", {count(c.missing, 'cell')} missing" if c.missing else "")
-            for c in self.columns
-        ]
+        return [c.text() for c in self.columns]
 
     def _troubles(self) -> list[str]:
         copies = sum(len(group) - 1 for group in self.duplicates)

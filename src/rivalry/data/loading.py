@@ -7,12 +7,14 @@ from pathlib import Path
 
 from rivalry.data import builtin
 from rivalry.data.base import Dataset, Modality, Plain
+from rivalry.data.columns.schema import Schema
 from rivalry.data.image import ImageModality
 from rivalry.data.inspection import Inspection
 from rivalry.data.opening import Given, open_source
 from rivalry.data.options import ReadOptions
 from rivalry.data.points import PointsModality
-from rivalry.data.sources import Other, Source
+from rivalry.data.sources import Arrays, Columns, Other, Source
+from rivalry.data.table import TableModality
 from rivalry.errors import DataError, UnknownName
 
 _MODALITIES: dict[str, Modality] = {}
@@ -26,6 +28,7 @@ def register_modality(modality: Modality) -> None:
 
 register_modality(ImageModality())
 register_modality(PointsModality())
+register_modality(TableModality())
 
 
 def restore(kind: str, state: Plain) -> Modality:
@@ -35,15 +38,19 @@ def restore(kind: str, state: Plain) -> Modality:
     return _MODALITIES[kind].restored(state)
 
 
-def claimant(source: Source) -> Modality:
-    """The kind of data that the source is; raises DataError if it is none that is known."""
+def claimant(source: Source, options: ReadOptions = DEFAULTS) -> Modality:
+    """The kind of data that the source is, or is to be taken as; raises DataError if it is none that is known."""
+    if options.kind is not None:
+        if not isinstance(source, Columns) and not (isinstance(source, Arrays) and source.x.ndim == 2):
+            raise DataError(f"{source.where} is no table, so it cannot be read as {options.kind!r}; leave kind out")
+        return _MODALITIES[options.kind]
     for modality in _MODALITIES.values():
         if modality.sniff(source):
             return modality
     holds = source.holds if isinstance(source, Other) else "numbers of a shape nobody knows"
     raise DataError(
         f"{source.where} holds {holds}, and nothing that can be trained on; name pictures (a folder, zip, tar, npz, "
-        "idx or Parquet file) or a table of two or more numeric columns"
+        "idx or Parquet file) or a table (CSV, TSV, Parquet)"
     )
 
 
@@ -53,13 +60,23 @@ def load(source: Given, *, options: ReadOptions = DEFAULTS) -> Dataset:
     Raises DataError (or MissingExtra) in one sentence when it cannot be read or used.
     """
     opened = open_source(source, options)
-    return replace(claimant(opened).read(opened, options), source=address(source))
+    return replace(claimant(opened, options).read(opened, options), source=address(source))
 
 
 def inspect(source: Given, *, options: ReadOptions = DEFAULTS) -> Inspection:
     """What the data are: counts, sizes, classes, broken rows, copies, and what `load` would make of them."""
     opened = open_source(source, options)
-    return claimant(opened).inspect(opened, options)
+    return claimant(opened, options).inspect(opened, options)
+
+
+def schema(source: Given, *, options: ReadOptions = DEFAULTS) -> Schema:
+    """What the columns of a table are taken for: to be written as TOML, corrected, and handed back by
+    ReadOptions(schema=...).  Raises DataError for what is no table."""
+    opened = open_source(source, options)
+    table = _MODALITIES["table"]
+    if not isinstance(table, TableModality) or not table.sniff(opened):
+        raise DataError(f"{opened.where} is no table, and only tables have a schema; name a CSV, TSV or Parquet file")
+    return table.schema(opened, options)
 
 
 def address(source: Given) -> str:

@@ -17,13 +17,14 @@ from torch.utils.data import Dataset as TorchDataset
 from rivalry.data import arrays, builtin, idx, parquet, tables
 from rivalry.data.containers import Container, Content, Entry, is_archive, open_container, read_one
 from rivalry.data.options import ReadOptions
+from rivalry.data.parquet import ArrowTable, Interchange
 from rivalry.data.rows import endings, from_folders, group_by_name
 from rivalry.data.sources import Arrays, Columns, Encoded, Other, Source
 from rivalry.data.words import count, some
 from rivalry.errors import DataError
 
 Named = str | Path
-Given = Named | npt.NDArray[Any] | Tensor | TorchDataset[object] | tuple[object, object]
+Given = Named | npt.NDArray[Any] | Tensor | TorchDataset[object] | tuple[object, object] | ArrowTable | Interchange
 _PICTURES = (
     ("png", "apng", "jpg", "jpeg", "jpe", "jfif", "bmp", "dib", "gif", "webp", "tif", "tiff"),
     ("pgm", "ppm", "pbm", "pnm", "tga", "jp2", "j2k", "avif", "pcx"),
@@ -47,9 +48,11 @@ def open_source(given: Given, options: ReadOptions) -> Source:
         return arrays.from_array(given[0], given[1])
     if isinstance(given, TorchDataset):
         return arrays.from_torch(given, options.limit)
+    if isinstance(given, ArrowTable | Interchange):
+        return parquet.read_frame(given, options)
     raise DataError(
         f"data cannot be a {type(given).__name__}; give a name, a path, an array or tensor, "
-        "a pair of rows and labels, or a torch data set"
+        "a pair of rows and labels, a DataFrame, or a torch data set"
     )
 
 
@@ -92,7 +95,7 @@ def _open_file(path: Path, options: ReadOptions) -> Source:
             name, str(path.parent), [path.name, *_partners(path)], lambda n: (path.parent / n).read_bytes()
         )
     if ending in TABLES or (ending in TEXTS and tables.begins_with_numbers(_bytes(path, 4096), where)):
-        return tables.read_table(_bytes(path), where, options)
+        return tables.read_table(path, where, options)
     if ending in PICTURES:
         raise DataError(f"{where} is a single picture; name the folder or archive that holds all of them")
     if ending in PICKLES:
@@ -148,9 +151,16 @@ def _open_inner(container: Container, path: Path, name: str, options: ReadOption
     ]
     if len(data) == 1:
         return _inner(container, data[0], options)
+    text = [(path / e.name if path.is_dir() else read_one(container, e), e.name) for e in data if _is_table(e)]
+    if len(text) == len(data) > 1 and (split := tables.read_split(text, name, str(path), options)) is not None:
+        return split
     if data:
         raise DataError(f"{path} holds several data files ({some([e.name for e in data])}); name one of them")
     return Other(name, str(path), endings([e.name for e in container.entries]))
+
+
+def _is_table(entry: Entry) -> bool:
+    return entry.name.lower().removesuffix(".gz").endswith(TABLES)
 
 
 def _inner(container: Container, entry: Entry, options: ReadOptions) -> Arrays | Columns:

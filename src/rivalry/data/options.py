@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 from rivalry.errors import DataError, UnknownName
 
 Fit = Literal["crop", "pad", "stretch"]
+Kind = Literal["points", "table"]
 GIB = 1 << 30
 
 
@@ -24,7 +25,10 @@ class ReadOptions:
     labels: a CSV file with the columns file and label, in place of class sub-folders.
     group: rows of one group stay on one side of the split: a column (of the labels file, the Parquet file or the
         table), "folder", or a regular expression with one group, searched in the file's name.
-    columns: which numeric columns of a table are the points (all).
+    columns: which columns of a table are used (all).
+    kind: take a table of numbers as 'points' or as a 'table'; None: points are two or three columns of numbers
+        without missing cells.
+    schema: a TOML file that says what the columns of a table mean, where it is not as it looks.
     only: keep these classes.
     holdout: share of rows kept back for the rulers, 0.01 to 0.5; None: a tenth, up to a fifth of small sets, at
         most 20,000.  An official split (train and test) goes before it.
@@ -48,11 +52,15 @@ class ReadOptions:
     seed: int = 0
     resident_bytes: int = 2 * GIB
     cache: bool = False
+    kind: Kind | None = None
+    schema: Path | None = None
 
     def __post_init__(self) -> None:
         _check_size(self.size)
         if self.fit not in get_args(Fit):
             raise DataError(f"fit must be one of {', '.join(get_args(Fit))}, not {self.fit!r}")
+        if self.kind not in (None, *get_args(Kind)):
+            raise DataError(f"kind must be one of {', '.join(get_args(Kind))}, not {self.kind!r}")
         if self.channels not in (None, 1, 3, 4):
             raise DataError(f"channels must be 1 (grey), 3 (colour) or 4 (with alpha), not {self.channels}")
         if self.holdout is not None and not 0.01 <= self.holdout <= 0.5:
@@ -70,7 +78,8 @@ class ReadOptions:
     def as_dict(self) -> dict[str, object]:
         """Plain values for TOML; what is None is left out."""
         plain = {f.name: getattr(self, f.name) for f in fields(self)}
-        plain["labels"] = None if self.labels is None else str(self.labels.expanduser().resolve())
+        for k, path in (("labels", self.labels), ("schema", self.schema)):
+            plain[k] = None if path is None else str(path.expanduser().resolve())
         return {k: list(v) if isinstance(v, tuple) else v for k, v in plain.items() if v is not None}
 
     @classmethod
@@ -81,8 +90,8 @@ class ReadOptions:
             if k not in known:
                 raise UnknownName("data option", k, known)
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}
-        if "labels" in values:
-            values["labels"] = Path(values["labels"])
+        for k in {"labels", "schema"} & set(values):
+            values[k] = Path(values[k])
         return cls(**values)
 
     def content(self) -> str:

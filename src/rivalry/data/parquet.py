@@ -1,47 +1,55 @@
-"""Parquet files: pictures as bytes (plain, or {'bytes', 'path'} as Hugging Face lays them out), or numeric columns.
+"""Parquet files: pictures as bytes (plain, or {'bytes', 'path'} as Hugging Face lays them out), or the columns of a
+table; and DataFrames, which come the same way.
 
-pyarrow is an optional package, imported when a Parquet file is met.
+pyarrow is imported when one is met.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from rivalry.data.columns.cells import Cells, from_arrow, join
 from rivalry.data.containers import Content, Unreadable
+from rivalry.data.csv_blocks import check_names
 from rivalry.data.options import ReadOptions
 from rivalry.data.rows import Rows, classify, official_split
 from rivalry.data.sources import Array, Columns, Encoded
-from rivalry.data.tables import LABEL_NAMES, finish
-from rivalry.errors import DataError, MissingExtra
+from rivalry.data.tables import LABEL_NAMES, finish, side_of, with_split
+from rivalry.errors import DataError
 
 LABELS = (*LABEL_NAMES, "fine_label", "y")
 BATCH = 256
+ROWS = 1 << 16
 
 
-def _pyarrow(where: str) -> ModuleType:
-    try:
-        import pyarrow.parquet as found
-    except ImportError as error:
-        raise MissingExtra("parquet", f"reading {where}") from error
-    module: ModuleType = found
-    return module
+@runtime_checkable
+class ArrowTable(Protocol):
+    """What hands its columns over as an Arrow stream."""
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object: ...
+
+
+@runtime_checkable
+class Interchange(Protocol):
+    """What hands its columns over by the DataFrame interchange protocol."""
+
+    def __dataframe__(self, nan_as_null: bool = False, allow_copy: bool = True) -> object: ...
 
 
 def read_parquet(files: Sequence[Path], where: str, options: ReadOptions) -> Encoded | Columns:
     """One Parquet file, or the shards of one table; shards named train... and test... are the official split.
 
-    Raises DataError if they are damaged, differ in their columns, or hold neither pictures nor numbers; MissingExtra
-    without pyarrow.
+    Raises DataError if they are damaged, differ in their columns, or hold neither pictures nor numbers.
     """
-    parquet = _pyarrow(where)
+    from pyarrow import parquet
+
     try:
         shards = [parquet.ParquetFile(f) for f in files]
         schema = shards[0].schema_arrow
@@ -49,7 +57,7 @@ def read_parquet(files: Sequence[Path], where: str, options: ReadOptions) -> Enc
             raise DataError(f"the Parquet files of {where} differ in their columns; name one of them")
         image = _image_column(schema)
         if image is None:
-            return _columns(shards, where, options)
+            return _columns(shards, files, where, options)
         counts = [s.metadata.num_rows for s in shards]
         return _pictures(files, counts, where, schema, image, options)
     except (OSError, ValueError) as error:
@@ -69,19 +77,40 @@ def _image_column(schema: Any) -> str | None:
     return None
 
 
-def _columns(shards: Sequence[Any], where: str, options: ReadOptions) -> Columns:
-    import pyarrow as arrow
-
-    table = arrow.concat_tables([s.read() for s in shards])
-    header, columns = tuple(table.column_names), list[Array]()
-    for name in header:
-        column = table.column(name)
-        numeric = arrow.types.is_integer(column.type) or arrow.types.is_floating(column.type)
-        values = column.to_numpy() if numeric else np.array(column.cast(arrow.string()).to_pylist(), dtype=str)
-        columns.append(values.astype(np.float64) if numeric else values)
-    if not len(table):
+def _columns(shards: Sequence[Any], files: Sequence[Path], where: str, options: ReadOptions) -> Columns:
+    """A table, a batch of rows at a time; files named train... and test... are the official split."""
+    header = tuple(shards[0].schema_arrow.names)
+    check_names(header, where)
+    batches = (batch for shard in shards for batch in shard.iter_batches(ROWS))
+    counts = [s.metadata.num_rows for s in shards]
+    if not sum(counts):
         raise DataError(f"{where} has no rows; name a table with rows")
-    return finish(Path(where).stem, where, header, tuple(columns), options)
+    table = finish(Path(where).stem, where, header, gathered(batches, len(header), where), options)
+    return with_split(table, [side_of(f.name) for f in files], counts)
+
+
+def gathered(batches: Iterable[Any], width: int, where: str) -> tuple[Cells, ...]:
+    """The cells of each of the columns of Arrow record batches."""
+    parts: list[list[Cells]] = [[] for _ in range(width)]
+    for batch in batches:
+        for part, column in zip(parts, batch.columns, strict=True):
+            part.append(from_arrow(column, where))
+    return tuple(join(p) for p in parts)
+
+
+def read_frame(frame: ArrowTable | Interchange, options: ReadOptions) -> Columns:
+    """A DataFrame of pandas, polars or another library, or an Arrow table, by the protocols that they all keep."""
+    import pyarrow as arrow
+    from pyarrow import interchange
+
+    where = f"the {type(frame).__name__}"
+    table = arrow.table(frame) if isinstance(frame, ArrowTable) else interchange.from_dataframe(frame)
+    table = table.select([n for n in table.column_names if not n.startswith("__index_level_")])
+    header = tuple(map(str, table.column_names))
+    check_names(header, where)
+    if not len(table) or not header:
+        raise DataError(f"{where} has no rows; give a table with rows")
+    return finish("table", where, header, gathered(table.to_batches(ROWS), len(header), where), options)
 
 
 def _pictures(
@@ -113,7 +142,8 @@ def _pictures(
 
 
 def _whole_column(files: Sequence[Path], name: str) -> Array:
-    parquet = _pyarrow(name)
+    from pyarrow import parquet
+
     cells = [v for f in files for v in parquet.read_table(f, columns=[name]).column(name).to_pylist()]
     return np.array(["" if v is None else v for v in cells])
 
@@ -139,7 +169,9 @@ def _stream(files: Sequence[Path], counts: Sequence[int], image: str, rows: Arra
 
 
 def _stream_shard(file: Path, image: str, places: Array, rows: Array) -> Iterator[tuple[int, Content]]:
-    with _pyarrow(str(file)).ParquetFile(file) as shard:
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(file) as shard:
         sizes = [shard.metadata.row_group(g).num_rows for g in range(shard.num_row_groups)]
         ends = np.cumsum(sizes)
         groups = np.unique(np.searchsorted(ends, rows, side="right")).tolist()

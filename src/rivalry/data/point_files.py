@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from rivalry.data.sources import Array
-from rivalry.errors import DataError, MissingExtra
+from rivalry.errors import DataError
 from rivalry.files import atomic
 
 
@@ -53,11 +53,9 @@ def _quoted(text: str, comma: str) -> str:
 
 
 def _write_parquet(points: Array, out: Path, columns: tuple[str, ...], words: Array | None) -> None:
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError as error:
-        raise MissingExtra("parquet", f"writing {out.name}") from error
+    import pyarrow
+    from pyarrow import parquet
+
     data = {name: points[:, i] for i, name in enumerate(columns)}
     if words is not None:
         data["label"] = words

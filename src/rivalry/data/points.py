@@ -50,7 +50,9 @@ class PointsModality:
     kind: ClassVar[str] = "points"
 
     def sniff(self, source: Source) -> bool:
-        return isinstance(source, Drawn | Columns) or (isinstance(source, Arrays) and source.x.ndim == 2)
+        if isinstance(source, Columns):
+            return source.is_points
+        return isinstance(source, Drawn) or (isinstance(source, Arrays) and source.x.ndim == 2)
 
     def read(self, source: Source, options: ReadOptions) -> Dataset:
         """Raises DataError for columns that are not numbers, hold NaN, or are constant; and for too few rows."""

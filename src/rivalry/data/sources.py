@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
+from rivalry.data.columns.cells import Cells, Numbers, numeric, plain, spelled
 from rivalry.data.containers import Content
 from rivalry.data.rows import Rows
 from rivalry.data.truths import Truth
@@ -45,13 +47,41 @@ class Arrays:
 
 @dataclass(frozen=True)
 class Columns:
-    """A table: N rows of D named columns, each [N] of float64, or of str where it is not numeric."""
+    """A table: N rows of named cells.
+
+    rows: classes (of the label column) and groups, if there are any; aside: the names of those columns.  asked: the
+    columns that the options name, () for all.
+    """
 
     name: str
     where: str
     rows: Rows
-    header: tuple[str, ...]
-    columns: tuple[Array, ...] = field(repr=False)
+    names: tuple[str, ...]
+    cells: tuple[Cells, ...] = field(repr=False)
+    aside: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
+
+    @property
+    def header(self) -> tuple[str, ...]:
+        """Without the columns that give classes and groups."""
+        return tuple(n for n in self.names if n not in self.aside)
+
+    @property
+    def columns(self) -> tuple[Array, ...]:
+        """The header's columns: [N] float64 if all cells are numbers (missing: NaN), else its distinct words."""
+        kept = [c for n, c in zip(self.names, self.cells, strict=True) if n not in self.aside]
+        return tuple(numeric(c).values if _is_numeric(c) else np.array(spelled(c).words.to_pylist()) for c in kept)
+
+    @property
+    def is_points(self) -> bool:
+        """Are they (or those asked for) two or three columns of numbers without missing cells?"""
+        wanted = self.asked or self.names
+        chosen = [c for n, c in zip(self.names, self.cells, strict=True) if n in wanted]
+        return 2 <= len(chosen) <= 3 and all(_is_numeric(c) and not c.missing.any() for c in chosen)
+
+
+def _is_numeric(cells: Cells) -> bool:
+    return not cells.is_time if isinstance(cells, Numbers) else bool(plain(cells.words).all())
 
 
 @dataclass(frozen=True)

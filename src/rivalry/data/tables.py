@@ -1,20 +1,23 @@
-"""Tables of text: CSV, TSV and the like, as columns; and the CSV that labels pictures."""
+"""Tables as columns, with their classes, groups and official split; and the CSV that labels pictures."""
 
 from __future__ import annotations
 
 import csv
 import io
-import warnings
+import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from rivalry.data.idx import unzip
+from rivalry.data import csv_blocks
+from rivalry.data.columns.cells import Cells, Numbers, join, numeric, spelled
+from rivalry.data.csv_blocks import delimiter_of, is_number, text_of
 from rivalry.data.options import ReadOptions
-from rivalry.data.rows import Ints, Rows, Strings, classify
-from rivalry.data.sources import Array, Columns
+from rivalry.data.rows import TEST, TRAIN, VALID, Ints, Rows, Strings, classify, official_split
+from rivalry.data.sources import Columns
 from rivalry.data.words import count
 from rivalry.errors import DataError
 
@@ -32,24 +35,6 @@ FILE_NAMES = (
     "name",
     "id",
 )
-DELIMITERS = ",;\t|"
-
-
-def text_of(content: bytes, where: str) -> str:
-    """Decoded text, gzip undone; UTF-8 (with or without its mark) or else Latin-1.  Raises DataError on binary."""
-    raw = unzip(content, where)
-    if b"\0" in raw[:4096]:
-        raise DataError(f"{where} is no text table but a binary file; name it by its true ending, or save it as CSV")
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return raw.decode("latin-1")
-
-
-def delimiter_of(line: str) -> str | None:
-    """The most frequent of , ; tab | in a line; None (white space) if there is none."""
-    counts = Counter(c for c in line if c in DELIMITERS)
-    return counts.most_common(1)[0][0] if counts else None
 
 
 def begins_with_numbers(content: bytes, where: str) -> bool:
@@ -58,85 +43,74 @@ def begins_with_numbers(content: bytes, where: str) -> bool:
         return False
     first = next((line for line in text_of(content, where).splitlines() if line.strip()), "")
     cells = first.replace(delimiter_of(first) or " ", " ").split()
-    return len(cells) > 1 and all(map(_is_number, cells))
+    return len(cells) > 1 and all(map(is_number, cells))
 
 
-def read_table(content: bytes, where: str, options: ReadOptions) -> Columns:
-    """A text table with or without a header line; columns that are numbers throughout become float64."""
-    text = text_of(content, where)
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    if not first:
-        raise DataError(f"{where} is empty; name a table with at least one row")
-    delimiter = delimiter_of(first)
-    cells = next(csv.reader([first], delimiter=delimiter)) if delimiter else first.split()
-    named = not any(_is_number(c) for c in cells)
-    header = tuple(c.strip() or f"column{i + 1}" for i, c in enumerate(cells)) if named else _numbered(len(cells))
-    body = _cells(text, where, delimiter, named)
-    if body.ndim != 2 or not len(body):
+def read_table(content: bytes | Path, where: str, options: ReadOptions) -> Columns:
+    """A text table with or without a header line.  Raises DataError for ragged, empty and binary ones."""
+    header, cells = csv_blocks.read(content, where)
+    return finish(Path(where).name.split(".")[0], where, header, cells, options)
+
+
+def read_split(parts: Sequence[tuple[bytes | Path, str]], name: str, where: str, options: ReadOptions) -> Columns | None:
+    """Tables named train... and test... as one, with their official split; None if they are not named so."""
+    sides = [side_of(Path(path).name) for _, path in parts]
+    if official_split(np.array(sides))[0] is None:
+        return None
+    tables = [csv_blocks.read(content, path) for content, path in parts]
+    header = tables[0][0]
+    for (_, path), (names, _) in zip(parts, tables, strict=True):
+        if names != header:
+            raise DataError(f"{path} differs in its columns from {parts[0][1]}; give both the same header")
+    joined = tuple(join([cells[i] for _, cells in tables]) for i in range(len(header)))
+    whole = finish(name, where, header, joined, options)
+    return with_split(whole, sides, [len(cells[0]) for _, cells in tables])
+
+
+def side_of(name: str) -> str:
+    """'train', 'test' or the like if just one word of a file's name says so, else ''."""
+    found = set(re.split(r"[^a-z0-9]+", name.lower())) & (TRAIN | TEST | VALID)
+    return found.pop() if len(found) == 1 else ""
+
+
+def with_split(table: Columns, sides: Sequence[str], counts: Sequence[int]) -> Columns:
+    """The table of files one after the other, with the split that their names give."""
+    if official_split(np.array(sides))[0] is None:
+        return table
+    held, keep, note = official_split(np.repeat(np.array(sides), counts))
+    rows = replace(table.rows, held=held).noted(note)
+    if keep is None:
+        return replace(table, rows=rows)
+    return replace(table, rows=rows.take(keep), cells=tuple(c.take(keep) for c in table.cells))
+
+
+def finish(name: str, where: str, header: tuple[str, ...], cells: tuple[Cells, ...], options: ReadOptions) -> Columns:
+    """Finds the label and the group column.  Raises DataError for columns of one name, and if there are no rows."""
+    csv_blocks.check_names(header, where)
+    if not len(cells[0]):
         raise DataError(f"{where} has a header but no rows; name a table with rows")
-    columns = tuple(_column(body[:, i]) for i in range(body.shape[1]))
-    return finish(Path(where).name.split(".")[0], where, header, columns, options)
-
-
-def _numbered(n: int) -> tuple[str, ...]:
-    return ("x", "y") if n == 2 else tuple(f"x{i + 1}" for i in range(n))
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def _cells(text: str, where: str, delimiter: str | None, named: bool) -> Array:
-    """[N, D] float64 if all cells are numbers, else str.  Raises DataError on ragged rows."""
-    skip = 1 if named else 0
-    for kind in (np.float64, np.str_):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # "input contained no data"
-                found: Array = np.loadtxt(
-                    io.StringIO(text), kind, comments=None, delimiter=delimiter, skiprows=skip, ndmin=2, quotechar='"'
-                )
-                return found
-        except ValueError as error:
-            reason = str(error).splitlines()[0].rstrip(".")
-    raise DataError(f"{where} is no regular table ({reason}); give every row the same number of cells")
-
-
-def _column(cells: Array) -> Array:
-    """Strings as float64 where all that are not empty are numbers (empty: NaN)."""
-    if cells.dtype.kind == "f":
-        return cells
-    stripped = np.char.strip(cells.astype(str))
-    try:
-        return np.where(np.isin(stripped, ("", "NA", "?")), "nan", stripped).astype(np.float64)
-    except ValueError:
-        return stripped
-
-
-def finish(
-    name: str, where: str, header: tuple[str, ...], columns: tuple[Array, ...], options: ReadOptions
-) -> Columns:
-    """Takes the label and the group column out of the table.  Raises DataError for an unknown group column."""
-    if len(set(header)) < len(header):
-        twice = [n for n, times in Counter(header).items() if times > 1]
-        raise DataError(f"{where} has more than one column named {twice[0]!r}; give each its own name")
-    rows = Rows(len(columns[0]))
+    rows, aside = Rows(len(cells[0])), list[str]()
     label = next((h for h in header if h.lower() in LABEL_NAMES and h not in options.columns), None)
-    taken = set[str]()
     if label is not None and len(header) > 2:
-        codes, classes, _ = classify(columns[header.index(label)])
+        codes, classes, _ = _classes(cells[header.index(label)])
         if codes is not None:
             rows = replace(rows, codes=codes, classes=classes).noted(f"the column {label!r} gives the classes")
-            taken.add(label)
+            aside.append(label)
     if options.group is not None and options.group in header:
-        rows = replace(rows, groups=columns[header.index(options.group)].astype(str))
-        taken.add(options.group)
-    keep = [i for i, h in enumerate(header) if h not in taken - set(options.columns)]
-    return Columns(name, where, rows, tuple(header[i] for i in keep), tuple(columns[i] for i in keep))
+        words = spelled(cells[header.index(options.group)])
+        names = np.array([*words.words.to_pylist(), ""], dtype=np.str_)
+        rows = replace(rows, groups=names[words.codes])
+        aside += [] if options.group in options.columns else [options.group]
+    return Columns(name, where, rows, header, cells, tuple(aside), options.columns)
+
+
+def _classes(cells: Cells) -> tuple[Ints | None, tuple[str, ...], str]:
+    """The classes of a label column, found among its distinct words."""
+    numbers = numeric(cells)
+    if isinstance(cells, Numbers) or bool((numbers.missing == cells.missing).all()):
+        return classify(numbers.values)
+    words = spelled(cells)
+    return classify(np.array([*words.words.to_pylist(), ""], dtype=np.str_)[words.codes])
 
 
 def apply_labels(rows: Rows, options: ReadOptions) -> Rows:

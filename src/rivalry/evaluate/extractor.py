@@ -39,7 +39,7 @@ def choose_extractor(
     folder: Path | None = None,
     tick: Tick | None = None,
 ) -> FeatureSpace:
-    """Coordinates for points.  For pictures: what `weights` says, else a local network trained on the training split.
+    """Coordinates for points, encoded rows for tables.  For pictures: what `weights` says, else a local network trained on the training split.
 
     weights: a file, whose tensors say which network they are of (Inception, DINOv2, SqueezeNet, a local one), or the
     name of a space that needs none ('efficientnet-lite0').
@@ -49,9 +49,9 @@ def choose_extractor(
     WeightsError for weights that are missing, damaged or of no known network; UnknownName for an unknown name.
     """
     where = device or CPU
-    if dataset.spec.kind == "points":
+    if dataset.spec.kind in ("points", "table"):
         if weights is not None:
-            raise WeightsError(f"points are measured as they are; leave the weights {weights} out")
+            raise WeightsError(f"points and tables are measured as they are; leave the weights {weights} out")
         return PointsExtractor(dataset.spec.shape[0])
     if weights is not None and str(weights) != "local":
         return _fitting(extractor(weights, device=where), dataset, str(weights))

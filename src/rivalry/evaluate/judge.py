@@ -16,8 +16,10 @@ from rivalry.evaluate.scores import Scores, available, evaluate
 from rivalry.evaluate.target import Condition, Target
 from rivalry.streams import key
 
-COSTLY = frozenset({"copies", "memorisation"})
-"""Searched among all training rows: for the verdict only."""
+COSTLY = frozenset({"copies", "memorisation", "c2st"})
+"""Searched among all training rows, or trained for the purpose: for the verdict only."""
+
+HEADLINES = {"points": "swd", "table": "trend"}
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,9 @@ class Judge:
 
     @property
     def headline(self) -> str:
-        """The metric by which the best checkpoint is kept: FD, of points the sliced Wasserstein distance."""
-        return "swd" if self.dataset.spec.kind == "points" else "fd"
+        """The metric by which the best checkpoint is kept: FD; of points the sliced Wasserstein distance; of tables the
+        trend, since the margins are set right anyway."""
+        return HEADLINES.get(self.dataset.spec.kind, "fd")
 
     @property
     def gate_metrics(self) -> tuple[str, ...]:
@@ -92,6 +95,8 @@ class Judge:
         usual = {"fd", "kid", "precision", "recall", "density", "coverage", "missing", "kl"}
         if self.headline == "swd":
             usual = {"swd", "modes", "hq", "variance", "kl", "precision", "coverage"}
+        if self.headline == "trend":
+            usual = {"trend", "shape", "missingness", "coverage"}
         wanted = usual | set(self.target.metrics if self.target else ())
         return tuple(m for m in known if m in wanted - COSTLY)
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from importlib.util import find_spec
 
 import torch
 from torch import Tensor
@@ -13,39 +11,14 @@ from torch import Tensor
 from rivalry import stats
 from rivalry.data.truths import Truth
 from rivalry.evaluate.features import Features
+from rivalry.evaluate.found import Found, Measure, Reading
 from rivalry.evaluate.reference import Reference
 from rivalry.evaluate.rulers import CONFIDENCE
+from rivalry.evaluate.tabular import COLUMNS, TREES
 
 GROUPS = 20
 WIDE = 512
 """Above so many features the jackknife has fewer shares, since each costs an eigenvalue problem."""
-
-
-@dataclass(frozen=True)
-class Reading:
-    """A value with its 95 % interval; floor where it is known in closed form."""
-
-    value: float
-    low: float
-    high: float
-    floor: float | None = None
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a measure found: readings by metric, and plain details for people."""
-
-    readings: Mapping[str, Reading]
-    details: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Measure:
-    """Metrics that are computed together.  fresh: its floor comes with it, from no second measurement."""
-
-    metrics: tuple[str, ...]
-    compute: Callable[[Features, Reference], Found]
-    fresh: bool = False
 
 
 def frechet(fake: Features, reference: Reference) -> Found:
@@ -243,6 +216,8 @@ SLICED = Measure(("swd",), sliced)
 
 def measures_for(reference: Reference) -> tuple[Measure, ...]:
     """What can be measured against this reference, in the order in which people read it."""
+    if reference.spec.kind == "table":
+        return (COLUMNS, *((TREES,) if find_spec("sklearn") else ()), *SPACE)
     found: tuple[Measure, ...] = ()
     if reference.truth is not None:
         found += (MODES,) if reference.truth.modes is not None else (CURVE,)

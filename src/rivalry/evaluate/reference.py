@@ -64,10 +64,11 @@ class Reference:
         """
         where = device or torch.device("cpu")
         points = dataset.spec.kind == "points"
+        own_units = dataset.spec.kind in ("points", "table")
 
         def side(store: Store, name: str, most: int) -> Features:
             index = torch.randperm(len(store), generator=generator(torch.device("cpu"), seed, "reference", name))
-            return of_rows(store, index[:most], extractor, where, points=points)
+            return of_rows(store, index[:most], extractor, where, points=own_units)
 
         return cls(
             held=side(dataset.held, "held", n),

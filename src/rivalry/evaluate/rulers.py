@@ -52,6 +52,10 @@ METRICS: Mapping[str, Metric] = {
         Metric("hq", "within 3 sigma", "higher", "share of samples within 3 sigma of the truth", False),
         Metric("variance", "variance ratio", "one", "of the mode whose variance is furthest from the truth's", False),
         Metric("kl", "KL", "lower", "divergence of the shares of modes or classes from the truth's, in nats", False),
+        Metric("shape", "shape error", "lower", "mean distance of the columns' distributions (SDMetrics)", False),
+        Metric("trend", "trend error", "lower", "mean distance of the relations of pairs of columns (SDMetrics)", False),
+        Metric("missingness", "missing cells", "lower", "mean difference of the shares of missing cells", False, False),
+        Metric("c2st", "C2ST AUC", "lower", "how well boosted trees tell samples from held-out rows; .5 at best", False),
         Metric("swd", "SWD", "lower", "sliced Wasserstein distance in units of the encoded data", False),
     )
 }

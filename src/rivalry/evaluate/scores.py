@@ -10,7 +10,8 @@ import torch
 
 from rivalry.errors import RecipeError, RunError
 from rivalry.evaluate.features import Draw, Features, of_samples
-from rivalry.evaluate.measures import Found, Measure, measures_for
+from rivalry.evaluate.found import Found, Measure
+from rivalry.evaluate.measures import measures_for
 from rivalry.evaluate.reference import Reference
 from rivalry.evaluate.rulers import AGAIN, METRICS, Score, metric, number
 
@@ -18,8 +19,9 @@ HEADER = ("score", "value", "95 %", "floor", "x floor", "samples")
 COUNTS = frozenset({"missing", "modes"})
 """Of these samples they are what they are."""
 
-POINTS_SKIP = frozenset({"fd", "kid"})
-"""Of points these say little beside the metrics in the plane; they are measured where they are asked for."""
+SKIP = frozenset({"fd", "kid"})
+"""Of points and tables these say little beside what is measured in their own units; they are measured where they are
+asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +74,7 @@ def available(reference: Reference) -> tuple[str, ...]:
 
 def usual(reference: Reference) -> tuple[str, ...]:
     """The metrics that are measured where none are named."""
-    skip = POINTS_SKIP if reference.held.points is not None else frozenset[str]()
+    skip = SKIP if reference.held.points is not None else frozenset[str]()
     return tuple(m for m in available(reference) if m not in skip)
 
 

@@ -17,6 +17,7 @@ from rivalry.nets.resnet3 import ResNet3, ResNet3Trunk
 from rivalry.nets.spectral import spectral
 from rivalry.nets.stylegan2 import StyleGAN2, StyleGAN2Trunk, Truncates
 from rivalry.nets.summary import count, describe
+from rivalry.nets.table import TableNet
 from rivalry.nets.trunk import Seen, Trunk, TrunkModule
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "Seen",
     "StyleGAN2",
     "StyleGAN2Trunk",
+    "TableNet",
     "Truncates",
     "Trunk",
     "TrunkModule",

@@ -222,7 +222,7 @@ def _settings(dataset: Dataset, request: Request, plan: Plan, options: ReadOptio
             "class_shares": list(class_shares(dataset)),
             "kind": dataset.modality.kind,
             "state": dict(dataset.modality.state()),
-            "spec": {**asdict(dataset.spec)},
+            "spec": {**asdict(dataset.spec), "blocks": [b._asdict() for b in dataset.spec.blocks]},
         },
         "recipe": dump(request.recipe),
     }

@@ -14,6 +14,9 @@ from rivalry.recipe import EMA, About, Recipe
 from rivalry.schedules import Linear
 from rivalry.zoo.rows import Duel, Player, Row, row
 
+ROUNDS = 100
+"""Times through the data over which augmentation may rise from nothing to everything."""
+
 ABOUT = About(
     "The house recipe for pictures",
     "rivalry 2026; parts from arXiv:1511.06434, 1610.09585, 1802.05637, 2006.10738",
@@ -31,7 +34,7 @@ def pictures(
     width: int,
     latent: int = 64,
     conditional: bool = False,
-    few: bool = False,
+    few: int = 0,
     rotation: bool = False,
     lr: float = 2e-3,
     batch: int = 32,
@@ -39,8 +42,9 @@ def pictures(
 ) -> Recipe:
     """The house recipe at a size.
 
-    few: augment, by as much as the discriminator's overconfidence asks for.  rotation: for square pictures without
-    labels, D also tells quarter turns, which gives it something to learn that labels would have given.
+    few: how many pictures there are, where they are few: augment, by as much as the discriminator's overconfidence
+    asks for, over some hundred rounds through the data.  rotation: for square pictures without labels, D also tells
+    quarter turns, which gives it something to learn that labels would have given.
     """
     on_d: tuple[Penalty, ...] = (Classification(weight=1.0, on=("real",)),) if conditional else ()
     on_g: tuple[Penalty, ...] = (Classification(weight=0.5, on=("fake",)),) if conditional else ()
@@ -50,7 +54,7 @@ def pictures(
         on_g += (Rotation(weight=0.2, on="fake", share=0.5),)
         heads += ("rotation",)
     augment: Augment | None = DiffAugment() if few else None
-    controllers: tuple[Controller, ...] = (ADA(speed_kimg=50.0, initial=0.3),) if few else ()
+    controllers: tuple[Controller, ...] = (ADA(speed_kimg=ROUNDS * few / 1000),) if few else ()
     duel = Duel(
         objective=GAN("non-saturating"),
         generator=DCGAN(width=2 * width, condition="norm"),

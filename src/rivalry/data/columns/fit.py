@@ -1,0 +1,169 @@
+"""Columns of a table, fitted to their training rows: how each is encoded, decoded and written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rivalry.data.columns import dates
+from rivalry.data.columns.cells import Cells, Floats, Index, Numbers, Words, numeric, plain, spelled
+from rivalry.data.columns.codes import Code, LevelCode, NumberCode, knots_of, shares_of
+from rivalry.data.columns.identifiers import Pattern, learn
+from rivalry.data.columns.schema import TYPES, Field, Type
+from rivalry.data.words import count
+from rivalry.errors import DataError
+from rivalry.types import Block
+
+RARE, SMALL = 5, 500
+OTHER = "other"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column as it is learned and written.
+
+    code: None for what is not learned.  form: of dates; dtype: Arrow type in the file it came from, '' for text; blank:
+    how missing cells are spelled; value: of a constant; pattern: of identifiers.
+    """
+
+    name: str
+    type: Type
+    code: Code | None = None
+    form: str = ""
+    dtype: str = ""
+    blank: str = ""
+    value: str = ""
+    pattern: Pattern | None = None
+
+    def blocks(self, start: int) -> list[Block]:
+        return self.code.blocks(self.name, start) if self.code is not None else []
+
+    def state(self) -> dict[str, object]:
+        """Plain values for TOML."""
+        plain = {k: getattr(self, k) for k in ("name", "type", "form", "dtype", "blank", "value")}
+        for k, part in (("number", NumberCode), ("level", LevelCode)):
+            if isinstance(self.code, part):
+                plain[k] = _lists(asdict(self.code))
+        return plain if self.pattern is None else plain | {"pattern": _lists(asdict(self.pattern))}
+
+
+def restored(plain: object) -> Column:
+    """The inverse of `Column.state`.  Raises DataError for what it never wrote."""
+    if not isinstance(plain, Mapping) or plain.get("type") not in TYPES:
+        raise DataError("the state of a table must describe each of its columns; restore the run's run.toml")
+    words = {k: str(plain.get(k, "")) for k in ("name", "form", "dtype", "blank", "value")}
+    kind = next(t for t in TYPES if t == plain["type"])
+    try:
+        code: Code | None = None
+        if "number" in plain:
+            code = NumberCode(**_tuples(plain["number"]))
+        elif "level" in plain:
+            code = LevelCode(**_tuples(plain["level"]))
+        pattern = Pattern(**_tuples(plain["pattern"])) if "pattern" in plain else None
+    except TypeError as error:
+        raise DataError(f"the state of the column {words['name']!r} is not whole ({error}); restore run.toml") from error
+    return Column(words["name"], kind, code, words["form"], words["dtype"], words["blank"], words["value"], pattern)
+
+
+def _lists(values: Mapping[str, object]) -> dict[str, object]:
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+
+def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A column, its raw values [N] (None if it is not learned), and what was decided."""
+
+    column: Column
+    raw: Tensor | None
+    notes: tuple[str, ...] = ()
+
+
+def fit(field: Field, cells: Cells, train: Index, seed: int) -> Fitted:
+    """The column of all N rows; `train` [n] are the numbers of those it may be fitted to."""
+    made = Column(field.name, field.type, dtype=cells.dtype, blank=cells.blank)
+    if field.type in ("category", "boolean"):
+        return _levels(made, field, spelled(cells), train)
+    if field.type in ("number", "date"):
+        return _number(made, field, cells, train, seed)
+    if field.type == "constant":
+        words = spelled(cells)
+        return Fitted(replace(made, value=str(words.words[0].as_py()) if len(words.words) else ""), None)
+    if field.type == "identifier":
+        return Fitted(replace(made, pattern=learn(field.name, cells)), None)
+    return Fitted(made, None)
+
+
+def identity(field: Field, cells: Cells) -> Floats:
+    """[N] numbers that are equal where the column's cells are, NaN where they are missing."""
+    if isinstance(cells, Words) and field.type != "number":
+        return np.where(cells.codes < 0, np.nan, cells.codes.astype(np.float64))
+    return numeric(cells).values
+
+
+def _number(made: Column, field: Field, cells: Cells, train: Index, seed: int) -> Fitted:
+    form = (field.format or "") if field.type == "date" else ""
+    values = seconds(cells, form) if field.type == "date" else numeric(cells).values
+    raw = torch.from_numpy(np.where(np.isfinite(values), values, np.nan))
+    step, low, high = field.step or 0.0, field.low or 0.0, 1.0 if field.high is None else field.high
+    spikes = field.spikes or ()
+    mine = raw[torch.from_numpy(train)]
+    mine = mine[~mine.isnan() & ~torch.isin(mine, torch.tensor(spikes, dtype=torch.float64))]
+    knots, deviates = knots_of(mine, step, seed)
+    gaps = bool(raw.isnan().any()) or not (knots or spikes)
+    code = NumberCode(step, low, high, spikes, gaps, knots, deviates)
+    if code.options:
+        chosen = code.encode(raw[torch.from_numpy(train)], seed)[0][0]
+        code = replace(code, shares=shares_of(chosen, code.options))
+    few = len(mine) if not knots else 0
+    where = "brought to the nearest spike" if spikes else "left missing"
+    note = f"values of {field.name!r} that only {count(few, 'row')} have are {where}" if few else ""
+    return Fitted(replace(made, code=code, form=form), raw, (note,) if note else ())
+
+
+def seconds(cells: Cells, form: str) -> Floats:
+    """[N] a date column's cells as seconds since 1970 UTC, NaN where they are missing or no dates."""
+    if isinstance(cells, Numbers) and cells.is_time:
+        return cells.values
+    words = spelled(cells)
+    found: Floats = np.append(dates.parse(words.words, form), np.nan)[words.codes]
+    return found
+
+
+def _levels(made: Column, field: Field, cells: Words, train: Index) -> Fitted:
+    """Levels by frequency among the training rows; those of fewer than five rows are one, unless the table is small."""
+    names = [str(w) for w in cells.words.to_pylist()]
+    mine = cells.codes[train]
+    times = np.bincount(mine[mine >= 0], minlength=len(names))
+    rare = np.zeros(len(names), dtype=bool)
+    if len(cells) >= SMALL and field.type == "category":
+        rare = times < RARE
+    rare &= cells.counts() > 0
+    group = np.where(cells.counts() > 0, np.arange(len(names)), -1)
+    as_gap = bool(rare.any()) and bool(plain(cells.words).all())
+    if rare.any() and not as_gap:
+        place = names.index(OTHER) if OTHER in names else len(names)
+        names, times = (names, times) if OTHER in names else ([*names, OTHER], np.append(times, 0))
+        times[place] += times[: len(rare)][rare].sum() - (times[place] if place < len(rare) and rare[place] else 0)
+        group[rare] = place
+    elif as_gap:
+        group[rare] = -1
+    kept = np.unique(group[group >= 0])
+    kept = kept[np.lexsort((np.array(names)[kept], -times[kept]))]
+    number = np.full(len(names) + 1, np.nan)
+    number[kept] = np.arange(len(kept))
+    raw = torch.from_numpy(number[np.append(group, -1)][cells.codes])
+    code = LevelCode(tuple(names[i] for i in kept.tolist()), bool(raw.isnan().any()))
+    option = torch.where(raw.isnan(), float(len(code.levels)), raw).long()[torch.from_numpy(train)]
+    code = replace(code, shares=shares_of(option, code.options))
+    what = "missing" if as_gap else f"{OTHER!r}"
+    note = f"{count(int(rare.sum()), 'level')} of {field.name!r} with fewer than {RARE} rows became {what}"
+    return Fitted(replace(made, code=code), raw, (note,) if rare.any() else ())

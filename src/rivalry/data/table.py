@@ -1,0 +1,243 @@
+"""Tables, rows of columns of any type: the modality 'table'."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rivalry.data import table_files, table_look
+from rivalry.data.base import Dataset, Plain
+from rivalry.data.columns import fit
+from rivalry.data.columns.cells import Cells, Index, Numbers, from_text
+from rivalry.data.columns.detect import detect
+from rivalry.data.columns.fit import Column
+from rivalry.data.columns.schema import Field, Schema
+from rivalry.data.inspection import Inspection
+from rivalry.data.options import ReadOptions
+from rivalry.data.rows import choose, group_by_name
+from rivalry.data.sources import Arrays, Columns, Source
+from rivalry.data.split import FEWEST, share_held, split
+from rivalry.data.table_store import Coder, TableRows
+from rivalry.data.words import count, some
+from rivalry.errors import DataError
+from rivalry.types import Block, Spec
+
+COPIES = 0.05
+
+
+@dataclass(frozen=True)
+class TableModality:
+    """Rows of a table.
+
+    Raw rows are [N, C] float64, the learned columns in the file's order: numbers and dates (seconds since 1970 UTC) in
+    their units, categories and booleans as numbers of their levels, NaN = missing.  Encoded rows [N, D] float32 are
+    laid out by `blocks`.  `columns` are all of the table's, also those that are not learned; seed: of the order in which
+    ties are spread.  Nothing here is a row, an exact quantile or an extreme.
+    """
+
+    columns: tuple[Column, ...] = ()
+    seed: int = 0
+    kind: ClassVar[str] = "table"
+
+    @cached_property
+    def learned(self) -> tuple[Column, ...]:
+        return tuple(c for c in self.columns if c.code is not None)
+
+    @cached_property
+    def blocks(self) -> tuple[Block, ...]:
+        made = list[Block]()
+        for column in self.columns:
+            made += column.blocks(sum(b.width for b in made))
+        return tuple(made)
+
+    @cached_property
+    def coder(self) -> Coder:
+        return Coder([c.code for c in self.columns if c.code is not None], self.blocks, self.seed)
+
+    def sniff(self, source: Source) -> bool:
+        return isinstance(source, Columns)
+
+    def read(self, source: Source, options: ReadOptions) -> Dataset:
+        """Raises DataError for tables without rows or columns to learn, and for schemas that do not fit."""
+        table = _chosen(source, options)
+        fields = _fields(table, options)
+        _check_learned(fields, table)
+        same, copies = _same(fields, table)
+        parts = split(table.rows, same, options, table.where)
+        fitted = [fit.fit(f, c, parts.train, options.seed) for f, c in zip(fields, table.cells, strict=True)]
+        modality = TableModality(tuple(f.column for f in fitted), options.seed)
+        raw = torch.stack([f.raw for f in fitted if f.raw is not None], 1)
+        sides = [TableRows.of(modality.coder, raw[torch.from_numpy(i)]) for i in (parts.train, parts.held)]
+        spec = Spec("table", (modality.coder.width,), blocks=modality.blocks)
+        notes = (*table.rows.notes, *_notes(fields, table), *(n for f in fitted for n in f.notes), *copies, *parts.notes)
+        hashed = hashlib.sha256(b"rivalry table 1")
+        hashed.update(repr((modality.state(), options.content())).encode())
+        for values in (raw.numpy(), parts.train, parts.held):
+            hashed.update(np.ascontiguousarray(values).tobytes())
+        return Dataset(table.name, spec, modality, sides[0], sides[1], hashed.hexdigest(), notes=notes)
+
+    def schema(self, source: Source, options: ReadOptions) -> Schema:
+        """What each column is taken for, by its cells and the schema of the options."""
+        return Schema(tuple(_fields(_chosen(source, options), options)))
+
+    def inspect(self, source: Source, options: ReadOptions) -> Inspection:
+        table = _chosen(source, options)
+        fields = _fields(table, options)
+        official = None if table.rows.held is None else int(table.rows.held.sum())
+        back = official if official is not None else round(share_held(len(table.rows), options.holdout) * len(table.rows))
+        return Inspection(
+            table.name,
+            table.where,
+            "table",
+            total=len(table.rows),
+            whole=len(table.rows),
+            held=official,
+            columns=tuple(table_look.column(f, c) for f, c in zip(fields, table.cells, strict=True)),
+            proposal={"columns to learn": sum(f.learned for f in fields), "held back": back},
+            notes=(*table.rows.notes, *_notes(fields, table)),
+        )
+
+    def encode(self, raw: Tensor) -> Tensor:
+        """[N, C] raw -> [N, D] float32; rows of one value are spread over its step, which takes all of them together."""
+        return self.coder.expand(*self.coder.compact(raw))
+
+    def decode(self, x: Tensor) -> Tensor:
+        """[N, D], any scores in the places of choices -> [N, C] float64 raw rows."""
+        return self.coder.decode(*self.coder.collapse(x))
+
+    def _raw(self, x: Tensor) -> Tensor:
+        """Raw rows of encoded ones; float64 rows are raw already."""
+        return x if x.dtype == torch.float64 else self.decode(x)
+
+    def write(self, x: Tensor, out: Path, labels: Tensor | None = None, names: tuple[str, ...] = ()) -> list[Path]:
+        """x [N, D] encoded (or [N, C] float64 raw) -> a .csv, .tsv or .parquet as the table was: its columns, units,
+        precision and types; identifiers made anew, constants repeated, text columns left out.
+
+        Raises DataError for other endings.
+        """
+        return [table_files.write(self.columns, self._raw(x).cpu(), out, self.seed)]
+
+    def preview(self, x: Tensor, path: Path, reference: Tensor | None = None) -> None:
+        """The distributions of at most twelve columns as a PNG, beside the reference's if there is one."""
+        real = None if reference is None else self._raw(reference).cpu()
+        table_look.marginals(self.learned, self._raw(x).cpu(), path, real)
+
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        """[N, D] twice -> [N] in [0, 1]: the mean over columns of 1 where choices differ, else half the difference of
+        the encoded numbers (Gower 1971's coefficient, on normal deviates in place of ranges)."""
+        names = list(dict.fromkeys(b.name for b in self.blocks))
+        far = torch.zeros(len(a), len(names), device=a.device)
+        for block in self.blocks:
+            part = slice(block.start, block.start + block.width)
+            apart = (a[:, part].float() - b[:, part].float()).abs().sum(1) / 2
+            column = names.index(block.name)
+            far[:, column] = torch.maximum(far[:, column], apart.clamp_max(1))
+        return far.mean(1)
+
+    def augments(self) -> tuple[str, ...]:
+        return ()
+
+    def extractors(self) -> tuple[str, ...]:
+        return ("identity",)
+
+    def state(self) -> dict[str, object]:
+        return {"seed": self.seed, "columns": [c.state() for c in self.columns]}
+
+    def restored(self, state: Plain) -> TableModality:
+        columns, seed = state.get("columns"), state.get("seed", 0)
+        if not isinstance(columns, list | tuple) or not columns or not isinstance(seed, int):
+            raise DataError("the state of a table must list its columns; restore the run's run.toml")
+        return TableModality(tuple(fit.restored(c) for c in columns), seed)
+
+
+def _chosen(source: Source, options: ReadOptions) -> Columns:
+    """The columns and rows asked for.  Raises DataError for columns nobody knows."""
+    table = _as_columns(source) if isinstance(source, Arrays) else source
+    assert isinstance(table, Columns)
+    for name in options.columns:
+        if name not in table.names:
+            raise DataError(f"{table.where} has no column {name!r}; it has {some(table.names, 12)}")
+    wanted = options.columns or table.names
+    picked = [(n, c) for n, c in zip(table.names, table.cells, strict=True) if n in wanted]
+    rows = group_by_name(table.rows, options.group)
+    # rows without a class are dropped only where classes are asked for
+    chosen = choose(rows if options.only else replace(rows, codes=None, classes=()), options)
+    if not len(chosen):
+        raise DataError(f"no row of {table.where} is left to read; choose other classes")
+    rows = rows.take(chosen) if len(chosen) < len(rows) else rows
+    cells = tuple(c.take(chosen) if len(chosen) < len(c) else c for _, c in picked)
+    return replace(table, rows=rows, names=tuple(n for n, _ in picked), cells=cells)
+
+
+def _as_columns(source: Arrays) -> Columns:
+    """An array [N, D] as a table of numbers, with its classes as a last column."""
+    names = tuple(f"x{i + 1}" for i in range(source.x.shape[1]))
+    cells: tuple[Cells, ...] = tuple(Numbers(column) for column in source.x.astype(np.float64).T)
+    rows = source.rows
+    if rows.codes is None:
+        return Columns(source.name, source.where, rows, names, cells)
+    import pyarrow as arrow
+
+    words = arrow.array([*rows.classes, ""], arrow.string()).take(arrow.array(np.where(rows.codes < 0, len(rows.classes), rows.codes)))
+    return Columns(source.name, source.where, rows, (*names, "label"), (*cells, from_text(words)))
+
+
+def _fields(table: Columns, options: ReadOptions) -> list[Field]:
+    """What every column means.  The column that groups rows names people: it is never learned."""
+    asked = Schema() if options.schema is None else Schema.read(options.schema.expanduser())
+    asked.check_columns(table.names, table.where)
+    fields = list[Field]()
+    for name, cells in zip(table.names, table.cells, strict=True):
+        said = asked.get(name)
+        if said is None and name == options.group:
+            said = Field(name, "identifier", notes=(f"{name!r} groups the rows: made anew, never learned",))
+        fields.append(detect(name, cells, said, table.where))
+    return fields
+
+
+def _check_learned(fields: list[Field], table: Columns) -> None:
+    if all(c.missing.all() for c in table.cells):
+        raise DataError(f"all cells of {table.where} are missing; name a table with values")
+    if len(table.rows) >= FEWEST and not any(f.learned for f in fields):  # too few rows are told of by the split
+        types = some([f"{f.name} ({f.type})" for f in fields], 6)
+        raise DataError(
+            f"{table.where} has no column that can be learned: {types}; name another table, or correct the types with "
+            "--schema"
+        )
+
+
+def _same(fields: list[Field], table: Columns) -> tuple[Index, tuple[str, ...]]:
+    """([N] equal numbers for rows to be kept on one side, notes): copies, unless so many rows are copies that they are
+    no coincidence (few columns with few levels), and splitting whole groups would skew the split."""
+    hashed = np.zeros(len(table.rows), dtype=np.uint64)
+    for field, cells in zip(fields, table.cells, strict=True):
+        if not field.learned:
+            continue
+        bits = (np.nan_to_num(fit.identity(field, cells), nan=-np.inf) + 0.0).view(np.uint64)
+        hashed = (hashed ^ (bits * np.uint64(0x9E3779B97F4A7C15))) * np.uint64(0xD6E8FEB86659FD93)
+        hashed ^= hashed >> np.uint64(32)
+    same = np.unique(hashed, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    copies = len(same) - int(same.max(initial=-1)) - 1
+    if copies > COPIES * len(same):
+        note = f"{count(copies, 'row')} repeat an earlier one, as few columns make likely: they may be on both sides"
+        return np.arange(len(same)), (note,)
+    return same, (f"rows that repeat an earlier one: {copies:,}, kept on the side of the first",) if copies else ()
+
+
+def _notes(fields: list[Field], table: Columns) -> list[str]:
+    """What was decided on the columns, and which cells are missing."""
+    notes = [n for f in fields for n in f.notes]
+    gaps = [(f.name, int(c.missing.sum())) for f, c in zip(fields, table.cells, strict=True)]
+    shown = [f"{name} {n:,}" for name, n in gaps if n]
+    if shown:
+        spellings = sorted({repr(c.blank) for c in table.cells if c.missing.any() and c.blank})
+        as_what = f", spelled {some(spellings)}" if spellings else ""
+        notes.append(f"missing cells{as_what}: {some(shown, 8)}")
+    return notes

@@ -1,0 +1,162 @@
+"""Rows of a table into files, as the table was: its columns, units, precision and types."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from rivalry.data.columns import dates
+from rivalry.data.columns.cells import Floats
+from rivalry.data.columns.codes import LevelCode, NumberCode, decimals_of
+from rivalry.data.columns.fit import Column
+from rivalry.errors import DataError
+from rivalry.files import atomic
+
+WHOLE = 2.0**63
+ROWS = 1 << 16
+INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+
+
+def write(columns: Sequence[Column], raw: Tensor, out: Path, seed: int) -> Path:
+    """raw [N, C] float64 of the learned columns, by the ending of `out`."""
+    ending = out.suffix.lower()
+    if ending not in (".csv", ".tsv", ".parquet"):
+        raise DataError(f"a table cannot be written as {out.name}; name a file ending in .csv, .tsv or .parquet")
+    import pyarrow as arrow
+
+    made, learned = dict[str, Any](), 0
+    for column in columns:
+        values = raw[:, learned].numpy() if column.code is not None else np.zeros(len(raw))
+        learned += column.code is not None
+        if column.type != "text":
+            made[column.name] = _typed(column, values, seed) if ending == ".parquet" else _text(column, values, seed)
+    _save(arrow.table(made), out, ending)
+    return out
+
+
+def _save(table: Any, out: Path, ending: str) -> None:
+    from pyarrow import parquet
+
+    comma = "\t" if ending == ".tsv" else ","
+    with atomic(out) as beside:
+        if ending == ".parquet":
+            parquet.write_table(table, beside)
+            return
+        with beside.open("w", encoding="utf-8", newline="") as stream:
+            stream.write(comma.join(_quoted(_array(table.column_names), comma).to_pylist()) + "\n")
+            for block in table.to_batches(ROWS):
+                stream.write("\n".join(_lines(block.columns, comma).to_pylist()) + "\n")
+
+
+def _lines(columns: Sequence[Any], comma: str) -> Any:
+    """Columns of strings -> their rows as lines of text."""
+    import pyarrow.compute as compute
+
+    cells = [_quoted(c, comma) for c in columns]
+    lines = compute.binary_join_element_wise(*cells, comma)
+    return compute.if_else(compute.equal(lines, ""), '""', lines)  # an empty line would be no row
+
+
+def _quoted(cells: Any, comma: str) -> Any:
+    """Strings, in quotes where one holds the delimiter, a quote or a line break."""
+    import pyarrow.compute as compute
+
+    special = compute.match_substring_regex(cells, f'[{comma}"\n\r]')
+    doubled = compute.replace_substring(cells, '"', '""')
+    return compute.if_else(special, compute.binary_join_element_wise('"', doubled, '"', ""), cells)
+
+
+def _array(words: Sequence[str]) -> Any:
+    import pyarrow as arrow
+
+    return arrow.array(words, arrow.string())
+
+
+def _text(column: Column, values: Floats, seed: int) -> Any:
+    """An Arrow array of strings; missing cells spelled as they were."""
+    cells = _strings(column, values, seed)
+    return cells.fill_null(column.blank)
+
+
+def _strings(column: Column, values: Floats, seed: int) -> Any:
+    import pyarrow as arrow
+
+    code = column.code
+    if isinstance(code, LevelCode):
+        gone = np.isnan(values)
+        index = arrow.array(np.where(gone, 0, values).astype(np.int64), mask=gone)
+        return _array(code.levels).take(index)
+    if isinstance(code, NumberCode):
+        return dates.write(values, column.form) if column.type == "date" else _decimals(values, code)
+    return arrow.array(_made(column, len(values), seed), arrow.string())
+
+
+def _made(column: Column, n: int, seed: int) -> list[str | None]:
+    """Cells of a column that is not learned."""
+    if column.pattern is not None:
+        return list(column.pattern.make(n, seed))
+    return [column.value or None] * n
+
+
+def _decimals(values: Floats, code: NumberCode) -> Any:
+    """Numbers with as many digits as their step needs; with those of 32-bit floats if there is none."""
+    import pyarrow as arrow
+
+    gone = np.isnan(values)
+    filled = np.where(gone, 0, values)
+    if not code.step:
+        return arrow.array(filled.astype(np.float32), mask=gone).cast(arrow.string())
+    digits = decimals_of(code.step)
+    if not digits and np.abs(filled).max(initial=0) < WHOLE:
+        return arrow.array(np.rint(filled).astype(np.int64), mask=gone).cast(arrow.string())
+    return arrow.array(np.char.mod(f"%.{digits}f", filled), arrow.string(), mask=gone)
+
+
+def _typed(column: Column, values: Floats, seed: int) -> Any:
+    """An Arrow array of the type that the column had, or of the one that fits its values."""
+    import pyarrow as arrow
+
+    gone, code = np.isnan(values), column.code
+    if column.dtype == "string":
+        return _strings(column, values, seed)
+    if column.type == "date":
+        fitting = arrow.timestamp("s") if "%H" in column.form else arrow.date32()
+        kind = arrow.type_for_alias(column.dtype) if _known(column.dtype) else fitting
+        moments = np.where(gone, 0, values).round().astype(np.int64)
+        return arrow.array(moments, arrow.timestamp("s"), mask=gone).cast(kind)
+    if isinstance(code, NumberCode):
+        whole = bool(code.step) and not decimals_of(code.step)
+        integer = column.dtype in INTEGERS or (whole and not column.dtype)
+        numbers = np.rint(np.where(gone, 0, values)).astype(np.int64) if integer else values
+        made = arrow.array(numbers, mask=gone)
+        return made.cast(arrow.type_for_alias(column.dtype), safe=False) if _known(column.dtype) else made
+    cells = _strings(column, values, seed)
+    return _back(cells, column.dtype)
+
+
+def _known(dtype: str) -> bool:
+    """Can the type be made from its name?  ('' and types with parameters cannot.)"""
+    import pyarrow as arrow
+
+    try:
+        arrow.type_for_alias(dtype)
+    except ValueError:
+        return False
+    return True
+
+
+def _back(cells: Any, dtype: str) -> Any:
+    """Words as the type that their column had, if they all can be."""
+    import pyarrow as arrow
+
+    if not _known(dtype):
+        return cells
+    kind = arrow.type_for_alias(dtype)
+    try:
+        return cells.cast(arrow.float64()).cast(kind) if dtype in INTEGERS else cells.cast(kind)
+    except arrow.ArrowInvalid:  # new identifiers may be too large for a narrow type
+        return cells

@@ -1,0 +1,205 @@
+"""The generator of tables: numbers as they are, choices by Gumbel-softmax, and margins that are set right at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from rivalry.catalogue import register
+from rivalry.errors import RecipeError
+from rivalry.nets.inits import he_
+from rivalry.nets.layers import JoinLabel
+from rivalry.nets.mlp import Hidden, VectorNorm
+from rivalry.parts import Net, Settles, Wiring
+from rivalry.types import Block, Spec
+
+KNOTS, REACH = 65, 3.0
+"""A number's own distribution is known by its quantiles at so many normal deviates, evenly spread over -REACH to REACH."""
+ROUNDS = 30
+SCALE = 4.0
+"""Encoded numbers are normal deviates over this."""
+
+
+@register("net", "table")
+@dataclass(frozen=True)
+class TableNet(Net):
+    """Generator (z [N, latent], *cond) -> encoded rows [N, D] by the Spec's blocks.
+
+    sizes, norm, residual: of the hidden layers.  temperature: of Gumbel-softmax (Jang et al. 2017) in choices: the
+    discriminator sees rows that are nearly one-hot, the gradient passes.  margins: when weights are averaged for
+    sampling, each column's own distribution is measured and set right (see `Margins`).
+    """
+
+    sizes: tuple[int, ...] = (256, 256)
+    norm: VectorNorm = "none"
+    residual: bool = True
+    slope: float = 0.2
+    temperature: float = 0.2
+    label_width: int = 16
+    margins: bool = True
+
+    def build(self, spec: Spec, wiring: Wiring) -> nn.Module:
+        if not spec.blocks:
+            raise RecipeError("the net 'table' makes rows of tables, and these data have no columns; pick another row")
+        return TableGenerator(self, spec, wiring)
+
+
+class TableGenerator(nn.Module):
+    def __init__(self, settings: TableNet, spec: Spec, wiring: Wiring) -> None:
+        super().__init__()
+        s = settings
+        self.join = JoinLabel(wiring.latent, wiring.classes, s.label_width)
+        self.hidden = Hidden(self.join.outputs, s.sizes, s.slope, s.norm, tracked=True, residual=s.residual)
+        self.last = nn.Linear(self.hidden.outputs, spec.shape[0])
+        self.choose = Choose(spec.blocks, s.temperature)
+        self.margins = Margins(spec.blocks, self.choose) if s.margins else None
+        he_(self.hidden, s.slope)
+        nn.init.xavier_normal_(self.last.weight)
+        with torch.no_grad():  # every choice begins at its share, every number at zero
+            self.last.bias.copy_(log_shares(spec.blocks))
+
+    def forward(self, z: Tensor, *cond: Tensor) -> Tensor:
+        x: Tensor = self.last(self.hidden(self.join(z, *cond)))
+        if self.margins is not None and not self.training:
+            x = self.margins(x)
+        rows: Tensor = self.choose(x)
+        return rows
+
+
+def log_shares(blocks: tuple[Block, ...]) -> Tensor:
+    """[D]: logarithm of each option's share, 0 for numbers."""
+    parts = [torch.tensor(b.shares or (1.0,) * b.width).log() if b.kind == "choice" else torch.zeros(1) for b in blocks]
+    return torch.cat(parts)
+
+
+class Choose(nn.Module):
+    """Raw outputs [N, D] -> encoded rows [N, D]: choices become nearly one-hot (exactly so when sampling), and a number
+    counts only while the choice before it says 'ordinary' (its first option), else it is drawn to the filler, 0."""
+
+    member: Tensor
+    options: Tensor
+    gate: Tensor
+    gated: Tensor
+
+    def __init__(self, blocks: tuple[Block, ...], temperature: float) -> None:
+        super().__init__()
+        self.temperature = temperature
+        width = sum(b.width for b in blocks)
+        member, options = torch.zeros(width, len(blocks)), torch.zeros(width, dtype=torch.bool)
+        gate, gated = torch.zeros(width, dtype=torch.long), torch.zeros(width, dtype=torch.bool)
+        for i, b in enumerate(blocks):
+            member[b.start : b.start + b.width, i] = 1
+            options[b.start : b.start + b.width] = b.kind == "choice"
+            before = blocks[i - 1] if i else b
+            if b.kind == "number" and before.kind == "choice" and before.name == b.name:
+                gate[b.start], gated[b.start] = before.start, True
+        for name, value in (("member", member), ("options", options), ("gate", gate), ("gated", gated)):
+            self.register_buffer(name, value, persistent=False)
+
+    def soft(self, logits: Tensor, temperature: float = 1.0) -> Tensor:
+        """[N, D] -> softmax within each block (1 for numbers)."""
+        logits = logits / temperature
+        weight = (logits - self._top(logits.detach())).exp()
+        share: Tensor = weight / (weight @ self.member @ self.member.T)
+        return share
+
+    def _top(self, logits: Tensor) -> Tensor:
+        """[N, D]: the largest of each block, at all its places."""
+        index = self.member.argmax(1).expand_as(logits)
+        top = torch.full_like(logits[:, : self.member.shape[1]], -torch.inf)
+        return top.scatter_reduce(1, index, logits, "amax").gather(1, index)
+
+    def forward(self, x: Tensor) -> Tensor:
+        disturbed = x - torch.empty_like(x).exponential_().log()  # Gumbel noise
+        if self.training:
+            chosen = self.soft(disturbed, self.temperature)
+        else:
+            chosen = (disturbed == self._top(disturbed)).to(x.dtype)
+        numbers = torch.where(self.gated, x * chosen[:, self.gate], x)
+        return torch.where(self.options, chosen, numbers)
+
+
+class Margins(nn.Module, Settles):
+    """Sets each column's own distribution right, row by row, without touching how columns hang together more than
+    that needs: numbers go through a monotone map from the generator's quantiles to the data's (which are normal, by
+    their encoding), options get an offset to their logits.
+
+    The offsets solve mean softmax(logits + offset) = share, which with Gumbel noise is exact whatever the
+    temperature.  Nothing but the shares in the Spec is read from data.
+    """
+
+    offset: Tensor
+    knots: Tensor
+    known: Tensor
+    target: Tensor
+    shares: Tensor
+    numbers: Tensor
+
+    def __init__(self, blocks: tuple[Block, ...], choose: Choose) -> None:
+        super().__init__()
+        width = sum(b.width for b in blocks)
+        numbers = torch.tensor([b.start for b in blocks if b.kind == "number"], dtype=torch.long)
+        target = torch.linspace(-REACH, REACH, KNOTS) / SCALE
+        self.choose = choose
+        self.register_buffer("offset", torch.zeros(width))
+        self.register_buffer("knots", target.repeat(len(numbers), 1))
+        self.register_buffer("known", torch.zeros(()))
+        for name, value in (("target", target), ("shares", log_shares(blocks).exp()), ("numbers", numbers)):
+            self.register_buffer(name, value, persistent=False)
+        self._seen: list[Tensor] | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self._seen is not None:
+            self._seen.append(x)
+            return x
+        if not self.known:
+            return x
+        out = x + self.offset
+        out[:, self.numbers] = mapped(x[:, self.numbers], self.knots, self.target)
+        return out
+
+    def settle(self, sample: Callable[[], None]) -> None:
+        """Measures what the generator makes, over as many calls of `sample` as it is given, and sets it right."""
+        self._seen = []
+        sample()
+        x = torch.cat(self._seen)
+        self._seen = None
+        offset = torch.zeros_like(self.offset)
+        for _ in range(ROUNDS):
+            share = self.choose.soft(x + offset).mean(0)
+            offset = offset + torch.where(self.shares < 1, self.shares.log() - share.clamp_min(1e-9).log(), 0.0)
+        self.offset.copy_(offset.clamp(-10, 10))
+        ordinary = self.choose.soft(x + self.offset)[:, self.choose.gate[self.numbers]]
+        weight = torch.where(self.choose.gated[self.numbers], ordinary, 1.0)
+        if len(self.numbers):
+            levels = torch.special.ndtr(self.target.double() * SCALE)
+            self.knots.copy_(quantiles(x[:, self.numbers], weight, levels))
+        self.known.fill_(1.0)
+
+
+def quantiles(x: Tensor, weight: Tensor, levels: Tensor) -> Tensor:
+    """Columns x, weight [N, C] -> weighted quantiles [C, K] at levels [K] (Hazen's rule), strictly increasing."""
+    values, order = x.T.contiguous().sort(1)
+    mass = weight.T.gather(1, order).double().cumsum(1)
+    share = (mass - 0.5 * weight.T.gather(1, order)) / mass[:, -1:].clamp_min(1e-12)
+    levels = levels.to(share).repeat(len(values), 1)
+    right = torch.searchsorted(share, levels).clamp(1, x.shape[0] - 1)
+    low, high = share.gather(1, right - 1), share.gather(1, right)
+    t = ((levels - low) / (high - low).clamp_min(1e-12)).clamp(0, 1).float()
+    found = values.gather(1, right - 1).lerp(values.gather(1, right), t)
+    return found + 1e-6 * torch.arange(levels.shape[1], device=x.device)
+
+
+def mapped(x: Tensor, knots: Tensor, target: Tensor) -> Tensor:
+    """x [N, C] through the piecewise linear map that takes knots [C, K] to target [K]; beyond the ends it goes on with
+    the slope of the last piece."""
+    at = torch.searchsorted(knots, x.T.contiguous()).clamp(1, knots.shape[1] - 1)
+    low, high = knots.gather(1, at - 1), knots.gather(1, at)
+    t = (x.T - low) / (high - low)
+    return (target[at - 1] + t * (target[at] - target[at - 1])).T
+
+
+__all__ = ["Choose", "Margins", "TableGenerator", "TableNet", "mapped", "quantiles"]
