@@ -20,7 +20,7 @@ def test_points_are_measured_as_they_are() -> None:
 
 
 def test_weights_that_fit_nothing_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="points are measured as they are"):
+    with pytest.raises(WeightsError, match="measured as they are"):
         choose_extractor(samples.ring(100), tmp_path / "weights.bin")
     with pytest.raises(WeightsError, match="no weights file"):
         choose_extractor(samples.pictures(), tmp_path / "weights.npz")
