@@ -12,6 +12,7 @@ import torch
 
 import rivalry
 from rivalry.data import load
+from rivalry.errors import RivalryError
 from rivalry.evaluate import choose_extractor
 from rivalry.evaluate.judge import Judge, Looks
 from rivalry.evaluate.tabular import kinds, names
@@ -120,3 +121,48 @@ def test_what_is_handed_on_holds_no_row(run: rivalry.Run, patients: Path) -> Non
         rows = list(csv.DictReader(real))
     assert not any(r["patient_id"] in text for r in rows)
     assert not any(f'"{r["admitted"]}"' in text for r in rows)
+
+
+def test_rows_that_meet_conditions(run: rivalry.Run, tmp_path: Path) -> None:
+    (out,) = run.write_samples(
+        tmp_path / "old.csv", 60, where="age>=60, sex=F, diagnosis=B20|C30, lab!=missing, admitted<2024-10-01"
+    )
+    with out.open() as made:
+        rows = list(csv.DictReader(made))
+    assert len(rows) == 60
+    for r in rows:
+        assert int(r["age"]) >= 60
+        assert r["sex"] == "F"
+        assert r["diagnosis"] in ("B20", "C30")
+        assert r["lab"] != ""
+        assert r["admitted"] < "2024-10-01"
+    gone = run.sample(40, where="lab=missing")
+    assert bool(gone[:, 2].isnan().all())
+
+
+def test_conditioned_rows_are_the_model_s_own_under_the_condition(run: rivalry.Run) -> None:
+    """Rejection changes nothing else: the ages of women are those of the women among unconditioned rows."""
+    free, women = run.sample(20_000, seed=5), run.sample(8_000, seed=6, where="sex=F")
+    code = float(women[0, 0])
+    assert bool((women[:, 0] == code).all())
+    theirs = free[free[:, 0] == code, 1]
+    gap = (torch.quantile(theirs, 0.5) - torch.quantile(women[:, 1], 0.5)).abs()
+    assert float(gap) <= 2
+
+
+@pytest.mark.parametrize(
+    ("where", "hint"),
+    [
+        ("aeg>60", "age"),
+        ("sex=W", "level"),
+        ("sex>F", "order"),
+        ("age", "no condition"),
+        ("patient_id=P00001", "not learned"),
+        ("age>old", "no number"),
+        ("age>60, age<60", "loosen"),
+    ],
+)
+def test_conditions_that_cannot_be_met_say_so(where: str, hint: str, run: rivalry.Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rivalry.sampling.MOST", 20_000)
+    with pytest.raises(RivalryError, match=hint):
+        run.sample(10, where=where)

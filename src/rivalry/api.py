@@ -13,13 +13,16 @@ from torch import Tensor, nn
 from rivalry.auto import choose, find
 from rivalry.data import Dataset, Modality, ReadOptions, restore
 from rivalry.data import load as load_data
+from rivalry.data.conditions import met
+from rivalry.data.conditions import parse as parse_conditions
 from rivalry.data.image import ImageModality
 from rivalry.data.opening import Given
+from rivalry.data.table import TableModality
 from rivalry.errors import DataError, RecipeError, UnknownName
 from rivalry.evaluate import Judge, Looks, Scores, choose_extractor
 from rivalry.recipe import Recipe, set_value
 from rivalry.run import Run as Folder
-from rivalry.sampling import Sampler
+from rivalry.sampling import Sampler, kept
 from rivalry.training.engine import Engine, is_main_process
 from rivalry.training.session import Request, Say, reload_data, to_stderr
 from rivalry.training.session import resume as resume_run
@@ -74,16 +77,33 @@ class Run:
         self, n: int, *, seed: int = 0, label: int | str | None = None, truncation: float = 1.0, which: str = "best",
         device: str = "auto",
         players: Mapping[str, nn.Module] | None = None,
+        where: str = "",
     ) -> Tensor:  # fmt: skip
-        """[n, ...] in the data's own form: uint8 (or uint16) pictures [n, C, H, W], points in their own units."""
+        """[n, ...] in the data's own form: uint8 (or uint16) pictures [n, C, H, W], points in their own units, rows of
+        tables [n, columns] float64.
+
+        where: conditions on a table's columns ('age>60, sex=F'); samples that do not meet them are drawn anew.
+        """
+        if where:
+            return self._where(n, seed, where, self.sampler(which, device, players))
         x, _ = self.sampler(which, device, players).draw(n, seed, self._label(label), truncation)
         return self.modality.decode(x.cpu())
 
+    def _where(self, n: int, seed: int, where: str, sampler: Sampler) -> Tensor:
+        """Raw rows that meet the conditions."""
+        modality = self.modality
+        if not isinstance(modality, TableModality):
+            raise DataError("conditions are for tables; pictures of one class are chosen with --label")
+        conditions = parse_conditions(where, modality)
+        return kept(lambda m, s: modality.decode(sampler(m, s).cpu()), lambda raw: met(raw, conditions), n, seed)
+
     def write_samples(
         self, out: Path, n: int, *, seed: int = 0, label: int | str | None = None, truncation: float = 1.0,
-        which: str = "best", device: str = "auto",
+        which: str = "best", device: str = "auto", where: str = "",
     ) -> list[Path]:  # fmt: skip
-        """Samples into files, by `out`'s ending: a folder of PNGs, a sheet (.png), .npz, .csv, .parquet."""
+        """Samples into files, by `out`'s ending: a folder of PNGs, a sheet (.png), .npz, .csv, .parquet.  See `sample`."""
+        if where:
+            return self.modality.write(self.sample(n, seed=seed, which=which, device=device, where=where), out)
         x, labels = self.sampler(which, device).draw(n, seed, self._label(label), truncation)
         return self.modality.write(x.cpu(), out, labels, self.folder.spec.class_names)
 

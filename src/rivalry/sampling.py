@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from rivalry.data import Dataset
 from rivalry.errors import RecipeError
 from rivalry.parts import Game, Settles, Wiring
-from rivalry.streams import Draw
+from rivalry.streams import Draw, key
 
 CHUNK = 256
 
@@ -83,6 +83,33 @@ class Sampler:
             if self.wiring.classes:
                 cond = (torch.full((len(z),), label, device=self.device),)
             return self.game.from_latent(self.nets, z, cond).clone()
+
+
+ROUND = 8192
+"""Rows drawn at a time where only some are kept."""
+MOST = 2_000_000
+"""Rows that are drawn before conditions are given up."""
+
+
+def kept(draw: Callable[[int, int], Tensor], keep: Callable[[Tensor], Tensor], n: int, seed: int) -> Tensor:
+    """The first n of what `draw` (n, seed) makes that `keep` ([N, ...] -> [N] bool) lets through: rejection sampling,
+    so they are distributed as the model's own under the condition.
+
+    RecipeError once MOST rows were drawn and fewer than n kept.
+    """
+    found: list[Tensor] = []
+    count, drawn = 0, 0
+    while count < n:
+        if drawn >= MOST:
+            raise RecipeError(
+                f"only {count:,} of {drawn:,} samples meet the conditions, and {n:,} were asked for; ask for fewer, or "
+                "loosen the conditions"
+            )
+        x = draw(ROUND, key(seed, "kept", drawn))
+        drawn += len(x)
+        found.append(x[keep(x)])
+        count += len(found[-1])
+    return torch.cat(found)[:n]
 
 
 def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:

@@ -17,9 +17,10 @@ from rivalry.cli.options import device
     "--out",
     type=click.Path(path_type=Path),
     help="A folder, .png (a sheet), .npz, .csv, .parquet, or "
-    "with --walk a .png or .gif; RUN/samples/samples.png without it.",
+    "with --walk a .png or .gif; RUN/samples/samples.png (.csv for tables) without it.",
 )
 @click.option("--label", help="A class, by name or number, for runs with labels.")
+@click.option("--where", default="", help="Conditions on a table's columns, such as 'age>60, sex=F, ward=A|B, lab!=missing'.")
 @click.option("--truncation", type=float, default=1.0, show_default=True, help="Below 1: more typical, less varied.")
 @click.option("--walk", is_flag=True, help="Interpolate between random latents.")
 @click.option("--seed", type=int, default=0, show_default=True)
@@ -33,7 +34,7 @@ from rivalry.cli.options import device
 @device
 def command(
     run: str, count: int, out: Path | None, label: str | None, truncation: float, walk: bool, seed: int, which: str,
-    device: str,
+    device: str, where: str,
 ) -> None:  # fmt: skip
     """Draw samples from RUN.
 
@@ -41,15 +42,17 @@ def command(
     rivalry sample demo -n 100 -o samples/          # numbered PNGs, in class folders if there are labels
     rivalry sample demo -n 64 -o sheet.png --label 3
     rivalry sample demo --walk -o walk.gif
+    rivalry sample patients -n 10000 -o synthetic.csv --where "age>60, sex=F"
     """
     from rivalry.api import load
 
     loaded = load(run)
-    out = out or loaded.path / "samples" / ("walk.gif" if walk else "samples.png")
+    usual = "walk.gif" if walk else "samples.csv" if loaded.modality.kind == "table" else "samples.png"
+    out = out or loaded.path / "samples" / usual
     if walk:
         written = loaded.walk(out, seed=seed, label=label, which=which, device=device)
     else:
         written = loaded.write_samples(
-            out, count, seed=seed, label=label, truncation=truncation, which=which, device=device
+            out, count, seed=seed, label=label, truncation=truncation, which=which, device=device, where=where
         )
     click.echo(str(written[0]) if len(written) == 1 else f"{len(written)} files in {out}")

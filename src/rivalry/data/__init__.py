@@ -6,8 +6,8 @@ data.train.batch(batch_index(len(data.train), 0, 64, seed=0), torch.device("cpu"
 
 from rivalry.data.base import Dataset, Modality, Store
 from rivalry.data.builtin import names
-from rivalry.data.image import ImageModality
 from rivalry.data.columns.schema import Field, Schema
+from rivalry.data.image import ImageModality
 from rivalry.data.inspection import Column, Inspection
 from rivalry.data.loading import inspect, load, register_modality, restore, schema
 from rivalry.data.options import ReadOptions
