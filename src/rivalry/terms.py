@@ -13,6 +13,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from rivalry.catalogue import name_of, register
 from rivalry.errors import RecipeError, UnknownName
+from rivalry.nets.table import TableGenerator
 from rivalry.parts import Play, Term, Turn
 from rivalry.types import per_example
 
@@ -118,6 +119,23 @@ class Gaussian(Paired):
         mean, x, _ = self.compared(play)
         constant = math.log(self.sigma) + 0.5 * math.log(2 * math.pi)
         return _sum(0.5 * ((x - mean) / self.sigma).square() + constant)
+
+
+@register("term", "row-likelihood")
+@dataclass(frozen=True)
+class RowLikelihood(Paired):
+    """TVAE (Xu et al. 2019, section 4.4): -log p of a table's row under the decoder's scores, summed over columns:
+    cross-entropy of choices, squared error over 2 sigma^2 of numbers that are there.  The generator is a 'table' net
+    with outputs = 'scores'.  sigma: in units of encoded numbers."""
+
+    sigma: float = 0.05
+
+    def __call__(self, play: Play, turn: Turn) -> Tensor:
+        scores, rows, _ = self.compared(play)
+        decoder = play.nets["generator"]
+        if not isinstance(decoder, TableGenerator) or not decoder.scores:
+            raise RecipeError("term 'row-likelihood' needs the net 'table' with outputs = 'scores' as generator")
+        return decoder.choose.surprise(scores, rows, self.sigma)
 
 
 @register("term", "cross-entropy")

@@ -126,3 +126,20 @@ def test_data_without_columns_are_refused() -> None:
 def test_log_shares_cover_all_entries() -> None:
     assert log_shares(BLOCKS).exp()[5:].tolist() == pytest.approx([0.4, 0.3, 0.2, 0.1])
     assert log_shares(BLOCKS)[0] == 0
+
+
+def test_surprise_is_the_sum_of_cross_entropies_and_squares() -> None:
+    g = torch.Generator().manual_seed(0)
+    scores = torch.randn(6, 9, generator=g).double()
+    gain, job = torch.tensor([0, 1, 2, 0, 1, 0]), torch.tensor([3, 2, 1, 0, 0, 1])
+    rows = torch.zeros(6, 9, dtype=torch.float64)
+    rows[:, 0] = torch.randn(6, generator=g).double()
+    rows[:, 1:4] = torch.nn.functional.one_hot(gain, 3).double()
+    rows[:, 4] = torch.where(gain == 0, 0.3, 0.0)
+    rows[:, 5:] = torch.nn.functional.one_hot(job, 4).double()
+    entropy = torch.nn.functional.cross_entropy
+    expected = entropy(scores[:, 1:4], gain, reduction="none") + entropy(scores[:, 5:], job, reduction="none")
+    expected = expected + (rows[:, 0] - scores[:, 0]).square() / (2 * 0.1**2)
+    expected = expected + (gain == 0) * (rows[:, 4] - scores[:, 4]).square() / (2 * 0.1**2)
+    choose = Choose(BLOCKS, 0.2).double()
+    assert torch.allclose(choose.surprise(scores, rows, 0.1), expected)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +30,8 @@ class TableNet(Net):
     """Generator (z [N, latent], *cond) -> encoded rows [N, D] by the Spec's blocks.
 
     sizes, norm, residual: of the hidden layers.  temperature: of Gumbel-softmax (Jang et al. 2017) in choices: the
-    discriminator sees rows that are nearly one-hot, the gradient passes.  margins: when weights are averaged for
+    discriminator sees rows that are nearly one-hot, the gradient passes.  outputs: what training gets, rows that are
+    'drawn', or 'scores' (logits of options, means of numbers) for likelihoods (TVAE).  margins: when weights are averaged for
     sampling, each column's own distribution is measured and set right (see `Margins`).
     """
 
@@ -38,6 +40,7 @@ class TableNet(Net):
     residual: bool = True
     slope: float = 0.2
     temperature: float = 0.2
+    outputs: Literal["drawn", "scores"] = "drawn"
     label_width: int = 16
     margins: bool = True
 
@@ -55,6 +58,7 @@ class TableGenerator(nn.Module):
         self.hidden = Hidden(self.join.outputs, s.sizes, s.slope, s.norm, tracked=True, residual=s.residual)
         self.last = nn.Linear(self.hidden.outputs, spec.shape[0])
         self.choose = Choose(spec.blocks, s.temperature)
+        self.scores = s.outputs == "scores"
         self.margins = Margins(spec.blocks, self.choose) if s.margins else None
         he_(self.hidden, s.slope)
         nn.init.xavier_normal_(self.last.weight)
@@ -65,6 +69,8 @@ class TableGenerator(nn.Module):
         x: Tensor = self.last(self.hidden(self.join(z, *cond)))
         if self.margins is not None and not self.training:
             x = self.margins(x)
+        if self.scores and self.training:
+            return x
         rows: Tensor = self.choose(x)
         return rows
 
@@ -105,6 +111,15 @@ class Choose(nn.Module):
         weight = (logits - self._top(logits.detach())).exp()
         share: Tensor = weight / (weight @ self.member @ self.member.T)
         return share
+
+    def surprise(self, scores: Tensor, rows: Tensor, sigma: float) -> Tensor:
+        """[N]: -log p(rows | scores) of encoded rows [N, D], sigma that of numbers; without the numbers' constant."""
+        logs = self.soft(scores).clamp_min(1e-30).log()
+        chosen = -(rows * logs)[:, self.options].sum(1)
+        there = torch.where(self.gated, rows[:, self.gate], 1.0)
+        apart = ((rows - scores) / sigma).square() * there
+        found: Tensor = chosen + 0.5 * apart[:, ~self.options].sum(1)
+        return found
 
     def _top(self, logits: Tensor) -> Tensor:
         """[N, D]: the largest of each block, at all its places."""
