@@ -166,3 +166,24 @@ def test_conditions_that_cannot_be_met_say_so(where: str, hint: str, run: rivalr
     monkeypatch.setattr("rivalry.sampling.MOST", 20_000)
     with pytest.raises(RivalryError, match=hint):
         run.sample(10, where=where)
+
+
+def test_utility_of_real_rows_is_that_of_the_data(run: rivalry.Run) -> None:
+    found = run.utility("diagnosis", n=200)
+    assert found.measure == "auc"
+    assert found.real.trees > 0.9  # the diagnosis hangs on the age
+    assert found.fake.trees < found.real.trees
+    with pytest.raises(RivalryError, match="diagnosis"):
+        run.utility("diagnose")
+
+
+def test_utility_on_the_command_line(run: rivalry.Run) -> None:
+    from click.testing import CliRunner
+
+    from rivalry.cli import cli
+
+    made = CliRunner().invoke(cli, ["evaluate", str(run.path), "--target", "age", "-n", "100", "--json"])
+    assert made.exit_code == 0, made.output
+    found = json.loads(made.stdout)
+    assert found["measure"] == "r2"
+    assert found["real rows"]["trees"] > 0.5

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 
 from rivalry.auto import choose, find
@@ -23,6 +24,7 @@ from rivalry.evaluate import Judge, Looks, Scores, choose_extractor
 from rivalry.recipe import Recipe, set_value
 from rivalry.run import Run as Folder
 from rivalry.sampling import Sampler, kept
+from rivalry.stats import Utility
 from rivalry.training.engine import Engine, is_main_process
 from rivalry.training.session import Request, Say, reload_data, to_stderr
 from rivalry.training.session import resume as resume_run
@@ -151,6 +153,25 @@ class Run:
         looks = Looks(verdict=max(n, 4), gate=min(max(n, 4), 2000)) if n is not None else Looks()
         judge = Judge(dataset, extractor, None, seed, engine.device, looks)
         return judge.final(self.sampler(which, device), 0)
+
+    def utility(
+        self, target: str, *, n: int | None = None, which: str = "best", seed: int = 1, device: str = "auto",
+        data: Dataset | None = None,
+    ) -> Utility:  # fmt: skip
+        """What synthetic rows are good for: how well the column `target` of held-out rows is predicted after training on
+        real rows, on n synthetic ones (as many as real by default), and on both.  See `rivalry.stats.utility`."""
+        from rivalry.evaluate.tabular import kinds, names
+        from rivalry.stats import utility
+
+        dataset = data if data is not None else self.data()
+        called = names(dataset.spec)
+        if not called:
+            raise DataError("utility is measured on tables: it predicts a column from the others")
+        if target not in called:
+            raise UnknownName("column", target, called)
+        real, held = (s.raw(torch.arange(len(s))) for s in (dataset.train, dataset.held))
+        fake = self.sample(n or len(real), seed=seed, which=which, device=device)
+        return utility(real, fake, held, kinds(dataset.spec), called.index(target), seed)
 
     def resume(self, *, device: str = "auto", data: Dataset | None = None, say: Say = to_stderr) -> Run:
         """Goes on from the last checkpoint."""
