@@ -39,7 +39,9 @@ def plain(dataset: Dataset, budget: str, folder: str) -> str:
     """The automatic recipe with its augmentation taken out, as a file."""
     recipe, _ = choose(dataset, budget, "cpu")
     path = ROOT / folder / "plain.toml"
-    write_text(path, replace(recipe, name="plain", augment=None, controllers=()).to_toml())
+    schedules = {k: v for k, v in recipe.schedules.items() if k != "augment"}
+    recipe = replace(recipe, name="plain", augment=None, controllers=(), schedules=schedules)
+    write_text(path, recipe.to_toml())
     return str(path)
 
 

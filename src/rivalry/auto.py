@@ -11,7 +11,7 @@ from rivalry.errors import RecipeError
 from rivalry.evaluate import Budget
 from rivalry.recipe import Recipe
 from rivalry.zoo import get
-from rivalry.zoo.house import pictures
+from rivalry.zoo.house import critic_pictures, pictures
 from rivalry.zoo.tables import ABOUT as TABLE
 from rivalry.zoo.tables import table
 
@@ -19,9 +19,10 @@ FEW = 4_000
 """Below so many pictures the discriminator is augmented."""
 WIDER = 75.0
 """Seconds from which wider nets overtake narrow ones on 28 px pictures and one core (docs/lab/fashion.md)."""
+FEWER = 1_000
+"""Below so many pictures without labels the critic's are."""
 SMALL = 32
-"""Up to so many pixels a side the rotation head pays on a CPU; above, its passes cost more than they bring
-(docs/lab/pictures64.md)."""
+"""Above so many pixels a side, and without labels, a Wasserstein critic wins on a CPU (docs/lab/pictures64.md)."""
 PER_CLASS = 20
 """Labels are used if every class has at least so many pictures."""
 
@@ -76,21 +77,28 @@ def _pictures(dataset: Dataset, budget: str, device: str) -> tuple[Recipe, tuple
     seconds = Budget.parse(budget).seconds if budget else None
     base, reason = _width(max(height, width), gpu, seconds)
     conditional, by_class = _labels(dataset)
-    few = n < FEW
-    recipe = pictures(
-        "house",
-        width=base,
-        latent=64 if not gpu else 128,
-        conditional=conditional,
-        few=n if few else 0,
-        rotation=not conditional and height == width and (gpu or height <= SMALL),
-        lr=2e-3 if base <= 32 else 4e-4,
-        batch=32 if not gpu else 128,
-    )
     seen = f"{n} pictures of {height} x {width}, {channels} channel{'s' if channels > 1 else ''}"
     reasons = [f"{seen}: the house recipe, {base} base channels ({reason}).", by_class]
+    if not conditional and not gpu and max(height, width) > SMALL:
+        few = n < FEWER
+        recipe = critic_pictures("house", width=base, few=few)
+        reasons.append(
+            f"More than {SMALL} pixels a side and no labels: a Wasserstein critic with gradient penalty, one turn each."
+        )
+    else:
+        few = n < FEW
+        recipe = pictures(
+            "house",
+            width=base,
+            latent=64 if not gpu else 128,
+            conditional=conditional,
+            few=n if few else 0,
+            rotation=not conditional and height == width,
+            lr=2e-3 if base <= 32 else 4e-4,
+            batch=32 if not gpu else 128,
+        )
     if few:
-        reasons.append(f"Fewer than {FEW} pictures: what the discriminator sees is augmented, as much as it needs.")
+        reasons.append(f"Only {n} pictures: what the discriminator sees is augmented, more and more.")
     return recipe, tuple(reasons)
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rivalry.augment import DiffAugment
 from rivalry.controllers import ADA
 from rivalry.games import Sample
 from rivalry.nets import DCGAN, DCGANTrunk, Discriminator
-from rivalry.objectives import GAN
+from rivalry.objectives import GAN, Wasserstein
 from rivalry.optimisers import Adam
-from rivalry.parts import Augment, Controller, Penalty
-from rivalry.penalties import Classification, Rotation
+from rivalry.parts import Augment, Controller, Penalty, Schedule
+from rivalry.penalties import GP, Classification, Rotation
 from rivalry.recipe import EMA, About, Recipe
 from rivalry.schedules import Linear
 from rivalry.zoo.rows import Duel, Player, Row, row
@@ -27,6 +29,16 @@ ABOUT = About(
     "standing batch statistics; few pictures bring augmentation.",
     ("generate", "generate by class", "few pictures"),
 )
+
+CRITIC = replace(
+    ABOUT,
+    title="The house recipe for pictures without labels",
+    paper="rivalry 2026; loss and penalty from arXiv:1704.00028, nets from 1511.06434",
+    distinctive="WGAN-GP on small DCGAN nets, with one turn for the critic instead of five and ten times the usual rate; "
+    "averaged weights with standing batch statistics; few pictures are augmented more and more.",
+)
+MOST = 0.5
+"""Chance of each augmentation at the end of training on few pictures."""
 
 
 def pictures(
@@ -75,6 +87,33 @@ def pictures(
         together=True,
     )
     return duel.recipe(name, ABOUT)
+
+
+def critic_pictures(
+    name: str, width: int, latent: int = 64, few: bool = False, lr: float = 2e-3, batch: int = 32, steps: int = 20_000
+) -> Recipe:
+    """The house recipe for pictures without labels: WGAN-GP with one turn each, at a high rate.
+
+    On small sets of 64 px it came nearer in a minute than the recipe of `pictures` in five (docs/lab/pictures64.md).
+    few: pictures are augmented more and more.
+    """
+    player = Player(optimiser=Adam(lr, 0.0, 0.9))
+    schedules: dict[str, Schedule] = {"lr": Linear(1.0, 0.03, begin=0.5)}
+    duel = Duel(
+        objective=Wasserstein(),
+        generator=DCGAN(width=width),
+        discriminator=Discriminator(DCGANTrunk(width=width, norm="none", init="he", smallest=3)),
+        game=Sample(latent=latent),
+        d=replace(player, penalties=(GP(10.0),)),
+        g=player,
+        augment=DiffAugment() if few else None,
+        schedules=schedules | ({"augment": Linear(0.0, MOST)} if few else {}),
+        ema=EMA(halflife=1e9, ramp=0.07),
+        batch=batch,
+        steps=steps,
+        together=True,
+    )
+    return duel.recipe(name, CRITIC)
 
 
 @row("house")
