@@ -207,7 +207,7 @@ def test_readmes_show_the_same_figures() -> None:
 def test_thresholds_of_the_automatic_recipe_are_those_of_the_code() -> None:
     page = text_of(ROOT / "docs" / "why-did-it-collapse.md")
     assert f"below {auto.FEW:,} pictures" in page
-    assert f"above {auto.SMALL} pixels a side and without labels, below {auto.FEWER:,}" in page
+    assert f"without labels, below {auto.FEWER:,}" in page
     assert f"at least {auto.PER_CLASS} pictures" in page
 
 

@@ -22,7 +22,7 @@ WIDER = 75.0
 FEWER = 1_000
 """Below so many pictures without labels the critic's are."""
 SMALL = 32
-"""Above so many pixels a side, and without labels, a Wasserstein critic wins on a CPU (docs/lab/pictures64.md)."""
+"""Up to so many pixels a side are small pictures."""
 PER_CLASS = 20
 """Labels are used if every class has at least so many pictures."""
 
@@ -79,24 +79,14 @@ def _pictures(dataset: Dataset, budget: str, device: str) -> tuple[Recipe, tuple
     conditional, by_class = _labels(dataset)
     seen = f"{n} pictures of {height} x {width}, {channels} channel{'s' if channels > 1 else ''}"
     reasons = [f"{seen}: the house recipe, {base} base channels ({reason}).", by_class]
-    if not conditional and not gpu and max(height, width) > SMALL:
-        few = n < FEWER
-        recipe = critic_pictures("house", width=base, few=few)
-        reasons.append(
-            f"More than {SMALL} pixels a side and no labels: a Wasserstein critic with gradient penalty, one turn each."
-        )
+    few = n < (FEW if conditional else FEWER)
+    size = {"width": base, "latent": 128 if gpu else 64, "batch": 128 if gpu else 32}
+    lr = 2e-3 if base <= 32 else 4e-4
+    if conditional:
+        recipe = pictures("house", few=n if few else 0, lr=lr, **size)
     else:
-        few = n < FEW
-        recipe = pictures(
-            "house",
-            width=base,
-            latent=64 if not gpu else 128,
-            conditional=conditional,
-            few=n if few else 0,
-            rotation=not conditional and height == width,
-            lr=2e-3 if base <= 32 else 4e-4,
-            batch=32 if not gpu else 128,
-        )
+        recipe = critic_pictures("house", few=few, lr=lr, **size)
+        reasons.append("Without labels a Wasserstein critic with gradient penalty, one turn each, at a high rate.")
     if few:
         reasons.append(f"Only {n} pictures: what the discriminator sees is augmented, more and more.")
     return recipe, tuple(reasons)

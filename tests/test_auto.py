@@ -1,0 +1,52 @@
+"""The automatic recipe: what it takes for which data, and that it says why."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rivalry import ReadOptions
+from rivalry.auto import FEW, FEWER, PER_CLASS, choose
+from rivalry.data import load
+from rivalry.objectives import GAN, Relativistic, Wasserstein
+
+
+def pictures(n: int, side: int, labels: int = 0, seed: int = 0) -> object:
+    x = np.random.default_rng(seed).integers(0, 256, (n, side, side), dtype=np.uint8)
+    return (x, np.arange(n) % labels) if labels else x
+
+
+def test_labels_are_used_where_every_class_has_enough_rows() -> None:
+    recipe, why = choose(load(pictures(200, 16, 4)), "3m", "cpu")
+    assert isinstance(recipe.objective, GAN)
+    assert recipe.game.conditional  # type: ignore[attr-defined]
+    assert any("labels guide" in w for w in why)
+    rare, why = choose(load(pictures(PER_CLASS * 5, 16, 10)), "3m", "cpu")
+    assert isinstance(rare.objective, Wasserstein)
+    assert any("fewer than" in w for w in why)
+
+
+@pytest.mark.parametrize("side", [16, 64])
+def test_without_labels_a_critic_plays_one_turn(side: int) -> None:
+    recipe, why = choose(load(pictures(300, side)), "3m", "cpu")
+    assert isinstance(recipe.objective, Wasserstein)
+    assert [s.turns for s in recipe.sides()] == [1, 1]
+    assert any("critic" in w for w in why)
+
+
+def test_few_pictures_are_augmented_and_many_are_not() -> None:
+    few, why = choose(load(pictures(FEWER // 2, 8)), "3m", "cpu")
+    assert few.augment is not None
+    assert few.schedules["augment"](0.0) == 0
+    assert any("augmented" in w for w in why)
+    many, _ = choose(load(pictures(FEWER * 2, 8)), "3m", "cpu")
+    assert many.augment is None
+    labelled, _ = choose(load(pictures(FEW // 2, 8, 2)), "3m", "cpu")
+    assert labelled.augment is not None
+    assert labelled.controllers
+
+
+def test_points_and_tables_have_their_own_recipes() -> None:
+    points, _ = choose(load("ring8", options=ReadOptions(limit=500)), "3m", "cpu")
+    assert points.name == "house-points"
+    assert isinstance(points.objective, Relativistic)
