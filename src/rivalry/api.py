@@ -21,6 +21,7 @@ from rivalry.data.opening import Given
 from rivalry.data.table import TableModality
 from rivalry.errors import DataError, RecipeError, UnknownName
 from rivalry.evaluate import Judge, Looks, Scores, choose_extractor
+from rivalry.privacy import privatised
 from rivalry.recipe import Recipe, set_value
 from rivalry.run import Run as Folder
 from rivalry.sampling import Sampler, kept
@@ -31,6 +32,7 @@ from rivalry.training.session import resume as resume_run
 from rivalry.training.session import start as start_run
 
 if TYPE_CHECKING:
+    from rivalry.audit import Audit
     from rivalry.experiments import Comparison
 
 __all__ = ["Run", "compare", "load", "train"]
@@ -173,6 +175,23 @@ class Run:
         fake = self.sample(n or len(real), seed=seed, which=which, device=device)
         return utility(real, fake, held, kinds(dataset.spec), called.index(target), seed)
 
+    def audit(
+        self, n: int | None = None, *, which: str = "best", weights: Path | None = None, seed: int = 1,
+        device: str = "auto", data: Dataset | None = None, tick: Callable[[str, float], None] = lambda what, share: None,
+    ) -> Audit:  # fmt: skip
+        """Attacks on n samples and on the discriminator: do they tell training rows from held-out ones?  Writes audit.json
+        and audit.md, and the closest pairs into private/; see `rivalry.audit` and docs/audit.md.
+
+        weights: of a network to compare pictures by, trained on other pictures.  tick: told (what is done, its share).
+        """
+        from rivalry.audit import audit_run
+
+        dataset = data if data is not None else self.data()
+        where = Engine(device).device
+        return audit_run(
+            self.folder, dataset, self.sampler(which, device), n=n, seed=seed, weights=weights, device=where, tick=tick
+        )
+
     def resume(self, *, device: str = "auto", data: Dataset | None = None, say: Say = to_stderr) -> Run:
         """Goes on from the last checkpoint."""
         return Run(resume_run(self.folder, data, say, device))
@@ -206,12 +225,15 @@ def train(
     tensorboard: bool = True,
     players: Mapping[str, nn.Module] | None = None,
     options: ReadOptions | None = None,
+    dp_epsilon: float | None = None,
+    dp_delta: float | None = None,
     say: Callable[[str], None] = to_stderr,
 ) -> Run:
     """Trains on `data` (a name, path, array, or PyTorch dataset) until the target or the budget; returns the Run.
 
     settings: 'batch=32' and the like, as the command line's --set.  players: one's own modules by network name
     ('generator', 'discriminator'); see `rivalry.parts.Net` for what they are called with.
+    dp_epsilon, dp_delta: train under differential privacy (docs/privacy.md); delta is N^-1.1 of N rows if left out.
     Raises RecipeError, DataError or RunError, and leaves nothing behind, if that cannot be done.
     """
     reading = options or ReadOptions()
@@ -222,7 +244,12 @@ def train(
     dataset = load_data(data, options=reading)
     for note in dataset.notes:
         say(note)
-    chosen, why = (named, ()) if named is not None else choose(dataset, budget, device)
+    chosen, why = (named, ()) if named is not None else choose(dataset, budget, device, dp_epsilon is not None)
+    if dp_epsilon is not None:
+        chosen, changed = privatised(chosen, dp_epsilon, dp_delta or 0.0)
+        why += changed
+    elif dp_delta is not None:
+        raise RecipeError("--dp-delta goes with --dp-epsilon, which says how much may be spent, for example 3")
     for line in settings:
         chosen = set_value(chosen, *line.split("=", 1))
     for reason in why:

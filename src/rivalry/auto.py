@@ -49,23 +49,28 @@ def resolve(
     return (named, ()) if named is not None else choose(dataset, budget, device)
 
 
-def choose(dataset: Dataset, budget: str = "", device: str = "auto") -> tuple[Recipe, tuple[str, ...]]:
-    """(recipe, reasons), one sentence each."""
+def choose(
+    dataset: Dataset, budget: str = "", device: str = "auto", private: bool = False
+) -> tuple[Recipe, tuple[str, ...]]:
+    """(recipe, reasons), one sentence each.  private: it will be trained under differential privacy."""
     if dataset.spec.kind == "points":
         return get("house-points"), (
             "Points in the plane: the house recipe for points, relativistic with R1 and R2.",
         )
     if dataset.spec.kind == "table":
-        return _table(dataset, device)
+        return _table(dataset, device, private)
     return _pictures(dataset, budget, device)
 
 
-def _table(dataset: Dataset, device: str) -> tuple[Recipe, tuple[str, ...]]:
+def _table(dataset: Dataset, device: str, private: bool) -> tuple[Recipe, tuple[str, ...]]:
     gpu = device in ("auto", "cuda") and torch.cuda.is_available()
     columns = len({b.name for b in dataset.spec.blocks})
     width = 512 if gpu else 256
-    recipe = table(width, steps=20_000, batch=2000 if gpu else 500).recipe("house-table", TABLE)
+    judge = (64, 64) if private else ()
+    recipe = table(width, steps=20_000, batch=2000 if gpu else 500, judge=judge).recipe("house-table", TABLE)
+    slim = ("The discriminator is 64 wide: every parameter it has gets noise.",) if private else ()
     return recipe, (
+        *slim,
         f"{len(dataset.train):,} rows of {columns} columns, {dataset.spec.shape[0]} numbers when encoded: the house "
         f"recipe for tables, {width} wide ({'a GPU carries it' if gpu else 'a CPU makes enough steps with it'}).",
     )

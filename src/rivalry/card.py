@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rivalry.files import write_text
+from rivalry.privacy import exclusions, guarantee, read_account
 from rivalry.run import Run
 
 
@@ -42,9 +43,14 @@ def _model(run: Run, records: list[dict[str, Any]]) -> list[str]:
         f"steps, seed {s['train']['seed']}, on {s['machine']['cpu']}"
         + (f" with {s['machine']['gpu']}" if s["machine"]["gpu"] else "")
         + ".",
-        "- Weights: `checkpoints/best/model.safetensors` (averaged; by the held-out score) and `checkpoints/last`. "
-        "Nothing is pickled; loading runs no code from the files.",
+        f"- Weights: {_weights(run)} Nothing is pickled; loading runs no code from the files.",
     ]
+
+
+def _weights(run: Run) -> str:
+    if run.recipe.private_sides():
+        return "`checkpoints/last/model.safetensors` (averaged); none is chosen by its score."
+    return "`checkpoints/best/model.safetensors` (averaged; by the held-out score) and `checkpoints/last`."
 
 
 def _data(run: Run) -> list[str]:
@@ -93,9 +99,18 @@ def _limits(run: Run, events: list[dict[str, Any]]) -> list[str]:
     return [
         *lines,
         "- It repeats the biases of its training data, and rare cases may be missing from what it makes.",
-        "- No privacy guarantee: a GAN can remember training rows. `private/` in the run folder shows training data and "
-        "must not be handed on.",
+        *_privacy(run),
     ]
+
+
+def _privacy(run: Run) -> list[str]:
+    found = read_account(run.path)
+    if found is None:
+        return [
+            "- No privacy guarantee: a GAN can remember training rows. `private/` in the run folder shows training data and "
+            "must not be handed on."
+        ]
+    return [f"- {line}" for line in guarantee(*found)] + [f"- Not covered: {line}" for line in exclusions(found[0])]
 
 
 def _loading(run: Run) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
@@ -10,7 +11,7 @@ from typing import Any
 import tomli_w
 from torch import nn
 
-from rivalry.catalogue import Plain, build, dump, field_types, name_of, walk
+from rivalry.catalogue import Plain, build, dump, field_types, name_of, register, walk
 from rivalry.errors import RecipeError, UnknownName
 from rivalry.games.samplers import IID
 from rivalry.optimisers import Adam
@@ -30,12 +31,37 @@ from rivalry.parts import (
 from rivalry.types import Spec
 
 
+@register("private", "gaussian")
+@dataclass(frozen=True)
+class Private:
+    """The side learns under differential privacy (Abadi et al. 2016): the gradient of every row is cut to norm `clip`,
+    and to their sum noise of N(0, (noise clip)^2) is added, over rows drawn by the sampler 'poisson'.
+
+    epsilon, delta: what all of the side's turns may spend together; delta 0 is N^-1.1 of N training rows.  noise: sigma,
+    in units of `clip`; 0 is the least that keeps within epsilon, found once the number of steps is known.
+    """
+
+    epsilon: float = 3.0
+    delta: float = 0.0
+    clip: float = 1.0
+    noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.epsilon < math.inf:
+            raise RecipeError(f"epsilon must be a number above 0, for example 3, not {self.epsilon}")
+        if not 0 <= self.delta < 1:
+            raise RecipeError(f"delta must lie between 0 and 1, well below one over the number of rows, not {self.delta}")
+        if not 0 < self.clip < math.inf or not 0 <= self.noise < math.inf:
+            raise RecipeError(f"clip must be above 0 and noise at least 0, not {self.clip} and {self.noise}")
+
+
 @dataclass(frozen=True)
 class Side(Plain):
     """Modules that move together: what they judge, whom they fool, what they are charged besides.
 
     turns: how often it plays per step (WGAN's five critic turns).  unroll: look so many of the opponent's steps
     ahead (Metz et al. 2016), each of size unroll_lr.  clip_gradient: largest norm of its gradient, 0 for none.
+    private: learn under differential privacy; then no other side sees real rows (docs/privacy.md).
     """
 
     name: str
@@ -50,6 +76,7 @@ class Side(Plain):
     unroll: int = 0
     unroll_lr: float = 0.05
     clip_gradient: float = 0.0
+    private: Private | None = None
 
 
 @dataclass(frozen=True)
@@ -121,6 +148,10 @@ class Recipe(Plain):
     def sides(self) -> Iterator[Side]:
         for stage in self.stages:
             yield from stage.sides
+
+    def private_sides(self) -> list[Side]:
+        """The sides that learn under differential privacy."""
+        return [side for side in self.sides() if side.private is not None]
 
     def build(self, spec: Spec) -> dict[str, nn.Module]:
         """The networks for the data, in the order of their names' appearance."""

@@ -13,6 +13,7 @@ from typing import Any
 from rivalry.card import write_card
 from rivalry.evaluate.rulers import metric
 from rivalry.files import atomic, write_text
+from rivalry.privacy import exclusions, guarantee, read_account
 from rivalry.run import Run
 
 Series = dict[str, tuple[list[int], list[float]]]
@@ -29,6 +30,7 @@ def write_report(run: Run) -> Path:
         _summary(run, records, events),
         _section("Samples", _samples(run)),
         _section("Scores", _scores(records)),
+        _section("Privacy", _privacy(run)),
         _section("What happened", [f"- step {e['step']}: {e['sentence']}" for e in events]),
         _section("Curves", [f"![{p.stem}](plots/{p.name})" for p in plots]),
         _section("Recipe", _recipe(run)),
@@ -114,6 +116,19 @@ def _scores(records: list[dict[str, Any]]) -> list[str]:
         "is what real training data score on the same ruler; scores of other rulers cannot be compared with these."
     )
     return rows
+
+
+def _privacy(run: Run) -> list[str]:
+    """The guarantee of a training under differential privacy, and what it leaves out."""
+    found = read_account(run.path)
+    if found is None:
+        return []
+    terms, account = found
+    return [
+        *(f"- {line}" for line in guarantee(terms, account)),
+        "\nNot covered:\n",
+        *(f"- {line}" for line in exclusions(terms)),
+    ]
 
 
 def _loss(name: str, value: float) -> float:

@@ -54,6 +54,18 @@ from rivalry.cli.options import device, read_options, reading
     help="Weights of a feature extractor for the rulers "
     "(Inception, DINOv2 ...); a small local one is trained without it.",
 )
+@click.option(
+    "--dp-epsilon",
+    type=float,
+    metavar="EPSILON",
+    help="Train under differential privacy, spending no more than this, e.g. 3; smaller is more private.",
+)
+@click.option(
+    "--dp-delta",
+    type=float,
+    metavar="DELTA",
+    help="The other half of --dp-epsilon; N^-1.1 of N training rows without it.",
+)
 @click.option("--no-tensorboard", is_flag=True, help="Write no TensorBoard logs.")
 @device
 @reading
@@ -69,6 +81,7 @@ def command(**given: Any) -> None:
     rivalry train mnist-5k --budget 3m
     rivalry train photos/ --recipe stylegan2-ada-small --size 64 --until "fd<3x floor" --budget 2h
     rivalry train ring8 --recipe gan-small --budget 2000steps
+    rivalry train patients.csv --dp-epsilon 3
     """
     from rivalry.api import train
 
@@ -87,6 +100,8 @@ def command(**given: Any) -> None:
         weights=given["weights"],
         tensorboard=not given["no_tensorboard"],
         options=read_options(given),
+        dp_epsilon=given["dp_epsilon"],
+        dp_delta=given["dp_delta"],
     )
     if run.ended == "diverged":
         raise click.exceptions.Exit(3)

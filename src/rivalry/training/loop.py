@@ -16,9 +16,11 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from rivalry.parts import Play, Refreshes, Sampler, Turn
+from rivalry.parts import Play, Refreshes, Sampler, Source, Turn
+from rivalry.privacy import Ledger
 from rivalry.recipe import Recipe, Side, Stage
 from rivalry.training.engine import Engine
+from rivalry.training.private import PrivateTurns
 from rivalry.training.state import State, draw_for, optimiser_key, own_parameters
 from rivalry.training.step import freeze, losses, total
 from rivalry.types import Batch
@@ -89,14 +91,26 @@ def span_at(layout: list[Span], step: int) -> Span:
     return next((s for s in layout if step < s.stop), layout[-1])
 
 
-class Trainer:
-    """Holds what does not change during training; `step` advances a State by one step of the recipe."""
+def private_turns(recipe: Recipe, steps: int) -> int:
+    """How often the private side plays in so many steps."""
+    layout = spans(recipe, steps)
+    return sum((s.stop - s.start) * side.turns for s in layout for side in s.stage.sides if side.private is not None)
 
-    def __init__(self, state: State, store: Store, steps: int, engine: Engine) -> None:
+
+class Trainer:
+    """Holds what does not change during training; `step` advances a State by one step of the recipe.
+
+    ledger: pays for the turns of a side that learns under differential privacy.
+    """
+
+    def __init__(
+        self, state: State, store: Store, steps: int, engine: Engine, ledger: Ledger | None = None
+    ) -> None:
         self.state, self.engine, self.steps = state, engine, steps
         self.recipe = state.recipe
         self.layout = spans(self.recipe, steps)
-        self.source = StoreSource(store, self.recipe.sampler, state.device)
+        self.source: Source = StoreSource(store, self.recipe.sampler, state.device)
+        self.charged = self.recipe
         self.plays: dict[tuple[int, int], Play] = {}
         self.refreshers = {
             side.name: [m for n in side.modules for m in state.nets[n].modules() if isinstance(m, Refreshes)]
@@ -104,6 +118,18 @@ class Trainer:
         }
         for module in state.nets.values():
             module.train()
+        self.secret: PrivateTurns | None = None
+        if self.recipe.private_sides():
+            self.secret = PrivateTurns(state, store, ledger, engine.world)
+            self.source, self.charged = self.secret.source, self.secret.public
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the privacy budget does not pay for another step."""
+        if self.secret is None:
+            return False
+        span = span_at(self.layout, self.state.step)
+        return not self.secret.affords(sum(side.turns for side in span.stage.sides if side.private is not None))
 
     def step(self) -> None:
         """One step: every side's turns in order, controllers, averages."""
@@ -162,21 +188,23 @@ class Trainer:
         optimiser = state.optimisers.get(optimiser_key(span.number, span.stage, side))
         if optimiser is not None:
             optimiser.zero_grad(set_to_none=True)
+        if self.secret is not None and side.private is not None and optimiser is not None:
+            turn = self._at(span, side, number, position, knobs, self._batch(knobs))
+            with engine.autocast():
+                self.secret.take(side, turn)
+            return {f"{side.name}.gradient": self._move(span, side, optimiser, turn)}
         micro = recipe.accumulate
         batch = self._batch(knobs) // (engine.world * micro)
         notes: dict[str, Tensor] = {}
         for part in range(micro):
             share = (engine.rank * micro + part, engine.world * micro)
-            place = (span.number, "together" if together else side.name, state.step, number)
-            draw = draw_for(state, *place, share=share)
-            draw.seed_globally("modules")
-            index = (state.step - span.start) * side.turns + number
-            turn = Turn(side.name, state.step, index, position, draw, knobs, {}, batch)
+            turn = self._at(span, side, number, position, knobs, batch, share)
+            turn.draw.seed_globally("modules")
             with engine.autocast():
                 play = self.plays.get((number, part)) or recipe.game.play(state.nets, self.source, turn)
                 if together:
                     self.plays[number, part] = play
-                loss = total(losses(recipe, side, play, turn, state.joint))
+                loss = total(losses(self.charged, side, play, turn, state.joint))
             turn.note(f"{side.name}.loss", loss)
             for name, value in turn.notes.items():
                 notes[name] = notes[name] + value / micro if name in notes else value / micro
@@ -185,6 +213,16 @@ class Trainer:
         if optimiser is not None:
             notes[f"{side.name}.gradient"] = self._move(span, side, optimiser, turn)
         return notes
+
+    def _at(
+        self, span: Span, side: Side, number: int, position: int, knobs: dict[str, float | Tensor], batch: int,
+        share: tuple[int, int] = (0, 1),
+    ) -> Turn:  # fmt: skip
+        """The turn's place, draws and size."""
+        step = self.state.step
+        place = (span.number, "together" if span.stage.together else side.name, step, number)
+        draw = draw_for(self.state, *place, share=share)
+        return Turn(side.name, step, (step - span.start) * side.turns + number, position, draw, knobs, {}, batch)
 
     def _move(self, span: Span, side: Side, optimiser: torch.optim.Optimizer, turn: Turn) -> Tensor:
         """Updates the side's parameters; returns the norm of its gradient."""
@@ -226,7 +264,7 @@ class Trainer:
 
 def train(trainer: Trainer, watch: Watcher) -> str:
     """Step 6 of algorithm 1: repeat until the target is reached, the budget is spent, or somebody says stop."""
-    while trainer.state.step < trainer.steps:
+    while trainer.state.step < trainer.steps and not trainer.exhausted:
         trainer.step()
         if why := watch.after_step(trainer.state):
             return why

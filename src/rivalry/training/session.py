@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,15 @@ from torch import nn
 
 from rivalry.catalogue import dump
 from rivalry.data import Dataset, ReadOptions, load
-from rivalry.errors import RunError
+from rivalry.errors import RecipeError, RunError
 from rivalry.evaluate import Budget, Judge, Target, choose_extractor, kept_at
 from rivalry.files import copy
-from rivalry.recipe import Recipe
+from rivalry.privacy import FILE, Ledger, Terms, agree_terms
+from rivalry.recipe import Private, Recipe
 from rivalry.run import Run, free_name, machine
 from rivalry.sampling import Sampler, class_shares
 from rivalry.training.engine import Engine, is_main_process
-from rivalry.training.loop import Trainer, calibrate, train
+from rivalry.training.loop import Trainer, calibrate, private_turns, train
 from rivalry.training.state import State, build_state, load_nets, unpack_state
 from rivalry.training.watch import Watch, farewell
 
@@ -114,14 +115,15 @@ def start(dataset: Dataset, request: Request, say: Say = to_stderr, options: Rea
     base = Run.open(request.start) if request.start else None
     engine = Engine(request.device, request.precision)
     data = dataset.to(engine.device)
+    _private_request(request)
 
-    def make(steps: int) -> Trainer:
+    def make(recipe: Recipe, steps: int, ledger: Ledger | None = None) -> Trainer:
         state = build_state(recipe, data.spec, request.seed, engine.device, request.players)
         if base is not None:
             load_nets(state, base)
-        return Trainer(state, data.train, steps, engine)
+        return Trainer(state, data.train, steps, engine, ledger)
 
-    trial = make(1)
+    trial = make(recipe, 1)
     per_step = calibrate(trial)
     name = engine.tell(request.run or free_name(f"{Path(dataset.name).stem}-{recipe.name}"))
     run = Run.claim(name, request.overwrite) if engine.main else Run.at(name)
@@ -133,14 +135,52 @@ def start(dataset: Dataset, request: Request, say: Say = to_stderr, options: Rea
         judge.gate(_sampler(trial.state, data), 0)
         per_step, per_look = engine.agree([per_step, time.perf_counter() - begun])
         plan = Plan.make(budget, recipe, per_step, per_look)
+        recipe, terms = _agreed(recipe, plan.steps, len(data.train), say)
         if engine.main:
-            run.begin(_settings(dataset, request, plan, options))
+            run.begin(_settings(dataset, replace(request, recipe=recipe), plan, options))
     except BaseException:
         if engine.main:
             run.abandon()
         raise
     say(f"{plan.steps} steps, about {_duration(plan.estimate)} on {engine.device}; the run is {run.path}")
-    return _go(run, make(plan.steps), Watch(run, plan, judge, data, engine, request.tensorboard), engine, say)
+    ledger = Ledger.create(run.path / FILE, terms) if terms is not None else None
+    watch = Watch(run, plan, judge, data, engine, request.tensorboard)
+    return _go(run, make(recipe, plan.steps, ledger), watch, engine, say)
+
+
+def _private_request(request: Request) -> None:
+    """RecipeError where what is asked for besides would undo differential privacy."""
+    if not request.recipe.private_sides():
+        return
+    if request.until:
+        raise RecipeError(
+            "--until stops by scores on real rows, which differential privacy does not cover; give --budget instead"
+        )
+    if request.start:
+        raise RecipeError(
+            f"--from {request.start} brings what that run learned of its rows, which nobody paid for; start afresh"
+        )
+
+
+def _agreed(recipe: Recipe, steps: int, rows: int, say: Say) -> tuple[Recipe, Terms | None]:
+    """The recipe with its noise and delta filled in for so many steps, and the terms of its privacy, if it has any."""
+    private = [side.private for side in recipe.private_sides() if side.private is not None]
+    if not private:
+        return recipe, None
+    say("looking for the noise that keeps within epsilon ...")
+    terms, warnings = agree_terms(private[0], rows, recipe.batch, private_turns(recipe, steps))
+    for warning in warnings:
+        say(warning)
+    say(
+        f"differential privacy: epsilon {terms.epsilon:g} at delta {terms.delta:.3g} over {terms.turns} turns, each row "
+        f"drawn with chance {terms.rate:.4g}: noise {terms.sigma:.4g} times the clip {terms.clip:g}"
+    )
+    resolved = Private(terms.epsilon, terms.delta, terms.clip, terms.sigma)
+    stages = tuple(
+        replace(s, sides=tuple(replace(side, private=resolved) if side.private else side for side in s.sides))
+        for s in recipe.stages
+    )
+    return replace(recipe, stages=stages), terms
 
 
 def resume(run: Run, dataset: Dataset | None = None, say: Say = to_stderr, device: str = "auto") -> Run:
@@ -166,8 +206,24 @@ def resume(run: Run, dataset: Dataset | None = None, say: Say = to_stderr, devic
     plan = Plan(**settings["plan"])
     watch = Watch(run, plan, judge, data, engine, settings["train"]["tensorboard"])
     watch.restore(meta, state.step)
+    ledger = _reopened(run)
     say(f"going on at step {state.step} of {plan.steps}")
-    return _go(run, Trainer(state, data.train, plan.steps, engine), watch, engine, say)
+    return _go(run, Trainer(state, data.train, plan.steps, engine, ledger), watch, engine, say)
+
+
+def _reopened(run: Run) -> Ledger | None:
+    """The run's ledger, if it trains under differential privacy; RunError where it speaks of another mechanism."""
+    private = [side.private for side in run.recipe.private_sides() if side.private is not None]
+    if not private:
+        return None
+    ledger = Ledger.open(run.path / FILE)
+    terms = ledger.terms
+    if private[0] != Private(terms.epsilon, terms.delta, terms.clip, terms.sigma) or run.recipe.batch != terms.batch:
+        raise RunError(
+            f"{run.path / FILE} and run.toml tell of different noise, clip or batch; restore the one that was changed, "
+            "or start a new run"
+        )
+    return ledger
 
 
 def reload_data(run: Run) -> Dataset:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from rivalry.data import Dataset
 from rivalry.evaluate import Judge, Scores
 from rivalry.health import Diagnosis, Monitor
+from rivalry.privacy import headline, read_account
 from rivalry.run import Run
 from rivalry.sampling import Sampler, class_shares, settle
 from rivalry.training.closing import close
@@ -32,7 +33,7 @@ from rivalry.training.state import State, pack_model, pack_state, unpack_state
 MENDS = 3
 PULSE = 256
 PREVIEW = 64
-POINTS = 1000
+CLOUD = 1000
 
 
 class Intervals(Protocol):
@@ -75,12 +76,13 @@ class Watch:
         self.monitor = Monitor()
         self.tensorboard = tensorboard and engine.main
         self.asked = False
+        self.private = False
         self.scores: Scores | None = None
         self._reals: Tensor | None = None
         self._latest: dict[str, float] = {}
 
     def bind(self, trainer: Trainer) -> None:
-        self.trainer = trainer
+        self.trainer, self.private = trainer, trainer.secret is not None
         self.progress = Progress(self.plan.steps, trainer.state.step, self.engine.main)
         self.started = time.perf_counter() - self.memory.seconds
 
@@ -116,14 +118,14 @@ class Watch:
 
     def after_step(self, state: State) -> str:
         step, plan = state.step, self.plan
-        last = step >= plan.steps
+        last = step >= plan.steps or self.trainer.exhausted
         why = ""
         if any(step % k == 0 for k in (plan.preview, plan.look, plan.save)) or last or self.asked:
             averaged = Sampler(state.recipe.game, state.wiring, state.ema, state.device, class_shares(self.data))
             settle(averaged, state.seed)
         if step % plan.log == 0 or last:
             why = self._log(state)
-        if not why and (step % plan.pulse == 0 or last):
+        if not why and not self.private and (step % plan.pulse == 0 or last):
             why = self._pulse(state)
         if state.step != step:  # went back to an earlier checkpoint
             return why
@@ -188,22 +190,26 @@ class Watch:
 
     def _preview(self, state: State) -> None:
         if self.engine.main:
-            x = self.sampler(state)(POINTS if self.data.spec.kind == "points" else PREVIEW, state.seed)
+            x = self.sampler(state)(PREVIEW if self.data.spec.kind == "image" else CLOUD, state.seed)
             self.data.modality.preview(x, self.run.path / "samples" / f"step-{state.step:07d}.png", self._reference())
 
     def _look(self, state: State) -> str:
-        """Scores of the averaged generator; keeps the best; asks the judge whether the target is reached."""
+        """Scores of the averaged generator; keeps the best; asks the judge whether the target is reached.
+
+        Under differential privacy nothing is chosen by scores on real rows, nor the discriminator asked about them."""
         draw = self.sampler(state)
         scores = self.judge.gate(draw, state.step)
         self.scores = scores
-        found = {"scores": {m: s.as_dict() for m, s in scores.items()}, "memory": remembering(state, self.data)}
+        found: dict[str, Any] = {"scores": {m: s.as_dict() for m, s in scores.items()}}
+        if not self.private:
+            found["memory"] = remembering(state, self.data)
         self._record({"step": state.step, "seconds": round(self.seconds, 3), **found})
         headline = scores[self.judge.headline]
         self._latest = {**self._latest, self.judge.headline: headline.value}
         if self._board is not None:
             for name, score in scores.items():
                 self._board.add_scalar(f"scores/{name}", score.value, state.step)
-        if headline.loss < self.memory.best:
+        if headline.loss < self.memory.best and not self.private:
             self.memory.best, self.memory.best_step = headline.loss, state.step
             self.save(state, "best")
         if self.judge.target is None:
@@ -214,8 +220,8 @@ class Watch:
         return "target" if verdict.met else ""
 
     def _reference(self) -> Tensor | None:
-        """Real points to show samples beside; pictures speak for themselves."""
-        if self.data.spec.kind != "points":
+        """Real rows to show samples beside; pictures speak for themselves."""
+        if self.data.spec.kind == "image":
             return None
         return self.data.held.batch(torch.arange(min(1000, len(self.data.held))), self.engine.device).x
 
@@ -270,6 +276,8 @@ class Watch:
             return
         if why != "diverged":
             close(self.run, self.sampler(state), self.data, self.judge, state.seed)
+        if self.trainer.secret is not None and self.trainer.secret.ledger is not None:
+            self.trainer.secret.ledger.settle()
         self.run.event(state.step, "end", farewell(self.run, why), why=why)
 
 
@@ -285,6 +293,9 @@ def farewell(run: Run, why: str) -> str:
     mends = sum(e["kind"] == "mend" for e in run.events())
     if mends:
         found += f"; training went back {mends} time{'s' * (mends > 1)}, see what happened in the report"
+    account = read_account(run.path)
+    if account is not None:
+        found += f"; {headline(*account)}, see what it leaves out in the report"
     return {
         "target": f"the target is reached; {found}",
         "budget": f"the budget is spent; {found}",

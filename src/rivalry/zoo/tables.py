@@ -23,12 +23,12 @@ ABOUT = About(
 )
 
 
-def table(width: int, steps: int, lr: float = 1e-3, batch: int = 500) -> Duel:
-    """The house recipe for tables at a size."""
+def table(width: int, steps: int, lr: float = 1e-3, batch: int = 500, judge: tuple[int, ...] = ()) -> Duel:
+    """The house recipe for tables at a size; judge: the discriminator's layers, if not like the generator's."""
     return Duel(
         Relativistic(),
         TableNet(sizes=(width, width, width)),
-        Discriminator(MLPTrunk(sizes=(width, width, width), residual=True)),
+        Discriminator(MLPTrunk(sizes=judge or (width, width, width), residual=True)),
         Sample(latent=64),
         d=Player((R1(weight=0.5), R2(weight=0.5)), optimiser=Adam(lr, 0.0, 0.99)),
         g=Player(optimiser=Adam(lr, 0.0, 0.99)),

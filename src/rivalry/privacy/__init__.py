@@ -1,0 +1,25 @@
+"""Differential privacy: what it costs, what has been spent, what is refused, and noise that nobody can repeat."""
+
+from rivalry.privacy.accounting import accountant, epsilon_of, sigma_for
+from rivalry.privacy.admission import admit, agree_terms, privatised
+from rivalry.privacy.ledger import FILE, Account, Ledger, Terms, read_account
+from rivalry.privacy.secure import normal
+from rivalry.privacy.wording import exclusions, guarantee, headline
+
+__all__ = [
+    "FILE",
+    "Account",
+    "Ledger",
+    "Terms",
+    "accountant",
+    "admit",
+    "agree_terms",
+    "epsilon_of",
+    "exclusions",
+    "guarantee",
+    "headline",
+    "normal",
+    "privatised",
+    "read_account",
+    "sigma_for",
+]

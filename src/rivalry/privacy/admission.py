@@ -1,0 +1,136 @@
+"""Which recipes can be trained under differential privacy, and how one is made of an ordinary recipe.
+
+The argument needs two things: a row moves the sum of gradients through its own unit only (row, fake, draws), and
+nothing but that sum, with its noise, goes anywhere else.  What breaks either is refused, with its name and the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, replace
+
+from torch import nn
+
+from rivalry.catalogue import name_of
+from rivalry.errors import RecipeError
+from rivalry.games.samplers import Poisson
+from rivalry.parts import Wiring, couples_batch
+from rivalry.privacy.accounting import sigma_for
+from rivalry.privacy.ledger import Terms
+from rivalry.recipe import Private, Recipe, Side
+
+DELTA_POWER = -1.1
+REMEDY = "leave it out, or train without --dp-epsilon"
+
+
+def privatised(recipe: Recipe, epsilon: float, delta: float = 0.0) -> tuple[Recipe, tuple[str, ...]]:
+    """(the recipe with a private judging side and Poisson batches, what changed in words); delta 0 is N^-1.1.
+
+    A clip or noise the recipe itself sets is kept.
+    """
+    judging = list(dict.fromkeys(side.name for side in recipe.sides() if side.judges))
+    if len(judging) != 1:
+        raise RecipeError(
+            f"recipe {recipe.name!r} has {len(judging)} sides that judge real rows; differential privacy is for recipes "
+            "with one, such as 'house-table' or 'wgan-gp'"
+        )
+
+    def changed(side: Side) -> Side:
+        if side.name != judging[0]:
+            return side
+        return replace(side, private=replace(side.private or Private(), epsilon=epsilon, delta=delta))
+
+    stages = tuple(replace(s, sides=tuple(map(changed, s.sides)), together=False) for s in recipe.stages)
+    why = [f"Differential privacy: side {judging[0]!r} learns from cut and noised gradients over Poisson batches."]
+    if recipe.objective.paired:
+        why.append(
+            f"The generator's half of objective {name_of(recipe.objective)!r} would need the scores of real rows: the "
+            "mean score of its own rows stands in for them."
+        )
+    schedules = {k: v for k, v in recipe.schedules.items() if k != "batch"}
+    if len(schedules) < len(recipe.schedules):
+        why.append(f"Batches stay at {recipe.batch} expected rows throughout, as accounting takes them to be.")
+    return replace(recipe, stages=stages, sampler=Poisson(), schedules=schedules), tuple(why)
+
+
+def admit(recipe: Recipe, nets: Mapping[str, nn.Module], wiring: Wiring) -> None:
+    """RecipeError with the reason where the recipe's guarantee would not hold; nothing for recipes without a private
+    side.  What other sides see of real rows is tried out when training is set up (`training.private`)."""
+    private = recipe.private_sides()
+    if private and (reason := next(_reasons(recipe, private, nets, wiring), "")):
+        raise RecipeError(f"not under differential privacy: {reason}")
+
+
+def _reasons(
+    recipe: Recipe, private: list[Side], nets: Mapping[str, nn.Module], wiring: Wiring
+) -> Iterator[str]:
+    if len({side.name for side in private}) > 1 or len({side.private for side in private}) > 1:
+        yield "more than one side, or one side by several settings, would spend; make one side private"
+    if not isinstance(recipe.sampler, Poisson):
+        yield f"sampler {name_of(recipe.sampler)!r} does not draw every row on its own; say sampler=poisson"
+    for side in recipe.sides():
+        if side.judges and side.private is None:
+            yield f"side {side.name!r} judges real rows and pays nothing for it; give it a private part"
+    if recipe.objective.couples:
+        yield f"objective {name_of(recipe.objective)!r} makes one row's loss depend on others of its batch; take 'relativistic' or 'gan'"
+    if recipe.augment is not None and recipe.augment.couples:
+        yield f"augment {name_of(recipe.augment)!r} mixes the rows of a batch; {REMEDY}"
+    for name in dict.fromkeys(side.name for side in private):
+        for controller in recipe.controllers:
+            if name in (getattr(controller, f.name) for f in fields(controller)):  # type: ignore[arg-type]
+                yield f"controller {name_of(controller)!r} goes by what side {name!r} says of real rows; {REMEDY}"
+    if "batch" in recipe.schedules:
+        yield f"schedule 'batch' changes the chance of a row to be drawn, which accounting takes for fixed; {REMEDY}"
+    if any(stage.together for stage in recipe.stages):
+        yield "sides that play together share rows; say stages.0.together=false"
+    if wiring.pack > 1:
+        yield f"packing joins {wiring.pack} rows into one example; say game.pack=1"
+    if wiring.classes:
+        yield "fakes take their labels from real rows, which nobody pays for; take an unconditional recipe (game.conditional=false)"
+    for side in private:
+        yield from _side_reasons(side)
+    for name, module in nets.items():
+        if couples_batch(module):
+            yield (
+                f"network {name!r} has layers that mix the rows of a batch (batch norm, minibatch statistics); build it "
+                f"without, for example with {name}.norm=none"
+            )
+
+
+def _side_reasons(side: Side) -> Iterator[str]:
+    if not side.judges or side.fools:
+        yield f"side {side.name!r} is private, so it must judge, and fool nobody; make the judging side private"
+    if side.unroll:
+        yield f"side {side.name!r} looks ahead over whole batches; say {side.name}.unroll=0"
+    if side.terms:
+        yield f"term {name_of(side.terms[0])!r} of side {side.name!r} is not cut row by row; {REMEDY}"
+    for penalty in side.penalties:
+        if penalty.couples:
+            yield f"penalty {name_of(penalty)!r} makes one row's charge depend on others of its batch; {REMEDY}"
+
+
+def agree_terms(private: Private, rows: int, batch: int, turns: int) -> tuple[Terms, tuple[str, ...]]:
+    """(the terms of a training of so many turns over so many rows, warnings in words).
+
+    RecipeError for fewer rows than a batch, and where a noise given beforehand spends more than epsilon.
+    """
+    if rows < 2 * batch:
+        raise RecipeError(
+            f"{rows} training rows are too few to draw batches of {batch} by chance; differential privacy lives by every "
+            "row being rarely drawn, so set a smaller batch, for example --set batch=" + str(max(1, rows // 20))
+        )
+    delta, rate = private.delta or rows**DELTA_POWER, batch / rows
+    sigma = private.noise or sigma_for(private.epsilon, delta, rate, turns)
+    terms = Terms(private.epsilon, delta, sigma, private.clip, rate, turns, rows, batch)
+    if private.noise and terms.epsilon_after(turns) > private.epsilon:
+        raise RecipeError(
+            f"{turns} turns with noise {sigma:g} spend epsilon {terms.epsilon_after(turns):.3g}, more than "
+            f"{private.epsilon:g}; leave noise at 0 to have it chosen, or train for fewer steps"
+        )
+    warnings = []
+    if delta >= 1 / rows:
+        warnings.append(
+            f"delta {delta:.3g} is no less than one over the {rows} rows: a mechanism that gives whole rows away could "
+            f"claim it; below {0.1 / rows:.1g} means something."
+        )
+    return terms, tuple(warnings)

@@ -1,0 +1,51 @@
+"""What a run's guarantee says, in words for a report, and what it does not say."""
+
+from __future__ import annotations
+
+from rivalry.privacy.ledger import Account, Terms
+
+
+def headline(terms: Terms, account: Account) -> str:
+    """'(2.98, 1e-05)-differential privacy ...', a clause for the end of a training."""
+    return (
+        f"differential privacy of training: epsilon {account.epsilon:.4g} at delta {terms.delta:.3g} "
+        f"({terms.epsilon:g} asked for)"
+    )
+
+
+def guarantee(terms: Terms, account: Account) -> list[str]:
+    """What is promised, by which mechanism, under which assumptions."""
+    return [
+        f"Training is (epsilon, delta)-differentially private with epsilon = {account.epsilon:.4g}, delta = "
+        f"{terms.delta:.3g}: for two training sets that differ by one row, there in one and missing in the other.",
+        "It covers the networks at every step, checkpoints, training curves, and whatever is drawn from the networks.",
+        f"Mechanism: the discriminator's gradient of each (real row, fake, draws) is cut to norm C = {terms.clip:g} and "
+        f"summed, and normal noise of standard deviation sigma C, sigma = {terms.sigma:.4g}, is added in every "
+        f"coordinate; the sum is divided by the expected batch, {terms.batch}. The generator learns from the "
+        "discriminator only.",
+        f"Sampling: Poisson, each of {terms.rows:,} rows with chance q = {terms.rate:.4g} in every turn; "
+        f"{account.turns} of {terms.turns} planned turns are charged, those lost in crashes included.",
+        f"Accountant: {account.accountant}.",
+        "Noise and batches come from the operating system's secure source and were not kept.",
+    ]
+
+
+def exclusions(terms: Terms) -> list[str]:
+    """What the guarantee does not cover."""
+    found = [
+        "**Preparation**: column types, bounds, quantiles, level names and shares (of classes too) were taken from the "
+        "raw rows without noise, and samples are set right by them. Unless they are public, epsilon is not that of the "
+        "whole pipeline.",
+        "**Measuring**: scores and their floors are taken on raw held-out and training rows, without noise; held-out rows "
+        "themselves are not protected at all.",
+        "**Choosing**: a checkpoint, a run or settings chosen by such scores tell of those rows. Samples come from the "
+        "last checkpoint; none is kept for its score.",
+        "**Several runs** on the same rows, resumed copies of a run's folder included, add up.",
+        f"**The number of rows** ({terms.rows:,}) is taken for public, and so is everything in `run.toml`.",
+        "**Persons**: the unit is a row. Someone with k rows has about k times the epsilon, and a larger delta.",
+        "**Floating point and timing**: the proof is about real numbers, and about nobody with a stop-watch.",
+        "`private/` in the run folder shows raw rows and is never to be handed on.",
+    ]
+    if terms.delta * terms.rows >= 1:
+        found.insert(0, f"**delta {terms.delta:.3g} is no less than one over the number of rows**: too large to mean much.")
+    return found
