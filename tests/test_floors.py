@@ -14,9 +14,9 @@ FLOORS = (
      "extractors"),
     ("data",),
     ("games", "recipe", "sampling", "zoo"),
-    ("run", "evaluate", "health", "card", "report"),
+    ("run", "evaluate", "health", "card", "report", "privacy"),
     ("training",),
-    ("auto", "experiments", "checks"),
+    ("auto", "experiments", "checks", "audit"),
     ("api", "cli"),
 )  # fmt: skip
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}

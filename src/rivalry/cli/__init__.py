@@ -15,6 +15,7 @@ COMMANDS = {
     "resume": "Go on with a run as if it had never stopped.",
     "sample": "Draw samples from a run: pictures, a sheet, or rows.",
     "evaluate": "Measure a run: how close, how varied, how much is copied.",
+    "audit": "Attack a run: does it tell who was in its training data?",
     "compare": "Compare runs, or recipes over seeds, on the same data.",
     "zoo": "List, show and search the recipes: every named GAN is a row.",
     "data": "Look at data before training: what is there, what is broken.",

@@ -8,10 +8,30 @@ modes                   modes found, KL and its sampling floor, sliced Wasserste
 intervals               Wilson's interval, quantiles
 tabular                 columns, pairs of columns, missing cells; alpha-precision, beta-recall, authenticity
 tabular_models          real from fake by boosted trees; utility: train on synthetic, test on real
+attacks                 membership inference: scores of candidate rows, and what they are worth
 """
 
 from __future__ import annotations
 
+from rivalry.stats.attacks import (
+    Chance,
+    Near,
+    auc_interval,
+    ball_counts,
+    chance,
+    clopper_pearson,
+    density_ratio,
+    epsilon_lower_bound,
+    gan_leaks,
+    gan_leaks_calibrated,
+    holm,
+    median_radius,
+    near,
+    supported_rates,
+    told_by_logistic,
+    told_by_trees,
+    true_positives,
+)
 from rivalry.stats.copying import Memorisation, memorisation
 from rivalry.stats.distances import nearest
 from rivalry.stats.frechet import (
@@ -50,6 +70,7 @@ from rivalry.stats.tabular_models import Learned, Utility, classifier_two_sample
 
 __all__ = [
     "PRDC",
+    "Chance",
     "Faithfulness",
     "FrechetEstimate",
     "Interval",
@@ -59,25 +80,37 @@ __all__ = [
     "MixtureReport",
     "ModeReport",
     "Moments",
+    "Near",
     "Reference",
     "Utility",
     "alpha_precision_beta_recall",
+    "auc_interval",
+    "ball_counts",
+    "chance",
     "classifier_two_sample",
+    "clopper_pearson",
+    "density_ratio",
+    "epsilon_lower_bound",
     "expected_coverage",
     "frechet_distance",
     "frechet_from_features",
     "frechet_interval",
+    "gan_leaks",
+    "gan_leaks_calibrated",
     "grouped_moments",
+    "holm",
     "independent_marginals",
     "kernel_distance",
     "kl_floor",
     "kl_from_counts",
+    "median_radius",
     "memorisation",
     "missing_errors",
     "missing_pattern_distance",
     "mixture_modes",
     "mode_counts",
     "modes_from_labels",
+    "near",
     "nearest",
     "neighbour_radii",
     "normal_quantile",
@@ -87,8 +120,12 @@ __all__ = [
     "shape_errors",
     "sliced_wasserstein",
     "student_quantile",
+    "supported_rates",
+    "told_by_logistic",
+    "told_by_trees",
     "trend_error",
     "trend_errors",
+    "true_positives",
     "utility",
     "wilson",
 ]

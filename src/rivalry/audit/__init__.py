@@ -1,0 +1,37 @@
+"""Does a trained model tell who was in its training data?  Attacks on its samples, and on its discriminator.
+
+sides           members, non-members and the rows an attacker knows
+tables, pictures  where rows are compared; nothing in it was trained on them
+material        real rows and samples in these spaces
+attacking       scores of candidates (stats.attacks has the maths)
+discriminator   the run's own discriminators as an attack
+memory          copies, near copies, the closest pairs
+verdict         what was found, in words, with its assumptions
+writing         audit.json, audit.md, the curves
+auditing        one audit from samples to verdict
+running         of a run's folder
+"""
+
+from __future__ import annotations
+
+from rivalry.audit.attacking import Attack, Scorer, Scores
+from rivalry.audit.auditing import Setting, audit
+from rivalry.audit.memory import Memory
+from rivalry.audit.running import audit_run
+from rivalry.audit.verdict import ALPHA, Audit, Promise
+from rivalry.audit.writing import memory_lines, table
+
+__all__ = [
+    "ALPHA",
+    "Attack",
+    "Audit",
+    "Memory",
+    "Promise",
+    "Scorer",
+    "Scores",
+    "Setting",
+    "audit",
+    "audit_run",
+    "memory_lines",
+    "table",
+]

@@ -1,0 +1,126 @@
+"""What an audit compares: real rows, samples as the user is handed them, and the spaces both are seen in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from rivalry.audit.pictures import GradientSpace, NetworkSpace, PixelSpace
+from rivalry.audit.sides import Sides, hashed
+from rivalry.audit.tables import TableSpace
+from rivalry.data.base import Dataset, Store
+from rivalry.data.image import ImageModality
+from rivalry.errors import DataError, Diverged
+from rivalry.evaluate.tabular import kinds
+from rivalry.extractors import extractor
+from rivalry.streams import key
+
+CPU = torch.device("cpu")
+BLOCK = 256
+"""Samples drawn at a time, block b with a key of the seed and b: any of them can be made again."""
+PART = 512
+"""Pictures that are looked at at a time."""
+
+Tick = Callable[[str, float], None]
+"""Told what is being done, and how much of it is, in [0, 1]."""
+
+
+class Space(Protocol):
+    """Rows as `Material` reads them -> [n, D] points whose distances are compared.
+
+    forms: of candidates, everything that counts as the same row.
+    """
+
+    @property
+    def name(self) -> str: ...
+    def plain(self, x: Tensor) -> Tensor: ...
+    def forms(self, x: Tensor) -> list[Tensor]: ...
+
+
+class Seen(NamedTuple):
+    """Samples as points [n, D] in each space, their hashes [n], and raw [n, C] where they are rows of a table."""
+
+    points: list[Tensor]
+    hashes: Tensor
+    raw: Tensor | None
+
+
+@dataclass(frozen=True)
+class Material:
+    """Rows are raw [n, C] float64 for tables and points, encoded pictures [n, C, H, W] as their files hold them."""
+
+    dataset: Dataset
+    draw: Callable[[int, int], Tensor]
+    seed: int
+
+    @property
+    def pictures(self) -> ImageModality | None:
+        modality = self.dataset.modality
+        return modality if isinstance(modality, ImageModality) else None
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """'number' or 'category' of each column of a table; points are numbers."""
+        return kinds(self.dataset.spec) or ("number",) * self.dataset.spec.shape[0]
+
+    def real(self, store: Store, index: Tensor) -> Tensor:
+        if self.pictures is not None:
+            return store.batch(index, CPU).x
+        return store.raw(index).cpu().double()
+
+    def block(self, number: int) -> Tensor:
+        """The samples of a block.  Raises Diverged if one is NaN or infinite."""
+        x = self.draw(BLOCK, key(self.seed, "audit", number)).cpu()
+        if not bool(torch.isfinite(x).all()):
+            raise Diverged("the model makes NaN or infinite samples; audit an earlier checkpoint")
+        raw = self.dataset.modality.decode(x)
+        return raw.double() if self.pictures is None else self.dataset.modality.encode(raw)
+
+    def samples(self, index: Tensor) -> Tensor:
+        """The samples of these numbers, made again."""
+        blocks = {b: self.block(b) for b in (index // BLOCK).unique().tolist()}
+        return torch.stack([blocks[i // BLOCK][i % BLOCK] for i in index.tolist()])
+
+    def seen(self, spaces: Sequence[Space], n: int, tick: Tick) -> Seen:
+        """n samples; see `Seen`."""
+        parts: list[list[Tensor]] = [[] for _ in spaces]
+        raw, hashes = list[Tensor](), list[Tensor]()
+        for number in range(-(-n // BLOCK)):
+            x = self.block(number)[: n - number * BLOCK]
+            for space, found in zip(spaces, parts, strict=True):
+                found.append(space.plain(x))
+            hashes.append(hashed(x if self.pictures is None else self.pictures.decode(x)))
+            if self.pictures is None:
+                raw.append(x)
+            tick("drawing samples", min(1.0, (number + 1) * BLOCK / n))
+        return Seen([torch.cat(p) for p in parts], torch.cat(hashes), torch.cat(raw) if raw else None)
+
+    def plain(self, space: Space, store: Store, index: Tensor) -> Tensor:
+        """Real rows as points of a space."""
+        return torch.cat([space.plain(self.real(store, part)) for part in index.split(PART)])
+
+    def spaces(self, sides: Sides, weights: Path | None, device: torch.device) -> list[Space]:
+        """Ranks and levels for tables; small pixels and gradients for pictures, or the network of `weights` in their
+        place.  DataError for weights that saw the rows that are attacked."""
+        if self.pictures is not None:
+            return [PixelSpace(self.pictures), self._features(self.pictures, weights, device)]
+        if weights is not None:
+            raise DataError(f"rows of tables are compared as they are; leave the weights {weights} out")
+        pool = [self.real(self.dataset.train, sides.members), self.real(self.dataset.held, sides.others)]
+        return [TableSpace.of(self.kinds, torch.cat(pool))]
+
+    def _features(self, modality: ImageModality, weights: Path | None, device: torch.device) -> Space:
+        if weights is None:
+            return GradientSpace(modality)
+        network = extractor(weights, device=device)
+        if network.name == "local":
+            raise DataError(
+                f"{weights} was trained on the rows that are attacked, so it would find them by itself; "
+                "give weights of other pictures, or none"
+            )
+        return NetworkSpace(network)

@@ -1,0 +1,89 @@
+"""Who is attacked: members and non-members in equal numbers, and the rows that the attacker knows besides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rivalry.data.base import Dataset, Store
+from rivalry.errors import DataError
+from rivalry.streams import generator
+
+CPU = torch.device("cpu")
+ROWS, PICTURES = 4096, 256
+"""Rows of a table, or pictures, that are hashed at a time."""
+LEAST = 30
+"""Held-out rows, all different, below which nothing could be told."""
+LOOKED = 60_000
+"""Training pictures that are looked through for equal ones, chosen at random; tables are looked through whole."""
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Row numbers of distinct rows, in random order; rows that are equal stand for one person and are attacked once.
+
+    members [m] of the training split, others [m] of the held-out rows.  known [r]: held-out rows that the attacker knows
+    for a reference; they are no part of the first `apart` others, so attacks with a reference are judged on the first
+    `apart` of both sides.  trained [r]: training rows that are no members here, for the control.
+    """
+
+    members: Tensor
+    others: Tensor
+    known: Tensor
+    trained: Tensor
+    apart: int
+    distinct: tuple[Tensor, Tensor]
+
+    @classmethod
+    def choose(cls, dataset: Dataset, most: int, seed: int) -> Sides:
+        """At most `most` members.  DataError where fewer than LEAST distinct rows are on either side."""
+        pictures = dataset.spec.kind == "image"
+        held = _mixed(distinct(dataset.held, LOOKED if pictures else None, seed), seed, "held")
+        train = _mixed(distinct(dataset.train, LOOKED if pictures else None, seed), seed, "train")
+        for what, side in (("held-out", held), ("training", train)):
+            if len(side) < LEAST:
+                raise DataError(
+                    f"an audit needs at least {LEAST} different {what} rows, and there are {len(side)}; "
+                    "train with more data, or hold more back (--holdout)"
+                )
+        rows = min(len(held), 3 * most // 2, 3 * len(train) // 4)
+        apart = min(2 * rows // 3, most)
+        size = min(rows, most)
+        return cls(train[:size], held[:size], held[apart:rows], train[size : size + rows - apart], apart, (train, held))
+
+
+def _mixed(index: Tensor, seed: int, what: str) -> Tensor:
+    return index[torch.randperm(len(index), generator=generator(CPU, seed, "audit", what))]
+
+
+def distinct(store: Store, most: int | None, seed: int) -> Tensor:
+    """The row number of one row of each kind of equal rows, among all or, of pictures, a random `most`."""
+    index = torch.arange(len(store))
+    block = ROWS if most is None else PICTURES
+    if most is not None and len(store) > most:
+        index = torch.randperm(len(store), generator=generator(CPU, seed, "audit", "looked"))[:most].sort().values
+    hashes = torch.cat([hashed(store.raw(part)) for part in index.split(block)])
+    return index[torch.from_numpy(np.unique(hashes.numpy(), return_index=True)[1])]
+
+
+def hashed(raw: Tensor) -> Tensor:
+    """[N] int64 of raw rows [N, ...]: equal for equal rows (NaN equals NaN, -0 equals 0), different for others but with
+    a chance of 2^-64.  Every value is mixed (splitmix64) before the values of a row are summed with odd weights."""
+    flat = raw.flatten(1).cpu()
+    if flat.is_floating_point():
+        flat = torch.where(flat.isnan(), torch.nan, flat.double() + 0.0).view(torch.int64)
+    elif flat.dtype == torch.uint16:
+        flat = flat.to(torch.int32)
+    values = _mix(flat.to(torch.int64))
+    weights = torch.randint(-(2**62), 2**62, (flat.shape[1],), generator=generator(CPU, 0, "row hash")) * 2 + 1
+    return _mix((values * weights).sum(1))
+
+
+def _mix(x: Tensor) -> Tensor:
+    """splitmix64's finaliser; >> on signed numbers copies the sign, which is as good here."""
+    x = (x ^ (x >> 30)) * -0x40A7B892E31B1A47
+    x = (x ^ (x >> 27)) * -0x6B2FB644ECCEEE15
+    return x ^ (x >> 31)

@@ -1,0 +1,218 @@
+"""What an audit found, in numbers and in plain words, with what it takes for granted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, NamedTuple
+
+from rivalry import stats
+from rivalry.audit.attacking import Attack
+from rivalry.audit.memory import Memory
+
+ALPHA = 0.01
+"""Chance of accusing a model that leaks nothing, over all tests together (Holm 1979)."""
+
+Outcome = Literal["leaks", "nothing found", "unclear"]
+
+
+class Promise(NamedTuple):
+    """What training under differential privacy spent."""
+
+    epsilon: float
+    delta: float
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What `rivalry.audit.audit` found.
+
+    attacks: with their `tests`, p-values corrected for the number of all tests, in the same order (the least of an
+    attack's own); memory_test: that of `memory`.  controls: attacks without samples, and their corrected p-values.
+    rows: members attacked, and as many held-out rows; known: reference rows.  skipped: attacks that were not made, and
+    why.  delta: that the bounds on epsilon are for.
+    """
+
+    name: str
+    data: str
+    kind: str
+    samples: int
+    seed: int
+    rows: int
+    known: int
+    delta: float
+    attacks: tuple[Attack, ...]
+    tests: tuple[float, ...]
+    controls: tuple[Attack, ...]
+    control_tests: tuple[float, ...]
+    memory: Memory
+    memory_test: float
+    promise: Promise | None = None
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def outcome(self) -> Outcome:
+        """'unclear' where rows are told apart without the model: then attacks on it mean nothing."""
+        if min(self.control_tests) < ALPHA:
+            return "unclear"
+        return "leaks" if min(*self.tests, self.memory_test) < ALPHA else "nothing found"
+
+    @property
+    def strongest(self) -> int:
+        """The place of the attack of the smallest p-value, then of the highest AUC."""
+        return min(range(len(self.attacks)), key=lambda i: (self.tests[i], -self.attacks[i].auc.value))
+
+    @property
+    def epsilon(self) -> float:
+        """The largest lower bound; all of them hold together at 95 %."""
+        return max(attack.epsilon for attack in self.attacks)
+
+    def verdict(self) -> list[str]:
+        """Sentences: what was found, what it does not show."""
+        return [_outcome(self), *_besides(self)]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "run": self.name,
+            "data": self.data,
+            "kind": self.kind,
+            "samples": self.samples,
+            "seed": self.seed,
+            "members": self.rows,
+            "non-members": self.rows,
+            "reference rows": self.known,
+            "outcome": self.outcome,
+            "verdict": self.verdict(),
+            "assumptions": assumptions(self),
+            "alpha": ALPHA,
+            "attacks": [_plain(a, p) for a, p in zip(self.attacks, self.tests, strict=True)],
+            "controls": [_plain(a, p) for a, p in zip(self.controls, self.control_tests, strict=True)],
+            "memorisation": asdict(self.memory) | {"p_corrected": self.memory_test},
+            "epsilon": {"lower bound": self.epsilon, "delta": self.delta, "confidence": 0.95},
+            "promise": None if self.promise is None else self.promise._asdict(),
+            "skipped": list(self.skipped),
+        }
+
+
+def corrected(attacks: Sequence[Attack], memory: Memory) -> tuple[tuple[float, ...], float]:
+    """(least p-value of each attack, that of memorisation), by Holm over all tests."""
+    raw = [p for attack in attacks for p in (attack.chance.ranking, *attack.chance.tops)]
+    adjusted = stats.holm([*raw, memory.p_value])
+    each = len(raw) // len(attacks)
+    return tuple(min(adjusted[i : i + each]) for i in range(0, len(raw), each)), adjusted[-1]
+
+
+def corrected_controls(controls: Sequence[Attack], backwards: Sequence[float]) -> tuple[float, ...]:
+    """Two-sided p-values by Holm; backwards: of the ranking with the sides exchanged."""
+    pairs = zip(controls, backwards, strict=True)
+    return tuple(stats.holm([min(1.0, 2 * min(c.chance.ranking, other)) for c, other in pairs]))
+
+
+def _plain(attack: Attack, p: float) -> dict[str, Any]:
+    return {
+        "name": attack.name,
+        "attacker knows": attack.knows,
+        "rows": attack.rows,
+        "auc": attack.auc.value,
+        "auc interval": [attack.auc.low, attack.auc.high],
+        "true positives": {
+            f"{rate:g}": {"value": found.value, "interval": [found.low, found.high]}
+            for rate, found in attack.true_positives.items()
+        },
+        "epsilon at least": attack.epsilon,
+        "p": [attack.chance.ranking, *attack.chance.tops],
+        "p corrected": p,
+    }
+
+
+def _outcome(audit: Audit) -> str:
+    attack = audit.attacks[audit.strongest]
+    auc = f"AUC {attack.auc.value:.2f}, {attack.auc.low:.2f} to {attack.auc.high:.2f}"
+    tests = _tests(audit)
+    if audit.outcome == "unclear":
+        at = min(range(len(audit.controls)), key=lambda i: audit.control_tests[i])
+        control = audit.controls[at]
+        return (
+            f"unclear: training and held-out rows are told apart without the model ({control.name}: AUC "
+            f"{control.auc.value:.2f}), so they are no random split of one set and an attack cannot be told from that "
+            "difference; split at random, one person's rows on one side"
+        )
+    if audit.outcome == "nothing found":
+        return (
+            f"no attack here told members from non-members better than chance (strongest: {attack.name}, {auc}); "
+            "this does not prove that none could"
+        )
+    if audit.tests[audit.strongest] >= ALPHA:
+        nearer = audit.memory.nearer
+        return (
+            f"leaks: {nearer.value:.0%} of the samples are nearer to a training row than to any held-out one, where "
+            f"{audit.memory.expected:.0%} are expected (p = {audit.memory_test:.1g} after correction for {tests} tests)"
+        )
+    sure = f"p = {audit.tests[audit.strongest]:.1g} after correction for {tests} tests"
+    found = _found(attack.true_positives)
+    if attack.auc.low <= 0.5:
+        return (
+            f"leaks: {attack.name} is right too often about the rows it is surest of ({found}{sure}), though not about "
+            f"most ({auc})"
+        )
+    return f"leaks: {attack.name} tells members from non-members ({auc}; {found}{sure})"
+
+
+def _tests(audit: Audit) -> int:
+    return 1 + sum(1 + len(a.chance.tops) for a in audit.attacks)
+
+
+def noticed(audit: Audit) -> float:
+    """The AUC that a single attack on all rows finds with chance .8, if it is the first to pass Holm's correction."""
+    error = math.sqrt((2 * audit.rows + 1) / (12 * audit.rows**2))
+    quantiles = stats.normal_quantile(1 - ALPHA / _tests(audit)) + stats.normal_quantile(0.8)
+    return min(1.0, 0.5 + quantiles * error)
+
+
+def _found(rates: Mapping[float, stats.Interval]) -> str:
+    """The hits at the fewest false positives that could be counted."""
+    if not rates:
+        return ""
+    rate = min(rates)
+    return f"{rates[rate].value:.1%} of members found at {rate:.1%} false positives; "
+
+
+def _besides(audit: Audit) -> list[str]:
+    found = [f"epsilon is at least {audit.epsilon:.2f} at delta {audit.delta:.1g} (95 % over all attacks)"]
+    if audit.promise is not None:
+        kept = audit.epsilon <= audit.promise.epsilon
+        found[0] += (
+            f"; training under differential privacy promises at most {audit.promise.epsilon:.3g}"
+            + ("" if kept else ", which the attacks contradict: please report this")
+        )
+    memory = audit.memory
+    if memory.exact > 0:
+        found.append(
+            f"{memory.exact:.2%} of the samples are equal to a training row, where chance alone would give about "
+            f"{memory.held_exact:.2%}"
+        )
+    return found
+
+
+def assumptions(audit: Audit) -> list[str]:
+    """What the verdict takes for granted, and what it leaves open."""
+    found = [
+        "Training and held-out rows are a random split of different people. The controls would notice many departures, "
+        "not all; equal rows were attacked once, and never lie on both sides.",
+        "Rows are independent. The bound on epsilon takes them for independent trials of one training, as is usual for "
+        "audits of a single run; it is a statement about this training, not about the recipe.",
+        f"The attacker has {audit.samples:,} samples and, where the table says so, {audit.known:,} rows of the same kind "
+        "that were not trained on, or the discriminator, which samples do not hold. More samples can tell more.",
+        "The strongest of few attacks is shown. Attacks with shadow models, or knowledge of other rows of a person, may "
+        "do better. No distance to training data shows that a model is private, only that it is not.",
+        f"The chance of accusing a model that leaks nothing is {ALPHA:.0%} over all tests together (Holm).",
+    ]
+    found.append(
+        f"An AUC below about {noticed(audit):.2f} would have gone unnoticed more often than in one audit of five: fewer "
+        "rows see less."
+    )
+    if audit.promise is not None:
+        found.append("The promised epsilon covers what the model card says it covers, and not the held-out rows.")
+    return found

@@ -1,0 +1,119 @@
+"""An audit in a run's folder: audit.json, audit.md, and the curves as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from rivalry.audit.attacking import Attack, Scores
+from rivalry.audit.verdict import Audit, assumptions
+from rivalry.files import atomic, write_json, write_text
+
+PLOT = "audit-roc.png"
+HEADER = ("attack", "the attacker knows", "rows", "AUC", "found at 10 %", "at 1 %", "at .1 %", "epsilon at least", "p")
+RATES = (0.1, 0.01, 0.001)
+
+
+def table(audit: Audit) -> list[tuple[str, ...]]:
+    """HEADER and a row for each attack, the strongest first, then the controls.  p is corrected for all tests."""
+    order = sorted(range(len(audit.attacks)), key=lambda i: (audit.tests[i], -audit.attacks[i].auc.value))
+    rows = [_row(audit.attacks[i], audit.tests[i]) for i in order]
+    blind = [_row(c, p, "control: ") for c, p in zip(audit.controls, audit.control_tests, strict=True)]
+    return [HEADER, *rows, *blind]
+
+
+def _row(attack: Attack, p: float, before: str = "") -> tuple[str, ...]:
+    auc = f"{attack.auc.value:.3f} ({attack.auc.low:.3f} to {attack.auc.high:.3f})"
+    found = [attack.true_positives.get(rate) for rate in RATES]
+    hits = ["" if f is None else f"{f.value:.2%} ({f.low:.2%} to {f.high:.2%})" for f in found]
+    bound = "" if before else f"{attack.epsilon:.2f}"
+    return (before + attack.name, attack.knows, str(attack.rows), auc, *hits, bound, f"{p:.2g}")
+
+
+def memory_lines(audit: Audit) -> list[tuple[str, str, str]]:
+    """(what, the samples, what held-out real rows or chance would give) of `Memory`."""
+    m = audit.memory
+    nearer = f"{m.nearer.value:.1%} ({m.nearer.low:.1%} to {m.nearer.high:.1%})"
+    return [
+        ("of samples", "share", "without copying"),
+        ("nearer to training than to held-out rows", nearer, f"{m.expected:.1%}"),
+        ("equal to a training row", f"{m.exact:.2%}", f"{m.held_exact:.2%}"),
+        ("nearer to training than 1 % of held-out rows are", f"{m.near:.2%}", "1.00%"),
+        ("half as far from training as from held-out rows", f"{m.copies:.2%}", f"{m.copies_fresh:.2%}"),
+        ("authentic (Alaa et al. 2022)", f"{m.authentic:.1%}", f"{m.authentic_fresh:.1%}"),
+    ]
+
+
+def write(audit: Audit, scores: Sequence[Scores], folder: Path) -> Path:
+    """audit.json, audit.md and plots/audit-roc.png in a run's folder; none of them holds a row.  Returns audit.md."""
+    write_json(folder / "audit.json", audit.as_dict())
+    plot(scores, folder / "plots" / PLOT)
+    write_text(folder / "audit.md", "\n".join(_page(audit)) + "\n")
+    return folder / "audit.md"
+
+
+def _page(audit: Audit) -> list[str]:
+    first, *others = audit.verdict()
+    return [
+        f"# Audit of {audit.name}",
+        "",
+        f"**{first[0].upper()}{first[1:]}.**",
+        "",
+        *(f"- {line[0].upper()}{line[1:]}." for line in others),
+        f"- {audit.rows:,} training rows (members) were attacked against as many held-out rows, with {audit.samples:,} "
+        f"samples (seed {audit.seed}).",
+        *(f"- Not attacked: {line}." for line in audit.skipped),
+        "",
+        "## Attacks",
+        "",
+        *_markdown(table(audit)),
+        "",
+        "Intervals are at 95 %, each by itself; epsilon's bounds hold together. Found: members above the threshold that so "
+        "many non-members pass, where there are enough of those to say. A control sees no sample and should be at .5.",
+        "",
+        f"![Members found against false positives](plots/{PLOT})",
+        "",
+        "## Memory",
+        "",
+        *_markdown(memory_lines(audit)),
+        "",
+        "The closest pairs are in `private/`, which shows training data and is never to be handed on.",
+        "",
+        "## What this takes for granted",
+        "",
+        *(f"- {line}" for line in assumptions(audit)),
+    ]
+
+
+def _markdown(rows: Sequence[Sequence[str]]) -> list[str]:
+    head, *body = ["| " + " | ".join(row) + " |" for row in rows]
+    return [head, "|" + "---|" * len(rows[0]), *body]
+
+
+def curve(members: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+    """(false, true positive rates) [T] over all thresholds, rising, scores [M] and [N]."""
+    levels = torch.cat([members, others]).unique()
+    sides = [1 - torch.searchsorted(side.sort().values, levels).double() / len(side) for side in (others, members)]
+    return sides[0].flip(0), sides[1].flip(0)
+
+
+def plot(scores: Sequence[Scores], path: Path) -> Path:
+    """Members found against false positives, both logarithmic, with chance as a dashed line."""
+    from matplotlib.figure import Figure
+
+    least = 1 / max(2, max(len(s.others) for s in scores))
+    figure = Figure(figsize=(6.4, 5.2), layout="constrained")
+    axes = figure.subplots()
+    for one in scores:
+        false, true = curve(one.members.double().cpu(), one.others.double().cpu())
+        axes.plot(false.clamp_min(least).numpy(), true.clamp_min(least).numpy(), label=one.name, linewidth=1)
+    axes.plot([least, 1], [least, 1], linestyle="--", color="#94a3b8", label="chance")
+    axes.set(xscale="log", yscale="log", xlim=(least, 1), ylim=(least, 1.05))
+    axes.set(xlabel="non-members taken for members", ylabel="members found")
+    axes.legend(fontsize=7)
+    with atomic(path) as beside:
+        figure.savefig(beside, dpi=110)
+    return path

@@ -1,0 +1,95 @@
+"""`rivalry audit`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rivalry.cli.options import as_json, device
+
+if TYPE_CHECKING:
+    from rivalry.audit.material import Tick
+
+COLUMNS = (0, 3, 4, 5, 8)
+"""Those of the page's table that a terminal has room for."""
+PAUSE = 10.0
+"""Seconds between lines where there is no terminal."""
+
+
+@click.command("audit")
+@click.argument("run")
+@click.option("--samples", "count", type=int, help="How many samples are attacked (tables: ten for each training row attacked, up to 50,000; pictures: 5,000).")  # fmt: skip
+@click.option("--which", type=click.Choice(["best", "last"]), default="best", show_default=True)
+@click.option("--weights", type=click.Path(path_type=Path), help="Weights of a network to compare pictures by, trained on other pictures.")  # fmt: skip
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the samples and of the rows that are attacked.")
+@device
+@as_json
+def command(
+    run: str, count: int | None, which: str, weights: Path | None, seed: int, device: str, as_json: bool
+) -> None:
+    """Attack RUN: can its training rows be told from held-out rows by its samples, or by its discriminator?
+
+    Writes audit.json, audit.md and plots/audit-roc.png into the run's folder, and the closest pairs of sample and training
+    row into its private/ folder.  Finding nothing does not prove that there is nothing to find.
+
+    \b
+    rivalry audit patients
+    rivalry audit patients --samples 20000 --json
+    """
+    from rivalry.api import load
+
+    found = load(run)
+    with _progress() as tick:
+        audit = found.audit(count, which=which, weights=weights, seed=seed, device=device, tick=tick)
+    if as_json:
+        click.echo(json.dumps(audit.as_dict(), indent=1))
+        return
+    from rivalry.audit import memory_lines, table
+    from rivalry.cli.tables import show
+
+    show([[row[i] for i in COLUMNS] for row in table(audit)])
+    click.echo()
+    show(memory_lines(audit))
+    click.echo()
+    for line in audit.verdict():
+        click.echo(line)
+    click.echo(f"what this takes for granted: {found.path / 'audit.md'}")
+
+
+@contextmanager
+def _progress() -> Iterator[Tick]:
+    """A bar on a terminal's stderr for what takes over a second, elsewhere a line now and then."""
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    if not sys.stderr.isatty():
+        yield _lines(time.monotonic())
+        return
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        places: dict[str, TaskID] = {}
+
+        def tick(what: str, share: float) -> None:
+            if what not in places:
+                places[what] = bar.add_task(what, total=1.0)
+            bar.update(places[what], completed=share)
+
+        yield tick
+
+
+def _lines(begun: float) -> Tick:
+    last = begun
+
+    def tick(what: str, share: float) -> None:
+        nonlocal last
+        if time.monotonic() - last >= PAUSE:
+            last = time.monotonic()
+            click.echo(f"{what}: {share:.0%}", err=True)
+
+    return tick
