@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import argparse
-import statistics
 
 from common import WORK, keep, table, threads
 from data_sets import ALL
@@ -56,11 +55,11 @@ def report(found: dict[str, Comparison], given: argparse.Namespace) -> None:
         fd = [by_name[c].scores["fd"][0] if c in by_name else float("nan") for c in ("auto", *FIXED)]
         cover = [by_name[c].scores["coverage"][0] for c in ("auto", *FIXED) if c in by_name]
         rest = min(fd[1:]), max(cover[1:], default=float("nan"))
-        minutes = f"{statistics.mean(e.seconds[0] for e in comparison.entries) / 60:.1f}"
+        minutes = ", ".join(f"{by_name[c].seconds[0] / 60:.1f}" for c in ("auto", *FIXED) if c in by_name)
         rows.append((ALL[name].title, minutes, *fd, comparison.floors["fd"], fd[0] / rest[0], cover[0], rest[1]))
     text = table(head, rows) + (
-        f"\n\nFréchet distances, lower is better; equal budgets of wall time on one thread (minutes: the mean that was "
-        f"taken), seed {given.seed}, two trainings side by side on a machine of two cores; best checkpoint by the cheap look. Each "
+        f"\n\nFréchet distances, lower is better; equal budgets of wall time on one thread (minutes: what they came "
+        f"to, contender by contender; a budget is turned into steps before training, so a load that changes shows), seed {given.seed}, two trainings side by side on a machine of two cores; best checkpoint by the cheap look. Each "
         "set has its own ruler (features of a network trained on its training split; pixels at 8 x 8 places where "
         "there are too few), so compare along rows only."
     )
