@@ -1,6 +1,7 @@
 """Tables: reading, detection, schema."""
 
 import gzip
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -295,3 +296,11 @@ def test_quoted_text_is_one_cell():
     header, cells = read(b'a,"b, c"\n"x\ny",1\n"z ""q""",2\n', "set.csv")
     assert header == ("a", "b, c")
     assert cells[0].words.to_pylist() == ["x\ny", 'z "q"']
+
+
+def test_inspection_counts_the_levels_it_does_not_name(tmp_path: Path) -> None:
+    lines = [f"{'abcdefgh'[i % 8]},{i}" for i in range(80)]
+    (tmp_path / "t.csv").write_text("letter,n\n" + "\n".join(lines) + "\n")
+    letter = inspect(tmp_path / "t.csv", options=ReadOptions(kind="table")).columns[0]
+    assert "8 values" in letter.text()
+    assert letter.text().endswith("and 3 more")

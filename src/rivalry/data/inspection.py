@@ -36,7 +36,9 @@ class Column:
             unit = f", steps of {self.step:g}" if self.step else ""
             said = f"{self.low:.4g} to {self.high:.4g}, mean {self.mean:.4g}, deviation {self.deviation:.4g}{unit}"
             return f"column {self.name}: {said}{gaps}"
-        what = self.reach or (some([f"{word} ({n:,})" for word, n in self.most], 5) if self.most else "")
+        named = ", ".join(f"{word} ({n:,})" for word, n in self.most)
+        rest = self.levels - len(self.most)
+        what = self.reach or (named + (f" and {rest:,} more" if named and rest > 0 else ""))
         return f"column {self.name}: {self.type}, {count(self.levels, 'value')}{': ' if what else ''}{what}{gaps}"
 
 

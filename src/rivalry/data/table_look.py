@@ -40,7 +40,7 @@ def column(field: Field, cells: Cells) -> Seen:
         return Seen(field.name, missing=missing, type=field.type, levels=field.levels)
     words = spelled(cells)
     times = words.counts()
-    most = np.argsort(-times, kind="stable")[:6].tolist()
+    most = np.argsort(-times, kind="stable")[:5].tolist()
     shown = tuple((str(words.words[i].as_py()), int(times[i])) for i in most)
     return Seen(field.name, missing=missing, type=field.type, levels=field.levels, most=shown)
 
