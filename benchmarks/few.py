@@ -32,7 +32,7 @@ from rivalry.sampling import Sampler
 
 WAYS = ("auto", "plain")
 """The automatic recipe, and the same without augmentation."""
-SAMPLES = 2000
+SAMPLES = 500
 
 
 def plain(dataset: Dataset, budget: str, folder: str) -> str:
