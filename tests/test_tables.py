@@ -11,12 +11,13 @@ import pytest
 import torch
 
 import rivalry
-from rivalry.data import load
+from rivalry.data import TableModality, load
 from rivalry.errors import RivalryError
 from rivalry.evaluate import choose_extractor
 from rivalry.evaluate.judge import Judge, Looks
 from rivalry.evaluate.tabular import kinds, names
 from rivalry.files import read_tensors
+from rivalry.training.loop import Trainer
 
 SMALL = ("generator.sizes=[32]", "discriminator.trunk.sizes=[32]", "batch=64")
 CPU = torch.device("cpu")
@@ -108,11 +109,46 @@ def test_columns_and_their_kinds(patients: Path) -> None:
     assert kinds(spec) == ("category", "number", "number", "number", "category")
 
 
-def test_resume_equals_an_unbroken_run(run: rivalry.Run, patients: Path, tmp_path: Path) -> None:
-    again = train(patients, tmp_path / "again")
-    first, second = (read_tensors(r.path / "checkpoints/last/model.safetensors")[0] for r in (run, again))
-    assert all(torch.equal(v, second[k]) for k, v in first.items())
+def test_resume_equals_an_unbroken_run(
+    run: rivalry.Run, patients: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed after step 25: margins, averages and Gumbel noise are those of the unbroken run, bit for bit."""
+
+    class Killed(BaseException):
+        pass
+
+    step = Trainer.step
+
+    def until(self: Trainer) -> None:
+        if self.state.step == 25 and self.steps == 40:
+            raise Killed
+        step(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "step", until)
+        with pytest.raises(Killed):
+            train(patients, tmp_path / "again")
+    again = rivalry.load(tmp_path / "again").resume(device="cpu", say=lambda line: None)
+    for file in ("model", "state"):
+        first, second = (read_tensors(r.path / f"checkpoints/last/{file}.safetensors")[0] for r in (run, again))
+        assert first.keys() == second.keys()
+        assert all(torch.equal(v, second[k]) for k, v in first.items())
     assert torch.equal(run.sample(50, seed=1).nan_to_num(-1), again.sample(50, seed=1).nan_to_num(-1))
+
+
+def test_real_rows_are_drawn_in_private_only(patients: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[tuple[str, bool]] = []
+    preview = TableModality.preview
+
+    def noted(self: TableModality, x: torch.Tensor, path: Path, reference: torch.Tensor | None = None) -> None:
+        shown.append((path.parent.name, reference is not None))
+        preview(self, x, path, reference)
+
+    monkeypatch.setattr(TableModality, "preview", noted)
+    train(patients, tmp_path / "seen", "10steps")
+    assert ("samples", False) in shown
+    assert ("private", True) in shown
+    assert ("samples", True) not in shown
 
 
 def test_what_is_handed_on_holds_no_row(run: rivalry.Run, patients: Path) -> None:

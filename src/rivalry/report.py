@@ -94,6 +94,11 @@ def _samples(run: Run) -> list[str]:
             "Each sample beside its nearest training pictures, to see whether it is a copy "
             "(kept in private/, since it shows training data):\n\n![neighbours](private/neighbours.png)"
         )
+    if (run.path / "private" / "columns.png").exists():
+        lines.append(
+            "Columns of samples beside those of held-out rows (kept in private/, since it shows real data):\n\n"
+            "![columns](private/columns.png)"
+        )
     return lines
 
 

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
 from rivalry.audit.attacking import Scorer
 from rivalry.data.base import Store
 from rivalry.errors import RunError
-from rivalry.parts import Source, Turn
+from rivalry.parts import Turn
 from rivalry.recipe import Recipe
 from rivalry.run import Run, load_module
 from rivalry.streams import Draw, generator
 from rivalry.training.contest import packed
+from rivalry.training.sources import FixedRows
 from rivalry.types import Batch
 
 ROWS = 256
-
-
-@dataclass(frozen=True)
-class _Fixed(Source):
-    """A recipe's Source that always gives the same rows."""
-
-    rows: Batch
-
-    def batch(self, stream: str, turn: Turn) -> Batch:
-        return self.rows
 
 
 def discriminators(run: Run, device: torch.device, seed: int) -> tuple[dict[str, Scorer], str]:
@@ -68,7 +57,7 @@ def _judge(
     """[n] on the CPU.  A judge of packs sees each row with itself."""
     draw = Draw(seed, ("audit", "judged"), device)
     turn = Turn("audit", 0, 0, 0, draw, {}, {}, len(rows))
-    match = recipe.game.play(nets, _Fixed(rows), turn).match(name)
+    match = recipe.game.play(nets, FixedRows(rows), turn).match(name)
     if match.real is None:
         raise RunError(f"the match {name!r} of this recipe judges no real rows; audit it without its discriminator")
     point = match.real

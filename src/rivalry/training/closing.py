@@ -23,14 +23,16 @@ SIDE = 96
 
 
 def close(run: Run, sampler: Sampler, data: Dataset, judge: Judge, seed: int) -> None:
-    """samples/final.png; private/neighbours.png (it shows training data; not of tables, whose rows an audit compares);
-    plots/optimal.png for points."""
+    """samples/final.png; what shows real rows in private/: neighbours.png, of tables columns.png instead (an audit compares
+    their rows); plots/optimal.png for points."""
     index = torch.arange(min(2000, len(data.held)))
     reference = None if data.spec.kind == "image" else data.held.batch(index, sampler.device).x
     x = sampler(2000 if reference is not None else SHEET, seed)
-    data.modality.preview(x, run.path / "samples" / "final.png", reference)
     if data.spec.kind == "table":
+        data.modality.preview(x, run.path / "samples" / "final.png")
+        data.modality.preview(x, run.path / "private" / "columns.png", reference)
         return
+    data.modality.preview(x, run.path / "samples" / "final.png", reference)
     shown = x[: min(SHOWN, len(data.train))]
     found = neighbours(shown, data, judge.extractor, min(3, len(data.train)), sampler.device)
     write_sheet(run.path / "private" / "neighbours.png", shown, found, data)

@@ -24,6 +24,7 @@ from rivalry.privacy import Ledger, admit
 from rivalry.privacy.draws import Recorded, Replayed
 from rivalry.privacy.secure import SecureDraw, normal
 from rivalry.recipe import Private, Recipe, Side
+from rivalry.training.sources import FixedRows
 from rivalry.training.state import State, draw_for
 from rivalry.training.step import due, freeze, losses, total
 from rivalry.types import Batch, Knobs, Match, Point, Spec
@@ -195,16 +196,6 @@ def noised(sums: Mapping[str, Tensor], private: Private, expected: float) -> dic
 
 
 @dataclass(frozen=True)
-class _Rows:
-    """A recipe's Source of one batch."""
-
-    rows: Batch
-
-    def batch(self, stream: str, turn: Turn) -> Batch:
-        return self.rows
-
-
-@dataclass(frozen=True)
 class Veiled:
     """A recipe's Source for sides without privacy: as many rows as they ask for, all of them `value`, so that nothing of
     real rows can reach them, and (at NaN) whoever uses one is found out."""
@@ -269,7 +260,7 @@ class PrivateTurns:
         sums = {k: torch.zeros_like(p, dtype=torch.float64) for k, p in at.items()}
         if len(index):
             secret = replace(turn, draw=draw, batch=len(index))
-            play = state.recipe.game.play(state.nets, _Rows(self.store.batch(index, state.device)), secret)
+            play = state.recipe.game.play(state.nets, FixedRows(self.store.batch(index, state.device)), secret)
             sums = clipped_sum(state.recipe, side, play, secret, at, side.private.clip)
         for k, g in noised(sums, side.private, expected).items():
             live[k].grad = g.to(live[k].dtype)

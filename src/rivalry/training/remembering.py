@@ -7,7 +7,6 @@ when they sink towards the fakes, it has overfitted, and the generator learns no
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -15,22 +14,13 @@ from torch import Tensor
 from rivalry.data import Dataset
 from rivalry.parts import Turn
 from rivalry.training.contest import packed
+from rivalry.training.sources import FixedRows
 from rivalry.training.state import State, draw_for
 from rivalry.types import Batch, Point
 
 ROWS = 256
 LEAST = 32
 """With fewer held-out rows nothing is said."""
-
-
-@dataclass(frozen=True)
-class _Fixed:
-    """A recipe's Source that always gives the same rows."""
-
-    rows: Batch
-
-    def batch(self, stream: str, turn: Turn) -> Batch:
-        return self.rows
 
 
 @torch.no_grad()
@@ -69,7 +59,7 @@ def _rows(data: Dataset, split: str, n: int, state: State) -> Batch:
 def _scores(state: State, rows: Batch, name: str, n: int) -> Mapping[str, float]:
     """Mean scores of a match played with these rows, 'real' and 'fake' where there are both."""
     turn = Turn("remembering", state.step, 0, 0, draw_for(state, "remembering"), dict(state.knobs), {}, n)
-    match = state.recipe.game.play(state.nets, _Fixed(rows), turn).match(name)
+    match = state.recipe.game.play(state.nets, FixedRows(rows), turn).match(name)
 
     def mean(point: Point) -> float:
         at = packed(point, match.pack)

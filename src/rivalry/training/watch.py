@@ -220,8 +220,8 @@ class Watch:
         return "target" if verdict.met else ""
 
     def _reference(self) -> Tensor | None:
-        """Real rows to show samples beside; pictures speak for themselves."""
-        if self.data.spec.kind == "image":
+        """Real points to show samples beside; pictures speak for themselves, and tables' rows stay in private/."""
+        if self.data.spec.kind != "points":
             return None
         return self.data.held.batch(torch.arange(min(1000, len(self.data.held))), self.engine.device).x
 
