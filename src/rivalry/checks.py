@@ -73,7 +73,8 @@ def _losses_are_per_example(recipe: Recipe, spec: Spec, store: Store, engine: En
             draw = Draw(0, (span.number, side.name))
             knobs = dict(state.knobs)
             turn = Turn(side.name, 0, 0, 0, draw, knobs, {}, recipe.batch)
-            play = recipe.game.play(state.nets, StoreSource(store, recipe.sampler, state.device), turn)
+            source = StoreSource(store, recipe.sampler.over(spec, store), state.device)
+            play = recipe.game.play(state.nets, source, turn)
             found: dict[str, Tensor] = losses(recipe, side, play, turn, state.joint)
             assert found, f"{recipe.name}: side {side.name} is charged nothing"
             for name, value in found.items():
