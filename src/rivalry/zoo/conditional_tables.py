@@ -1,10 +1,11 @@
-"""Rows for tables from the literature: CTGAN and CTAB-GAN+, TableGAN, medGAN."""
+"""Rows for tables from the literature: CTGAN and CTAB-GAN+, TableGAN, medGAN; DP-GAN."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from rivalry.games import ByColumn, ByLevel, Decode, Sample
+from rivalry.afters import Clip
+from rivalry.games import ByColumn, ByLevel, Decode, Poisson, Sample
 from rivalry.nets import (
     DCGAN,
     Averaged,
@@ -19,9 +20,9 @@ from rivalry.nets import (
     TableNet,
 )
 from rivalry.objectives import GAN, Wasserstein
-from rivalry.optimisers import Adam
+from rivalry.optimisers import Adam, RMSprop
 from rivalry.penalties import GP, Information
-from rivalry.recipe import About, Recipe, Side, Stage
+from rivalry.recipe import About, Private, Recipe, Side, Stage
 from rivalry.terms import CrossEntropy, RowLikelihood, Target
 from rivalry.zoo.rows import NO_EMA, Duel, Player, Row, row
 
@@ -139,7 +140,7 @@ def medgan() -> Row:
         "Choi et al. 2017, Generating Multi-label Discrete Patient Records using GANs, arXiv:1703.06490",
         2017,
         GROUP,
-        "For tables of binary and count columns, such as patients by codes: an autoencoder learns first, then a generator "
+        "For tables of binary and count columns, patients by codes for example: an autoencoder learns first, then a generator "
         "with shortcuts makes codes that its decoder, which goes on learning, turns into rows; the discriminator sees each "
         "row beside the mean of its batch (minibatch averaging). Choices are drawn (Gumbel-softmax) where theirs are "
         "probabilities that are rounded.",
@@ -163,3 +164,37 @@ def medgan() -> Row:
 
     published = Adam(1e-3, 0.9, 0.999, weight_decay=1e-3)
     return Row(recipe("medgan", 128, 128, published, 50_000), recipe("medgan-small", 64, 64, published, 5_000))
+
+
+@row("dp-gan")
+def dp_gan() -> Row:
+    about = About(
+        "DP-GAN",
+        "Xie et al. 2018, Differentially Private Generative Adversarial Network, arXiv:1802.06739",
+        2018,
+        GROUP,
+        "A Wasserstein critic with clipped weights that learns under differential privacy; the generator learns from the "
+        "critic only. Theirs bounds gradients by the clipped weights; here the gradient of every row is cut to a norm and "
+        "noised, rows are drawn by Poisson sampling, and the accountant is rivalry's (docs/privacy.md). --dp-epsilon changes "
+        "what may be spent, 8 without it.",
+        (*USES, "differential privacy"),
+    )
+
+    def recipe(name: str, width: int, judge: int, rate: float, batch: int, steps: int) -> Recipe:
+        duel = Duel(
+            Wasserstein(),
+            TableNet(sizes=(width, width), margins=False),
+            Discriminator(MLPTrunk(sizes=(judge, judge))),
+            Sample(latent=64),
+            d=Player(turns=5, optimiser=RMSprop(rate), after=(Clip(0.01),)),
+            g=Player(optimiser=RMSprop(rate)),
+            batch=batch,
+            steps=steps,
+        )
+        made = duel.recipe(name, about)
+        (stage,) = made.stages
+        d, g = stage.sides
+        sides = (replace(d, private=Private(epsilon=8.0)), g)
+        return replace(made, stages=(replace(stage, sides=sides),), sampler=Poisson())
+
+    return Row(recipe("dp-gan", 256, 128, 5e-5, 64, 20_000), recipe("dp-gan-small", 128, 64, 5e-4, 256, 600))
