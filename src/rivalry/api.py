@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from rivalry.auto import choose, find
 from rivalry.data import Dataset, Modality, ReadOptions, restore
 from rivalry.data import load as load_data
-from rivalry.data.conditions import met
+from rivalry.data.conditions import levels_asked, met
 from rivalry.data.conditions import parse as parse_conditions
 from rivalry.data.image import ImageModality
 from rivalry.data.opening import Given
@@ -24,7 +24,7 @@ from rivalry.evaluate import Judge, Looks, Scores, choose_extractor
 from rivalry.privacy import privatised
 from rivalry.recipe import Recipe, set_value
 from rivalry.run import Run as Folder
-from rivalry.sampling import Sampler, kept
+from rivalry.sampling import Sampler, kept, steered
 from rivalry.stats import Utility
 from rivalry.training.engine import Engine, is_main_process
 from rivalry.training.session import Request, Say, reload_data, to_stderr
@@ -99,6 +99,7 @@ class Run:
         if not isinstance(modality, TableModality):
             raise DataError("conditions are for tables; pictures of one class are chosen with --label")
         conditions = parse_conditions(where, modality)
+        sampler = steered(sampler, modality.blocks, levels_asked(conditions, modality))
         return kept(lambda m, s: modality.decode(sampler(m, s).cpu()), lambda raw: met(raw, conditions), n, seed)
 
     def write_samples(

@@ -72,6 +72,13 @@ class Source(Protocol):
     def batch(self, stream: str, turn: Turn) -> Batch: ...
 
 
+class Rows(Protocol):
+    """All rows that a sampler chooses from."""
+
+    def __len__(self) -> int: ...
+    def batch(self, index: Tensor, device: torch.device) -> Batch: ...
+
+
 class Sampler(ABC):
     """Which rows make up a batch: a pure function of its arguments."""
 
@@ -80,6 +87,11 @@ class Sampler(ABC):
     @abstractmethod
     def index(self, stream: str, rows: int, turn: Turn) -> Tensor:
         """[turn.batch] int64 row numbers below `rows`, of this process's share."""
+
+    def over(self, spec: Spec, rows: Rows) -> Sampler:
+        """The sampler for these rows: one that goes by what they hold looks at them here.  What it then knows stays in
+        memory: it is no part of the recipe, and no run folder holds it."""
+        return self
 
 
 class Game(ABC):
@@ -239,7 +251,8 @@ class Wiring:
     latent: length of the generator's first argument [N, latent].  classes: 0 if the game has no labels, else
     the generator's second argument is labels [N] int64.  codes: sizes of categorical codes, `code_reals`
     the number of real-valued ones (InfoGAN; they are part of `latent`).  pack: how many examples a
-    discriminator sees at once (their channels are joined).
+    discriminator sees at once (their channels are joined).  beside: so many numbers, a condition, are joined to every
+    row that a discriminator sees, and are part of `latent` (CTGAN).
     """
 
     latent: int = 0
@@ -247,6 +260,7 @@ class Wiring:
     codes: tuple[int, ...] = ()
     code_reals: int = 0
     pack: int = 1
+    beside: int = 0
 
 
 class Net(ABC):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from rivalry.data import Dataset
 from rivalry.errors import RecipeError
+from rivalry.games.levels import Levels
 from rivalry.parts import Game, Settles, Wiring
 from rivalry.streams import Draw, key
+from rivalry.types import Block
 
 CHUNK = 256
 
@@ -21,7 +23,8 @@ CHUNK = 256
 class Sampler:
     """(n, seed) -> encoded samples [n, *shape] on the device.
 
-    classes: shares of the classes among the training data, for games with labels.  A sample depends on the seed and
+    classes: shares of the classes among the training data, for games with labels.  asked: the option of a table's
+    category that all rows are to have, for games that can be asked (see `steered`).  A sample depends on the seed and
     its chunk's number only, so the first n of more samples are the same when n is a multiple of CHUNK.
     """
 
@@ -30,6 +33,7 @@ class Sampler:
     nets: Mapping[str, nn.Module]
     device: torch.device
     classes: tuple[float, ...] = ()
+    asked: int | None = None
 
     def __call__(self, n: int, seed: int) -> Tensor:
         return self.draw(n, seed)[0]
@@ -57,6 +61,8 @@ class Sampler:
         return torch.cat(out).clone(), labels
 
     def _labels(self, n: int, seed: int, label: int | Sequence[int] | None) -> Tensor | None:
+        if self.asked is not None:
+            return torch.full((n,), self.asked)
         if not self.wiring.classes:
             if label is not None:
                 raise RecipeError("this run was trained without labels, so no class can be chosen")
@@ -110,6 +116,17 @@ def kept(draw: Callable[[int, int], Tensor], keep: Callable[[Tensor], Tensor], n
         found.append(x[keep(x)])
         count += len(found[-1])
     return torch.cat(found)[:n]
+
+
+def steered(sampler: Sampler, blocks: Sequence[Block], wanted: Sequence[tuple[str, int]]) -> Sampler:
+    """The sampler, asking for the rarest of the wanted (category, level number) where its game can be asked for levels;
+    it gives mostly rows that have it, and `kept` sees to the rest."""
+    if not sampler.wiring.beside or not wanted:
+        return sampler
+    levels = Levels(blocks)
+    shares = torch.tensor([share for b in levels.blocks for share in b.shares])
+    options = [levels.option(name, level) for name, level in wanted]
+    return replace(sampler, asked=min(options, key=lambda o: float(shares[o])))
 
 
 def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:

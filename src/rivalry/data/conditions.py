@@ -99,3 +99,14 @@ def met(raw: Tensor, conditions: tuple[Condition, ...]) -> Tensor:
     for condition in conditions:
         keep &= condition.holds(raw.cpu())
     return keep
+
+
+def levels_asked(conditions: tuple[Condition, ...], modality: TableModality) -> list[tuple[str, int]]:
+    """(category, level number) of every condition that asks for a single level of a category; missing is the last."""
+    found = list[tuple[str, int]]()
+    for condition in conditions:
+        column = modality.learned[condition.column]
+        if condition.sign == "=" and len(condition.values) == 1 and isinstance(column.code, LevelCode):
+            value = condition.values[0]
+            found.append((column.name, len(column.code.levels) if np.isnan(value) else int(value)))
+    return found
