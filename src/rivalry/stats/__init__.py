@@ -8,6 +8,7 @@ modes                   modes found, KL and its sampling floor, sliced Wasserste
 intervals               Wilson's interval, quantiles
 tabular                 columns, pairs of columns, missing cells; alpha-precision, beta-recall, authenticity
 tabular_models          real from fake by boosted trees; utility: train on synthetic, test on real
+survival                Kaplan-Meier curves and the gap of two, Cox's model, concordance
 attacks                 membership inference: scores of candidate rows, and what they are worth
 """
 
