@@ -16,6 +16,7 @@ from torch import Tensor
 from rivalry.errors import DataError
 from rivalry.stats import (
     alpha_precision_beta_recall,
+    faithfulness,
     independent_marginals,
     missing_errors,
     missing_pattern_distance,
@@ -262,6 +263,19 @@ def test_faithfulness_matches_brute_force_whatever_the_chunk(scale: float, shift
         found = alpha_precision_beta_recall(real, fake, cells=cells)
         assert found.authenticity == pytest.approx(expected[2])
         assert found[:2] == pytest.approx(expected[:2], abs=0.01)  # the staircases' own steps of 1 / N
+
+
+def test_the_jackknife_of_faithfulness_against_leaving_groups_out() -> None:
+    real, fake = draw(90, 3, 0), draw(70, 3, 1).round(decimals=1)
+    groups = torch.arange(70) % 5
+    parts = torch.tensor([alpha_precision_beta_recall(real, fake[groups != g])[:2] for g in range(5)])
+    errors = (0.8 * (parts - parts.mean(0)).square().sum(0)).sqrt().tolist()
+    for cells in (1, 500, 10**7):
+        found = faithfulness(real, fake, 5, cells=cells)
+        assert [f.value for f in found] == list(alpha_precision_beta_recall(real, fake)[:2])
+        assert [f.error for f in found] == pytest.approx(errors)
+    with pytest.raises(DataError, match="two groups"):
+        faithfulness(real, fake[:7], 5)
 
 
 def test_faithfulness_in_closed_form() -> None:

@@ -58,7 +58,9 @@ from rivalry.stats.moments import Moments, grouped_moments
 from rivalry.stats.neighbours import PRDC, expected_coverage, neighbour_radii, prdc
 from rivalry.stats.tabular import (
     Faithfulness,
+    Spread,
     alpha_precision_beta_recall,
+    faithfulness,
     independent_marginals,
     missing_errors,
     missing_pattern_distance,
@@ -83,6 +85,7 @@ __all__ = [
     "Moments",
     "Near",
     "Reference",
+    "Spread",
     "Utility",
     "alpha_precision_beta_recall",
     "auc_interval",
@@ -93,6 +96,7 @@ __all__ = [
     "density_ratio",
     "epsilon_lower_bound",
     "expected_coverage",
+    "faithfulness",
     "frechet_distance",
     "frechet_from_features",
     "frechet_interval",
