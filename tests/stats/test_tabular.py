@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import math
+import sys
+import warnings
 from collections import Counter
+from importlib import import_module
+from importlib.util import find_spec
 from itertools import combinations
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -72,6 +77,35 @@ def test_the_numbers_of_sdmetrics() -> None:
     assert torch.equal(trend, trend.T)
     assert trend.diagonal().tolist() == [0.0] * 4
     assert trend_error(real, fake, KINDS) == pytest.approx(sum(pairs) / 6)
+
+
+def test_against_sdmetrics_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Live, where `pip install --no-deps sdmetrics` was made (MIT).  It imports copulas (BSL) for a metric that is not
+    asked for here; an empty module stands in, so that none of that code runs."""
+    pandas = pytest.importorskip("pandas")
+    if find_spec("sdmetrics") is None:
+        pytest.skip("SDMetrics is not installed; its stored numbers are checked above")
+    stub = ModuleType("copulas.univariate.base")
+    monkeypatch.setattr(stub, "Univariate", object, raising=False)
+    for name in ("copulas", "copulas.univariate"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    monkeypatch.setitem(sys.modules, "copulas.univariate.base", stub)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        columns = import_module("sdmetrics.single_column")
+        pairs = import_module("sdmetrics.column_pairs")
+        real, fake = patients(300, 0), patients(250, 1)
+        frames = [pandas.DataFrame(side.numpy(), columns=[*"abcd"]) for side in (real, fake)]
+        shape = [
+            1 - (columns.KSComplement if kind == "number" else columns.TVComplement).compute(*(f[c] for f in frames))
+            for c, kind in zip("abcd", KINDS, strict=True)
+        ]
+        correlation = 1 - pairs.CorrelationSimilarity.compute(*(f[["a", "b"]] for f in frames))
+        contingency = 1 - pairs.ContingencySimilarity.compute(*(f[["c", "d"]] for f in frames))
+    trend = trend_errors(real, fake, KINDS)
+    assert shape_errors(real, fake, KINDS).tolist() == pytest.approx(shape, abs=1e-5)
+    assert float(trend[0, 1]) == pytest.approx(correlation, abs=1e-9)
+    assert float(trend[2, 3]) == pytest.approx(contingency, abs=1e-9)
 
 
 def plain_variation(real: list[object], fake: list[object]) -> float:

@@ -69,7 +69,16 @@ from rivalry.stats.tabular import (
     trend_error,
     trend_errors,
 )
-from rivalry.stats.tabular_models import Learned, Utility, classifier_two_sample, roc_auc, utility
+from rivalry.stats.tabular_models import (
+    Learned,
+    Predictions,
+    Utility,
+    classifier_two_sample,
+    graded,
+    predictions,
+    roc_auc,
+    utility,
+)
 
 __all__ = [
     "PRDC",
@@ -84,6 +93,7 @@ __all__ = [
     "ModeReport",
     "Moments",
     "Near",
+    "Predictions",
     "Reference",
     "Spread",
     "Utility",
@@ -102,6 +112,7 @@ __all__ = [
     "frechet_interval",
     "gan_leaks",
     "gan_leaks_calibrated",
+    "graded",
     "grouped_moments",
     "holm",
     "independent_marginals",
@@ -120,6 +131,7 @@ __all__ = [
     "neighbour_radii",
     "normal_quantile",
     "prdc",
+    "predictions",
     "roc_auc",
     "shape_error",
     "shape_errors",

@@ -118,7 +118,7 @@ def trend_errors(real: Tensor, fake: Tensor, kinds: Sequence[str], bins: int = 1
     errors = torch.zeros(len(kinds), len(kinds), dtype=torch.float64, device=real.device)
     numbers = [column for column, kind in enumerate(kinds) if kind == "number"]
     own = torch.tensor(numbers, dtype=torch.int64, device=real.device)
-    errors[own[:, None], own] = (_correlations(real[:, own]) - _correlations(fake[:, own])).abs() / 2
+    errors[own[:, None], own] = (correlations(real[:, own]) - correlations(fake[:, own])).abs() / 2
     both = torch.cat([real, fake])
     coded = [
         _binned(both[:, column], len(real), bins) if column in numbers else level_codes(both[:, column])
@@ -149,7 +149,7 @@ def _binned(column: Tensor, split: int, bins: int) -> tuple[Tensor, int]:
     return torch.where(missing, bins, codes), bins
 
 
-def _correlations(x: Tensor) -> Tensor:
+def correlations(x: Tensor) -> Tensor:
     """[C, C] Pearson correlations over the rows where both columns of x [N, C] are present; 0 where undefined."""
     present = ~x.isnan()
     unit = _unit(x, present)
