@@ -39,9 +39,9 @@ def columns(fake: Features, reference: Reference) -> Found:
     missing = stats.missing_errors(real, made)
     pairs = max(1, len(what) * (len(what) - 1))
     readings = {
-        "shape": _jackknifed(float(shapes.mean()), made, lambda x: stats.shape_error(real, x, what)),
-        "trend": _jackknifed(float(trends.sum()) / pairs, made, lambda x: stats.trend_error(real, x, what)),
-        "missingness": _jackknifed(
+        "shape": jackknifed(float(shapes.mean()), made, lambda x: stats.shape_error(real, x, what)),
+        "trend": jackknifed(float(trends.sum()) / pairs, made, lambda x: stats.trend_error(real, x, what)),
+        "missingness": jackknifed(
             float(missing.mean()), made, lambda x: float(stats.missing_errors(real, x).mean())
         ),
     }
@@ -61,7 +61,7 @@ def _worst(trends: Tensor, called: Sequence[str], most: int = 10) -> list[list[o
     return [[called[i // n], called[i % n], v] for i, v in zip(at.tolist(), value.tolist(), strict=True) if v > 0]
 
 
-def _jackknifed(value: float, rows: Tensor, measure: Callable[[Tensor], float]) -> Reading:
+def jackknifed(value: float, rows: Tensor, measure: Callable[[Tensor], float]) -> Reading:
     """With a delete-a-group interval over the samples."""
     groups = min(GROUPS, len(rows) // 2)
     group = torch.arange(len(rows), device=rows.device) % groups
