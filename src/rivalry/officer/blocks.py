@@ -25,7 +25,7 @@ class Items:
 
 @dataclass(frozen=True)
 class Table:
-    """rows of cells under a head; notes below say how to read it."""
+    """rows of cells under a head; notes below say how to read it.  title: may be empty."""
 
     title: str
     head: tuple[str, ...]

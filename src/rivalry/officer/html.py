@@ -70,9 +70,9 @@ def _table(table: Table) -> str:
     head = "".join(f'<th scope="col">{words(cell)}</th>' for cell in table.head)
     rows = "\n".join("<tr>" + "".join(f"<td>{words(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
     notes = "".join(f'\n<p class="note">{words(note)}</p>' for note in table.notes)
+    title = f"<h3>{words(table.title)}</h3>\n" if table.title else ""
     return (
-        f"<h3>{words(table.title)}</h3>\n"
-        f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>{notes}'
+        f'{title}<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>{notes}'
     )
 
 

@@ -56,7 +56,7 @@ def treated(column: Column) -> str:
     code = column.code
     gaps = ", missing cells with it" if isinstance(code, NumberCode | LevelCode) and code.gaps else ""
     if isinstance(code, LevelCode):
-        return f"learned{gaps}; {len(code.levels):,} values, rare ones merged before (see what was noted while reading)"
+        return f"learned{gaps}; {len(code.levels):,} values"
     if isinstance(code, NumberCode):
         step = f", written in steps of {code.step:g}" if code.step and column.type == "number" else ""
         spikes = f"; {len(code.spikes)} frequent single value(s) learned as such" if code.spikes else ""

@@ -30,7 +30,8 @@ def _block(block: Block) -> str:
 
 
 def _table(table: Table) -> str:
-    lines = [f"### {_safe(table.title)}", "", _row(table.head), "|" + "---|" * len(table.head)]
+    lines = [f"### {_safe(table.title)}", ""] if table.title else []
+    lines += [_row(table.head), "|" + "---|" * len(table.head)]
     lines += [_row(row) for row in table.rows]
     lines += [part for note in table.notes for part in ("", _safe(note))]
     return "\n".join(lines)

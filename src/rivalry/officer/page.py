@@ -55,6 +55,7 @@ def officer_page(run: Run) -> list[Block]:
             f"Made on {today} from the run `{run.name}`, for whoever decides whether synthetic rows may be used or handed on. "
             "It holds no row of the real data. Counts of fewer than ten people are left out."
         ),
+        Heading("Summary"),
         summary(run, sections, audit),
         *_stale(run, sections),
         *lineage(run),

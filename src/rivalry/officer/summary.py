@@ -26,13 +26,18 @@ def summary(run: Run, sections: Mapping[str, Any], audit: Mapping[str, Any] | No
         ("Privacy: attacks", *_attacks(run, audit)),
     ]
     if not of_kind(sections, "utility"):
-        rows.insert(1, ("Usefulness", MEASURE.format(name=run.name), "nothing can be said of analyses made on these rows"))
-    return Table("Summary", ("question", "what was found", "what that means"), tuple(rows))
+        rows.insert(1, ("Usefulness", _not_measured(run), "Nothing can be said of analyses made on these rows."))
+    return Table("", ("question", "what was found", "what that means"), tuple(rows))
+
+
+def _not_measured(run: Run) -> str:
+    words = MEASURE.format(name=run.name)
+    return f"{words[0].upper()}{words[1:]}."
 
 
 def _likeness(run: Run, sections: Mapping[str, Any]) -> tuple[str, str]:
     if "fidelity" not in sections:
-        return MEASURE.format(name=run.name), "nothing can be said of how like the real rows these are"
+        return _not_measured(run), "Nothing can be said of how like the real rows these are."
     section = sections["fidelity"]
     scores, base = section["scores"], section["baseline"]
     found, means = [], []
@@ -106,7 +111,7 @@ def _survival(section: Mapping[str, Any]) -> tuple[str, str]:
         f"{decimals(distance['floor'])})."
     )
     if abs(optimism) <= CLOSE * max(distance["floor"], 0.005):
-        return found, "Neither too long nor too short lives were seen."
+        return found, "About as far as real rows are from each other: neither too long nor too short lives were seen."
     return found, f"Synthetic people live too {'long' if optimism > 0 else 'short'}: times must not be read off these rows."
 
 
@@ -124,7 +129,8 @@ def _guarantee(run: Run) -> tuple[str, str]:
 
 def _attacks(run: Run, audit: Mapping[str, Any] | None) -> tuple[str, str]:
     if audit is None:
-        return NO_AUDIT.format(name=run.name), "Nothing is known of what attackers can find; do not hand the rows on yet."
+        words = NO_AUDIT.format(name=run.name)
+        return f"{words[0].upper()}{words[1:]}.", "Nothing is known of what attackers can find; do not hand the rows on yet."
     verdict = str(audit["verdict"][0])
     return verdict[0].upper() + verdict[1:] + ".", {
         "leaks": "The model tells something of who was in its training data: do not hand it on as it is.",

@@ -11,6 +11,8 @@ from rivalry.officer.blocks import Table
 ARMS = ("real rows", "synthetic rows", "both")
 LEARNERS = {"trees": "boosted trees", "linear": "linear model"}
 GRADES = {"auc": "AUC", "r2": "R2"}
+ORDER = ("shape", "trend", "missingness", "c2st", "alpha", "beta", "precision", "recall", "density", "coverage", "copies",
+         "memorisation")  # fmt: skip
 PERCENT = frozenset({"shape", "trend", "missingness", "copies", "memorisation"})
 
 
@@ -30,7 +32,7 @@ def of_kind(sections: Mapping[str, Any], kind: str) -> list[Any]:
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    return "-" if value is None else f"{100 * value:.{digits}f} %"
+    return "-" if value is None else f"{100 * value:.{digits}f}%"
 
 
 def decimals(value: float | None, digits: int = 3) -> str:
@@ -44,7 +46,10 @@ def _interval(found: Mapping[str, Any], show: Any = decimals) -> str:
 
 def fidelity(section: Mapping[str, Any]) -> list[Table]:
     rows = []
-    for name, score in section["scores"].items():
+    scores = section["scores"]
+    known = [name for name in ORDER if name in scores]
+    for name in [*known, *(n for n in scores if n not in known)]:
+        score = scores[name]
         show = percent if name in PERCENT else number
         baseline = section["baseline"].get(name)
         rows.append((
@@ -56,13 +61,13 @@ def fidelity(section: Mapping[str, Any]) -> list[Table]:
             METRICS[name].meaning if name in METRICS else "",
         ))  # fmt: skip
     head = ("score", "synthetic rows", "95 %", "real rows", "shuffled columns", "what it is")
-    ruler = next(iter(section["scores"].values()))["ruler"]
+    ruler = next(iter(scores.values()))["ruler"]
     notes = (
         f"{ruler['samples']:,} synthetic rows against {ruler['reference']:,} {ruler['split']} rows. Real rows: what as many "
         "training rows score, which no model should be expected to beat. Shuffled columns: each real column shuffled by "
         "itself, so that all relations are lost.",
     )
-    return [Table("Likeness", head, tuple(rows), notes), *_worst(section.get("columns", {}))]
+    return [Table("Scores", head, tuple(rows), notes), *_worst(section.get("columns", {}))]
 
 
 def _worst(columns: Mapping[str, Any], most: int = 8) -> list[Table]:

@@ -21,31 +21,46 @@ INFLATED = 0.01
 
 
 def code_columns(sides: Sides) -> list[int]:
-    """Booleans, categories of two levels one of which says 'no', and counts that are often 0."""
+    """Booleans, categories of two levels one of which says 'no', and counts that are often 0 (numbers, or levels that are
+    whole numbers)."""
     found = []
-    for place, levels in enumerate(sides.levels(i) for i in range(len(sides.columns))):
-        if levels:
-            coded = len(levels) == 2 and any(word.strip().lower() in ABSENT for word in levels)
+    for place in range(len(sides.columns)):
+        levels = sides.levels(place)
+        if len(levels) == 2:
+            coded = any(_is_absent(word) for word in levels)
         else:
-            known = sides.train[:, place]
+            known = counted(sides, sides.train, place)
             known = known[~known.isnan()]
-            whole = bool((known == known.round()).all()) and bool((known >= 0).all())
-            coded = len(known) > 0 and whole and float((known == 0).double().mean()) >= ZEROS
+            whole = len(known) > 0 and bool(((known == known.round()) & (known >= 0)).all())
+            coded = whole and float((known == 0).double().mean()) >= ZEROS
         if coded:
             found.append(place)
     return found
 
 
+def _is_absent(word: str) -> bool:
+    return word.strip().lower() in ABSENT
+
+
+def counted(sides: Sides, rows: Tensor, place: int) -> Tensor:
+    """[N]: how often each row has the code: the number itself, or that of its level; two-level categories are 0 and 1; NaN
+    for levels that are no numbers."""
+    column, levels = rows[:, place], sides.levels(place)
+    if not levels:
+        return column
+    if len(levels) == 2:
+        counts = [0.0 if _is_absent(word) else 1.0 for word in levels]
+    else:
+        counts = [float(word) if word.isdecimal() else torch.nan for word in levels]
+        if any(count != count for count in counts):  # words, not counts
+            return torch.full_like(column, torch.nan)
+    table = torch.tensor([*counts, torch.nan], dtype=torch.float64)
+    return table[torch.where(column.isnan(), len(levels), column).long()]
+
+
 def presence(sides: Sides, rows: Tensor, places: list[int]) -> Tensor:
-    """[N, K]: counts as they are, two-level categories as 0 and 1."""
-    columns = []
-    for place in places:
-        column, levels = rows[:, place], sides.levels(place)
-        if levels:
-            absent = next(i for i, word in enumerate(levels) if word.strip().lower() in ABSENT)
-            column = torch.where(column.isnan(), column, (column != absent).double())
-        columns.append(column)
-    return torch.stack(columns, 1)
+    """[N, K] counts of the codes."""
+    return torch.stack([counted(sides, rows, place) for place in places], 1)
 
 
 def clinic(sides: Sides) -> dict[str, Any]:

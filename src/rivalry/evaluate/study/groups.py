@@ -124,4 +124,4 @@ def _worth(group: Group, found: stats.Predictions) -> dict[str, Any]:
     try:
         return told(worths(found, mine))
     except DataError:
-        return {"why not": "these rows have one value of the target only"}
+        return {"why not": "cannot be graded among these rows"}

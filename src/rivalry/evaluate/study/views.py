@@ -40,8 +40,10 @@ def _column(column: Column, real: Tensor, fake: Tensor, shown: bool) -> dict[str
         times = _level_counts(real, len(column.code.levels))
         common = int((times[:-1] >= LEAST).sum())  # the most frequent come first
         levels = column.code.levels[: min(common, LEVELS)]
-        made["levels"] = [*levels, "rest"]
         sides = [_level_counts(side, len(levels)) for side in (real, fake)]
+        rest = bool(sides[0][-1]) or bool(sides[1][-1])
+        made["levels"] = [*levels, "rest"] if rest else list(levels)
+        sides = sides if rest else [side[:-1] for side in sides]
     else:
         known = fake[~fake.isnan()].numpy()
         edges = edges_of(known, column)
