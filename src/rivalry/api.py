@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -148,14 +148,17 @@ class Run:
         device: str = "auto", data: Dataset | None = None,
     ) -> Scores:  # fmt: skip
         """Every score that fits the data, on n fresh samples; see `rivalry.evaluate`."""
+        judge = self._judge(data if data is not None else self.data(), weights, n, seed, device)
+        return judge.final(self.sampler(which, device), 0)
+
+    def _judge(self, data: Dataset, weights: Path | None, n: int | None, seed: int, device: str) -> Judge:
         engine = Engine(device)
-        dataset = (data if data is not None else self.data()).to(engine.device)
+        dataset = data.to(engine.device)
         own = self.folder.settings["train"]["weights"]
         chosen = weights or (Path(own) if own else None)
         extractor = choose_extractor(dataset, chosen, engine.device, self.path / "private")
         looks = Looks(verdict=max(n, 4), gate=min(max(n, 4), 2000)) if n is not None else Looks()
-        judge = Judge(dataset, extractor, None, seed, engine.device, looks)
-        return judge.final(self.sampler(which, device), 0)
+        return Judge(dataset, extractor, None, seed, engine.device, looks)
 
     def utility(
         self, target: str, *, n: int | None = None, which: str = "best", seed: int = 1, device: str = "auto",
@@ -175,6 +178,32 @@ class Run:
         real, held = (s.raw(torch.arange(len(s))) for s in (dataset.train, dataset.held))
         fake = self.sample(n or len(real), seed=seed, which=which, device=device)
         return utility(real, fake, held, kinds(dataset.spec), called.index(target), seed)
+
+    def study(
+        self, targets: Sequence[str] = (), by: Sequence[str] = (), survival: Sequence[str] = (), *, full: bool = False,
+        n: int | None = None, which: str = "best", seed: int = 1, device: str = "auto", data: Dataset | None = None,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Measures of a table's synthetic rows (n, as many as trained on by default) as plain values by section, which are
+        also kept in the run's evaluation.json, for the report; none holds a row.  See docs/table-scores.md.
+
+        targets: columns to predict.  by: columns whose groups are measured apart.  survival: 'time,event' pairs.  full: also
+        all scores beside a baseline, clinical measures, and what pictures show.
+        """
+        from rivalry.evaluate.study import Ask, add_sections, study
+        from rivalry.evaluate.study.making import fidelity, stamped
+
+        dataset = data if data is not None else self.data()
+        rows = n or len(dataset.train)
+        ask = Ask(targets, by, survival, full, shown=not self.recipe.private_sides())
+        found = study(dataset, self.sample(rows, seed=seed, which=which, device=device), ask, seed)
+        if full:
+            judge = self._judge(dataset, None, n, seed, device)
+            scores = judge.final(self.sampler(which, device), 0)
+            found = {"fidelity": fidelity(dataset, judge, scores, seed)} | found
+        step = self.folder.step(which)
+        sections = {name: stamped(one, step, which, rows, seed) for name, one in found.items()}
+        add_sections(self.path, sections)
+        return sections
 
     def audit(
         self, n: int | None = None, *, which: str = "best", weights: Path | None = None, seed: int = 1,
@@ -202,6 +231,13 @@ class Run:
         from rivalry.report import write_report
 
         return write_report(self.folder)
+
+    def officer_report(self, out: Path | None = None) -> Path:
+        """Writes the report for a data officer, one .html (officer.html in the run's folder by default) or .md file without
+        any row of the data; returns where.  It tells what `study(full=True)` and `audit()` found before."""
+        from rivalry.officer import write_officer
+
+        return write_officer(self.folder, out or self.path / "officer.html")
 
 
 def load(run: str | Path) -> Run:

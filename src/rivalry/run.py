@@ -159,6 +159,15 @@ class Run:
         """(tensors, meta) as `save` was given them."""
         return read_tensors(self.checkpoint(which) / "state.safetensors")
 
+    def step(self, which: str = "best") -> int:
+        """The step at which checkpoint 'best' (else 'last') was taken."""
+        _, meta = read_tensors(self._model(which))
+        return int(meta["step"])
+
+    def _model(self, which: str) -> Path:
+        path = self.checkpoint(which) / "model.safetensors"
+        return self.checkpoint("last") / "model.safetensors" if which == "best" and not path.exists() else path
+
     def networks(
         self,
         which: str = "best",
@@ -176,9 +185,7 @@ class Run:
                 f"{self.name} was trained with your own module for {missing[0]!r}; from Python, pass one: "
                 f"players={{{missing[0]!r}: YourModule()}}"
             )
-        path = self.checkpoint(which) / "model.safetensors"
-        if not path.exists() and which == "best":
-            path = self.checkpoint("last") / "model.safetensors"
+        path = self._model(which)
         tensors, _ = read_tensors(path)
         nets = {**self.recipe.build(self.spec), **(players or {})}
         for name, module in nets.items():

@@ -8,6 +8,7 @@ modes                   modes found, KL and its sampling floor, sliced Wasserste
 intervals               Wilson's interval, quantiles
 tabular                 columns, pairs of columns, missing cells; alpha-precision, beta-recall, authenticity
 tabular_models          real from fake by boosted trees; utility: train on synthetic, test on real
+survival                Kaplan-Meier curves and the gap of two, Cox's model, concordance
 attacks                 membership inference: scores of candidate rows, and what they are worth
 """
 
@@ -57,7 +58,9 @@ from rivalry.stats.moments import Moments, grouped_moments
 from rivalry.stats.neighbours import PRDC, expected_coverage, neighbour_radii, prdc
 from rivalry.stats.tabular import (
     Faithfulness,
+    Spread,
     alpha_precision_beta_recall,
+    faithfulness,
     independent_marginals,
     missing_errors,
     missing_pattern_distance,
@@ -66,7 +69,16 @@ from rivalry.stats.tabular import (
     trend_error,
     trend_errors,
 )
-from rivalry.stats.tabular_models import Learned, Utility, classifier_two_sample, roc_auc, utility
+from rivalry.stats.tabular_models import (
+    Learned,
+    Predictions,
+    Utility,
+    classifier_two_sample,
+    graded,
+    predictions,
+    roc_auc,
+    utility,
+)
 
 __all__ = [
     "PRDC",
@@ -81,7 +93,9 @@ __all__ = [
     "ModeReport",
     "Moments",
     "Near",
+    "Predictions",
     "Reference",
+    "Spread",
     "Utility",
     "alpha_precision_beta_recall",
     "auc_interval",
@@ -92,11 +106,13 @@ __all__ = [
     "density_ratio",
     "epsilon_lower_bound",
     "expected_coverage",
+    "faithfulness",
     "frechet_distance",
     "frechet_from_features",
     "frechet_interval",
     "gan_leaks",
     "gan_leaks_calibrated",
+    "graded",
     "grouped_moments",
     "holm",
     "independent_marginals",
@@ -115,6 +131,7 @@ __all__ = [
     "neighbour_radii",
     "normal_quantile",
     "prdc",
+    "predictions",
     "roc_auc",
     "shape_error",
     "shape_errors",

@@ -1,0 +1,125 @@
+"""The whole page, in the order in which it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rivalry.errors import RunError
+from rivalry.evaluate.study import read_record
+from rivalry.files import write_text
+from rivalry.officer import pictures
+from rivalry.officer.attacks import attacks, read_audit
+from rivalry.officer.blocks import Block, Heading, Items, Listing, Picture, Text
+from rivalry.officer.html import to_html
+from rivalry.officer.lineage import defences, lineage, making
+from rivalry.officer.markdown import to_markdown
+from rivalry.officer.summary import MEASURE, summary
+from rivalry.officer.tables import of_kind, tables
+from rivalry.run import Run
+
+WRITERS = {".html": to_html, ".htm": to_html, ".md": to_markdown}
+
+TITLES = {"utility": "Usefulness", "groups": "Groups of people", "survival": "Time to event", "clinical": "Clinical measures"}
+
+INTENDED = (
+    "To try out methods, programs and interfaces, to teach, and to plan a study, with rows that look like the real ones.",
+    "To train or test models where the section on usefulness shows that what is lost can be borne, and where results are "
+    "confirmed on real data before anybody relies on them.",
+)
+NOT_INTENDED = (
+    "Decisions about a person, or statements about one: no synthetic row is anybody.",
+    "Findings: an effect, a rate or a survival time that is read off synthetic rows is a hypothesis about the real ones.",
+    "Groups that this report does not show, or shows to be reproduced badly; rare cases may be missing altogether.",
+    "Handing on the run's folder: only the synthetic rows, and this report. The folder's `private/` shows real rows.",
+)
+LIMITS = (
+    "Scores compare distributions of columns, of pairs, and of whole rows by some methods. A relation of three columns or more, "
+    "or one in few rows, can be wrong without being seen.",
+    "Intervals cover the drawing of the rows that were compared, not what another training with another seed would give.",
+    "The model repeats the errors and biases of its data.",
+    "Rows stand for people only if each person has one row. Otherwise guarantee, attacks and intervals are about rows.",
+    "Terms and laws that bind the real data may bind the synthetic ones; this report is no legal opinion.",
+)
+
+
+def officer_page(run: Run) -> list[Block]:
+    """The page's blocks, from the run folder alone.  RunError for a run without a checkpoint or with damaged files."""
+    sections, audit, step = read_record(run.path), read_audit(run), run.step()
+    today = datetime.now(UTC).date().isoformat()
+    return [
+        Heading(f"Report on synthetic data: {run.name}", 1),
+        Text(
+            f"Made on {today} from the run `{run.name}`, for whoever decides whether synthetic rows may be used or handed on. "
+            "It holds no row of the real data. Counts of fewer than ten people are left out."
+        ),
+        Heading("Summary"),
+        summary(run, sections, audit),
+        *_stale(run, sections),
+        *lineage(run),
+        *making(run, step),
+        *defences(run),
+        *_likeness(run, sections),
+        *(block for kind in TITLES for block in _part(sections, kind)),
+        *attacks(run, audit),
+        Heading("Limits"),
+        Items(LIMITS),
+        Heading("Intended use"),
+        Items(INTENDED),
+        Heading("Not intended"),
+        Items(NOT_INTENDED),
+        Heading("All settings"),
+        Listing(run.recipe.to_toml().strip()),
+    ]
+
+
+def _likeness(run: Run, sections: Mapping[str, Any]) -> list[Block]:
+    blocks: list[Block] = [Heading("Likeness")]
+    if "fidelity" in sections:
+        blocks += [*tables({"fidelity": sections["fidelity"]}), *_measured(sections["fidelity"])]
+    else:
+        words = MEASURE.format(name=run.name)
+        blocks.append(Text(f"{words[0].upper()}{words[1:]}."))
+    return blocks + list[Block](pictures.pictures(sections))
+
+
+def _part(sections: Mapping[str, Any], kind: str) -> list[Block]:
+    found = of_kind(sections, kind)
+    blocks: list[Block] = [Heading(TITLES[kind])] if found else []
+    for section in found:
+        blocks += [*tables({kind: section}), *_curves(kind, section), *_measured(section)]
+    return blocks
+
+
+def _curves(kind: str, section: Mapping[str, Any]) -> list[Picture]:
+    return [pictures.survival(section)] if kind == "survival" else []
+
+
+def _measured(section: Mapping[str, Any]) -> list[Text]:
+    made = section["made"]
+    return [
+        Text(
+            f"Measured on {made['date']} with {made['samples']:,} synthetic rows (seed {made['seed']}) of checkpoint "
+            f"'{made['checkpoint']}', step {made['step']:,}."
+        )
+    ]
+
+
+def _stale(run: Run, sections: Mapping[str, Any]) -> list[Block]:
+    """Sections that were measured at another step than the checkpoint's."""
+    steps = {which: run.step(which) for which in ("best", "last")}
+    old = [name for name, one in sections.items() if one["made"]["step"] != steps[one["made"]["checkpoint"]]]
+    if not old:
+        return []
+    return [Text(f"**Out of date**: the model was trained on since these were measured: {', '.join(old)}. Measure again.")]
+
+
+def write_officer(run: Run, out: Path) -> Path:
+    """The report as one file, .html or .md by out's ending; returns it.  RunError for another ending."""
+    writer = WRITERS.get(out.suffix.lower())
+    if writer is None:
+        raise RunError(f"a report is written as .html or .md, not as {out.name!r}; give -o report.html")
+    write_text(out, writer(officer_page(run)))
+    return out
