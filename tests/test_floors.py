@@ -14,7 +14,7 @@ FLOORS = (
      "extractors"),
     ("data",),
     ("games", "recipe", "sampling", "zoo"),
-    ("run", "evaluate", "health", "card", "report", "privacy"),
+    ("run", "evaluate", "health", "card", "report", "privacy", "baselines"),
     ("training",),
     ("auto", "experiments", "checks", "audit"),
     ("api", "cli"),

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from rivalry.auto import choose, find
+from rivalry.baselines import fit, usual
 from rivalry.data import Dataset, Modality, ReadOptions, restore
 from rivalry.data import load as load_data
 from rivalry.data.conditions import met
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from rivalry.experiments import Comparison
 
 __all__ = ["Run", "compare", "load", "train"]
+
+BESIDE = ("shape", "trend", "missingness", "c2st")
+"""What a baseline is measured by, beside a run."""
 
 
 @dataclass(frozen=True)
@@ -147,21 +151,38 @@ class Run:
         device: str = "auto", data: Dataset | None = None,
     ) -> Scores:  # fmt: skip
         """Every score that fits the data, on n fresh samples; see `rivalry.evaluate`."""
+        return self._judge(n, weights, seed, device, data).final(self.sampler(which, device), 0)
+
+    def beside(
+        self, n: int | None = None, *, which: str = "best", weights: Path | None = None, seed: int = 1,
+        device: str = "auto", data: Dataset | None = None,
+    ) -> tuple[Scores, dict[str, Scores]]:  # fmt: skip
+        """(what `evaluate` says, what the usual baselines score by the same ruler, by their names): of tables what
+        independent columns do, beside which a shape error says little.  They are fitted without privacy, and kept
+        nowhere."""
+        judge = self._judge(n, weights, seed, device, data)
+        scores = judge.final(self.sampler(which, device), 0)
+        fitted = {name: fit(one, judge.dataset) for name, one in usual(judge.dataset.spec).items()}
+        metrics = tuple(m for m in BESIDE if m in scores)
+        return scores, {name: judge.final(one.sample, 0, metrics=metrics) for name, one in fitted.items()}
+
+    def _judge(self, n: int | None, weights: Path | None, seed: int, device: str, data: Dataset | None) -> Judge:
         engine = Engine(device)
         dataset = (data if data is not None else self.data()).to(engine.device)
         own = self.folder.settings["train"]["weights"]
         chosen = weights or (Path(own) if own else None)
         extractor = choose_extractor(dataset, chosen, engine.device, self.path / "private")
         looks = Looks(verdict=max(n, 4), gate=min(max(n, 4), 2000)) if n is not None else Looks()
-        judge = Judge(dataset, extractor, None, seed, engine.device, looks)
-        return judge.final(self.sampler(which, device), 0)
+        return Judge(dataset, extractor, None, seed, engine.device, looks)
 
     def utility(
         self, target: str, *, n: int | None = None, which: str = "best", seed: int = 1, device: str = "auto",
-        data: Dataset | None = None,
+        data: Dataset | None = None, baseline: str = "",
     ) -> Utility:  # fmt: skip
         """What synthetic rows are good for: how well the column `target` of held-out rows is predicted after training on
-        real rows, on n synthetic ones (as many as real by default), and on both.  See `rivalry.stats.utility`."""
+        real rows, on n synthetic ones (as many as real by default), and on both.  See `rivalry.stats.utility`.
+
+        baseline: one of those that stand beside scores ('independent'), to make the synthetic rows instead of the run."""
         from rivalry.evaluate.tabular import kinds, names
         from rivalry.stats import utility
 
@@ -172,7 +193,11 @@ class Run:
         if target not in called:
             raise UnknownName("column", target, called)
         real, held = (s.raw(torch.arange(len(s))) for s in (dataset.train, dataset.held))
-        fake = self.sample(n or len(real), seed=seed, which=which, device=device)
+        if baseline:
+            fitted = fit(usual(dataset.spec)[baseline], dataset)
+            fake = dataset.modality.decode(fitted.sample(n or len(real), seed))
+        else:
+            fake = self.sample(n or len(real), seed=seed, which=which, device=device)
         return utility(real, fake, held, kinds(dataset.spec), called.index(target), seed)
 
     def audit(
@@ -244,7 +269,7 @@ def train(
     dataset = load_data(data, options=reading)
     for note in dataset.notes:
         say(note)
-    chosen, why = (named, ()) if named is not None else choose(dataset, budget, device, dp_epsilon is not None)
+    chosen, why = (named, ()) if named is not None else choose(dataset, budget, device, dp_epsilon)
     if dp_epsilon is not None:
         chosen, changed = privatised(chosen, dp_epsilon, dp_delta or 0.0)
         why += changed

@@ -32,24 +32,35 @@ def command(
 
     if target:
         return _utility(run, target, count, which, seed, device, as_json)
-    scores = load(run).evaluate(count, which=which, weights=weights, seed=seed, device=device)
+    scores, beside = load(run).beside(count, which=which, weights=weights, seed=seed, device=device)
     if as_json:
-        click.echo(json.dumps(scores.as_dict(), indent=1))
+        found = scores.as_dict()
+        if beside:
+            found["baselines"] = {name: one.as_dict() for name, one in beside.items()}
+        click.echo(json.dumps(found, indent=1))
     else:
         from rivalry.cli.tables import show
         from rivalry.evaluate import HEADER
+        from rivalry.evaluate.rulers import number
 
         *_, (*_, counts) = rows = scores.table()
-        show([HEADER[:-1], *(row[:-1] for row in rows)])
+        others = [[number(one[m].value) if m in one else "" for one in beside.values()] for m in scores]
+        show([(*HEADER[:-1], *beside), *((*row[:-1], *more) for row, more in zip(rows, others, strict=True))])
         click.echo(f"measured on {counts} rows of {run}'s data; the floor is what real training data score")
 
 
 def _utility(run: str, target: str, count: int | None, which: str, seed: int, device: str, as_json: bool) -> None:
     from rivalry.api import load
+    from rivalry.baselines import usual
     from rivalry.cli.tables import show
 
-    found = load(run).utility(target, n=count, which=which, seed=seed, device=device)
+    opened = load(run)
+    data = opened.data()
+    found = opened.utility(target, n=count, which=which, seed=seed, device=device, data=data)
     arms = {"real rows": found.real, "synthetic rows": found.fake, "both": found.augmented}
+    for name in usual(data.spec):
+        other = opened.utility(target, n=count, seed=seed, device=device, data=data, baseline=name)
+        arms[f"{name} (baseline)"] = other.fake
     if as_json:
         click.echo(json.dumps({"target": target, "measure": found.measure} | {k: v._asdict() for k, v in arms.items()}))
         return
