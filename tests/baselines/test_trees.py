@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.data.tables import hard
 from torch import Tensor
 
 from rivalry.baselines import MST, Independent, fit, kept
@@ -18,7 +19,6 @@ from rivalry.data import Dataset, load
 from rivalry.errors import RecipeError
 from rivalry.parts import Baseline
 from rivalry.types import Block, Spec
-from tests.data.tables import hard
 
 SIZES = (3, 4, 2, 5, 3)
 CHAIN = {(0, 1), (1, 2), (2, 3), (3, 4)}
