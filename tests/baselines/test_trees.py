@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.data.tables import hard
 from torch import Tensor
 
+from data.tables import hard
 from rivalry.baselines import MST, Independent, fit, kept
 from rivalry.baselines import trees as module
 from rivalry.baselines.cells import Cells
