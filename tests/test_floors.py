@@ -14,7 +14,7 @@ FLOORS = (
      "extractors"),
     ("data",),
     ("games", "recipe", "sampling", "zoo"),
-    ("run", "evaluate", "health", "card", "report", "privacy", "officer"),
+    ("run", "evaluate", "health", "card", "report", "privacy", "baselines", "officer"),
     ("training",),
     ("auto", "experiments", "checks", "audit"),
     ("api", "cli"),

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from rivalry.auto import choose, find
+from rivalry.baselines import fit, usual
 from rivalry.data import Dataset, Modality, ReadOptions, restore
 from rivalry.data import load as load_data
 from rivalry.data.conditions import levels_asked, met
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from rivalry.experiments import Comparison
 
 __all__ = ["Run", "compare", "load", "train"]
+
+BESIDE = ("shape", "trend", "missingness", "c2st")
+"""What a baseline is measured by, beside a run."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,19 @@ class Run:
         """Every score that fits the data, on n fresh samples; see `rivalry.evaluate`."""
         judge = self._judge(data if data is not None else self.data(), weights, n, seed, device)
         return judge.final(self.sampler(which, device), 0)
+
+    def beside(
+        self, n: int | None = None, *, which: str = "best", weights: Path | None = None, seed: int = 1,
+        device: str = "auto", data: Dataset | None = None,
+    ) -> tuple[Scores, dict[str, Scores]]:  # fmt: skip
+        """(what `evaluate` says, what the usual baselines score by the same ruler, by their names): of tables what
+        independent columns do, beside which a shape error says little.  They are fitted without privacy, and kept
+        nowhere."""
+        judge = self._judge(data if data is not None else self.data(), weights, n, seed, device)
+        scores = judge.final(self.sampler(which, device), 0)
+        fitted = {name: fit(one, judge.dataset) for name, one in usual(judge.dataset.spec).items()}
+        metrics = tuple(m for m in BESIDE if m in scores)
+        return scores, {name: judge.final(one.sample, 0, metrics=metrics) for name, one in fitted.items()}
 
     def _judge(self, data: Dataset, weights: Path | None, n: int | None, seed: int, device: str) -> Judge:
         engine = Engine(device)
@@ -281,7 +298,7 @@ def train(
     dataset = load_data(data, options=reading)
     for note in dataset.notes:
         say(note)
-    chosen, why = (named, ()) if named is not None else choose(dataset, budget, device, dp_epsilon is not None)
+    chosen, why = (named, ()) if named is not None else choose(dataset, budget, device, dp_epsilon)
     if dp_epsilon is not None:
         chosen, changed = privatised(chosen, dp_epsilon, dp_delta or 0.0)
         why += changed
