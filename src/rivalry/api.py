@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from rivalry.auto import choose, find
 from rivalry.data import Dataset, Modality, ReadOptions, restore
 from rivalry.data import load as load_data
-from rivalry.data.conditions import met
-from rivalry.data.conditions import parse as parse_conditions
+from rivalry.data.asking import Asked, asked
 from rivalry.data.image import ImageModality
 from rivalry.data.opening import Given
 from rivalry.data.table import TableModality
@@ -24,8 +23,9 @@ from rivalry.evaluate import Judge, Looks, Scores, choose_extractor
 from rivalry.privacy import privatised
 from rivalry.recipe import Recipe, set_value
 from rivalry.run import Run as Folder
-from rivalry.sampling import Sampler, kept
+from rivalry.sampling import Sampler, Tick, filled, silent
 from rivalry.stats import Utility
+from rivalry.streams import generator
 from rivalry.training.engine import Engine, is_main_process
 from rivalry.training.session import Request, Say, reload_data, to_stderr
 from rivalry.training.session import resume as resume_run
@@ -82,32 +82,53 @@ class Run:
         device: str = "auto",
         players: Mapping[str, nn.Module] | None = None,
         where: str = "",
+        balance: str = "", tick: Tick = silent,
     ) -> Tensor:  # fmt: skip
         """[n, ...] in the data's own form: uint8 (or uint16) pictures [n, C, H, W], points in their own units, rows of
         tables [n, columns] float64.
 
         where: conditions on a table's columns ('age>60, sex=F'); samples that do not meet them are drawn anew.
+        balance: equal numbers of a column's levels ('income'), or shares ('income=0.3,0.7').  tick: told how far it is.
         """
-        if where:
-            return self._where(n, seed, where, self.sampler(which, device, players))
+        wanted = self._asked(where, balance)
+        if wanted:
+            return self._filled(n, seed, wanted, self.sampler(which, device, players), tick)
         x, _ = self.sampler(which, device, players).draw(n, seed, self._label(label), truncation)
         return self.modality.decode(x.cpu())
 
-    def _where(self, n: int, seed: int, where: str, sampler: Sampler) -> Tensor:
-        """Raw rows that meet the conditions."""
-        modality = self.modality
-        if not isinstance(modality, TableModality):
-            raise DataError("conditions are for tables; pictures of one class are chosen with --label")
-        conditions = parse_conditions(where, modality)
-        return kept(lambda m, s: modality.decode(sampler(m, s).cpu()), lambda raw: met(raw, conditions), n, seed)
+    def _asked(self, where: str = "", balance: str = "") -> Asked:
+        """What is asked of rows; DataError where they are no rows of a table."""
+        if isinstance(self.modality, TableModality):
+            return asked(self.modality, where, balance)
+        if where or balance:
+            raise DataError("conditions and balance are for tables; pictures of one class are chosen with --label")
+        return Asked()
+
+    def _filled(self, n: int, seed: int, wanted: Asked, sampler: Sampler, tick: Tick = silent) -> Tensor:
+        """n raw rows that are wanted, in random order."""
+        if n < 1:
+            raise RecipeError(f"the number of samples must be at least 1, not {n}")
+        decode = self.modality.decode
+        rows = filled(lambda m, s: decode(sampler(m, s).cpu()), wanted.group, wanted.counts(n), seed, tick)
+        if wanted.balance is None:
+            return rows
+        return rows[torch.randperm(n, generator=generator(torch.device("cpu"), seed, "balance"))]
+
+    def _drawn(self, sampler: Sampler) -> Callable[[int, int], Tensor]:
+        """Encoded samples for rulers: without rows that break a constraint."""
+        wanted, decode = self._asked(), self.modality.decode
+        if not wanted:
+            return sampler
+        return lambda n, seed: filled(sampler, lambda x: wanted.group(decode(x)), (n,), seed)
 
     def write_samples(
         self, out: Path, n: int, *, seed: int = 0, label: int | str | None = None, truncation: float = 1.0,
-        which: str = "best", device: str = "auto", where: str = "",
+        which: str = "best", device: str = "auto", where: str = "", balance: str = "", tick: Tick = silent,
     ) -> list[Path]:  # fmt: skip
         """Samples into files, by `out`'s ending: a folder of PNGs, a sheet (.png), .npz, .csv, .parquet.  See `sample`."""
-        if where:
-            return self.modality.write(self.sample(n, seed=seed, which=which, device=device, where=where), out)
+        wanted = self._asked(where, balance)
+        if wanted:
+            return self.modality.write(self._filled(n, seed, wanted, self.sampler(which, device), tick), out)
         x, labels = self.sampler(which, device).draw(n, seed, self._label(label), truncation)
         return self.modality.write(x.cpu(), out, labels, self.folder.spec.class_names)
 
@@ -154,7 +175,7 @@ class Run:
         extractor = choose_extractor(dataset, chosen, engine.device, self.path / "private")
         looks = Looks(verdict=max(n, 4), gate=min(max(n, 4), 2000)) if n is not None else Looks()
         judge = Judge(dataset, extractor, None, seed, engine.device, looks)
-        return judge.final(self.sampler(which, device), 0)
+        return judge.final(self._drawn(self.sampler(which, device)), 0)
 
     def utility(
         self, target: str, *, n: int | None = None, which: str = "best", seed: int = 1, device: str = "auto",
