@@ -32,6 +32,7 @@ from rivalry.training.session import resume as resume_run
 from rivalry.training.session import start as start_run
 
 if TYPE_CHECKING:
+    from rivalry.apply import Filled
     from rivalry.audit import Audit
     from rivalry.experiments import Comparison
 
@@ -131,6 +132,21 @@ class Run:
             return self.modality.write(self._filled(n, seed, wanted, self.sampler(which, device), tick), out)
         x, labels = self.sampler(which, device).draw(n, seed, self._label(label), truncation)
         return self.modality.write(x.cpu(), out, labels, self.folder.spec.class_names)
+
+    def apply(
+        self, table: Path, out: Path, *, draws: int = 1, likely: bool = False, pool: int = 50_000, seed: int = 0,
+        which: str = "best", device: str = "auto", tick: Tick = silent,
+    ) -> Filled:  # fmt: skip
+        """Fills the missing cells of a table (CSV, TSV or Parquet) by draws from the model, given what is known of their
+        row; see `rivalry.apply.fill_table`."""
+        from rivalry.apply import fill_table
+
+        if not isinstance(self.modality, TableModality):
+            raise DataError(f"{self.name} was trained on {self.modality.kind} data; only the missing cells of tables can be filled")
+        sampler = self.sampler(which, device)
+        return fill_table(
+            self.modality, sampler, table, out, draws=draws, likely=likely, pool=pool, seed=seed, tick=tick
+        )
 
     def walk(
         self, out: Path, *, seed: int = 0, label: int | str | None = None, which: str = "best", device: str = "auto"
