@@ -48,7 +48,7 @@ def _model(run: Run, records: list[dict[str, Any]]) -> list[str]:
 
 
 def _weights(run: Run) -> str:
-    if run.recipe.private_sides():
+    if run.recipe.private:
         return "`checkpoints/last/model.safetensors` (averaged); none is chosen by its score."
     return "`checkpoints/best/model.safetensors` (averaged; by the held-out score) and `checkpoints/last`."
 

@@ -95,9 +95,13 @@ class Sampler(ABC):
 
 
 class Game(ABC):
-    """Wires batches and noise into a lazy Play, and says how to sample once training is over."""
+    """Wires batches and noise into a lazy Play, and says how to sample once training is over.
+
+    secret: nets that know raw rows and are kept in a run's private/ only; nothing but a guarded play asks them.
+    """
 
     KIND: ClassVar[str] = "game"
+    secret: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def wiring(self, spec: Spec) -> Wiring: ...

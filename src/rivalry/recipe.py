@@ -153,6 +153,11 @@ class Recipe(Plain):
         """The sides that learn under differential privacy."""
         return [side for side in self.sides() if side.private is not None]
 
+    @property
+    def private(self) -> bool:
+        """Whether it is trained under differential privacy."""
+        return bool(self.private_sides()) or bool(self.game.secret)
+
     def build(self, spec: Spec) -> dict[str, nn.Module]:
         """The networks for the data, in the order of their names' appearance."""
         wiring = self.game.wiring(spec)

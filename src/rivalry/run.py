@@ -148,16 +148,25 @@ class Run:
         return self.path / "checkpoints" / which
 
     def save(
-        self, which: str, model: Mapping[str, Tensor], state: Mapping[str, Tensor], meta: Mapping[str, Any]
-    ) -> None:
-        """Model first, state last: the state decides where a resume begins, and each file is whole or absent."""
+        self, which: str, model: Mapping[str, Tensor], state: Mapping[str, Tensor], meta: Mapping[str, Any],
+        secret: Mapping[str, Tensor] | None = None,
+    ) -> None:  # fmt: skip
+        """Model first, state last: the state decides where a resume begins, and each file is whole or absent.  secret: the
+        part of the state that knows raw rows; it goes into private/."""
         folder = self.checkpoint(which)
+        if secret:
+            write_tensors(self._secret(which), secret, {"step": meta["step"]})
         write_tensors(folder / "model.safetensors", model, {"step": meta["step"], "recipe": meta["recipe"]})
         write_tensors(folder / "state.safetensors", state, meta)
 
     def state(self, which: str = "last") -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """(tensors, meta) as `save` was given them."""
-        return read_tensors(self.checkpoint(which) / "state.safetensors")
+        """(tensors, meta) as `save` was given them, the secret part included."""
+        tensors, meta = read_tensors(self.checkpoint(which) / "state.safetensors")
+        secret = self._secret(which)
+        return ({**tensors, **read_tensors(secret)[0]} if secret.exists() else tensors), meta
+
+    def _secret(self, which: str) -> Path:
+        return self.path / "private" / f"{which}-secret.safetensors"
 
     def step(self, which: str = "best") -> int:
         """The step at which checkpoint 'best' (else 'last') was taken."""
@@ -188,6 +197,8 @@ class Run:
         path = self._model(which)
         tensors, _ = read_tensors(path)
         nets = {**self.recipe.build(self.spec), **(players or {})}
+        for name in self.recipe.game.secret:
+            nets.pop(name, None)  # is in private/ only, and makes no samples
         for name, module in nets.items():
             own = {k.removeprefix(f"{name}/"): v for k, v in tensors.items() if k.startswith(f"{name}/")}
             bad = next(

@@ -9,7 +9,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, softplus
 
 from rivalry.catalogue import name_of, register
 from rivalry.errors import RecipeError, UnknownName
@@ -157,6 +157,28 @@ class Target(Charge):
         if not isinstance(classifier, Classifier):
             raise RecipeError(f"term 'target' needs the net 'column-classifier' as {self.net}")
         return classifier.surprise(play.pair("rows")[self.on == "fake"])
+
+
+@register("term", "teachers")
+@dataclass(frozen=True)
+class Taught(Charge):
+    """PATE-GAN, Jordon et al. 2019, eq. 3: each teacher tells its own real rows from fakes, -log D(x) - log(1 - D(G(z))); of
+    pair 'teachers' = (scores of real rows [k, n], of fakes [k, n]), summed over teachers: [n]."""
+
+    def __call__(self, play: Play, turn: Turn) -> Tensor:
+        real, fake = play.pair("teachers")
+        return (softplus(-real) + softplus(fake)).sum(0)
+
+
+@register("term", "votes")
+@dataclass(frozen=True)
+class Voted(Charge):
+    """PATE-GAN, Jordon et al. 2019, eq. 5: the student's cross-entropy against the teachers' noisy votes, of pair 'votes' =
+    (the student's scores [n], votes [n], 0 or 1)."""
+
+    def __call__(self, play: Play, turn: Turn) -> Tensor:
+        score, vote = play.pair("votes")
+        return binary_cross_entropy_with_logits(score, vote, reduction="none")
 
 
 @register("term", "cross-entropy")

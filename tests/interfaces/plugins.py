@@ -1,4 +1,4 @@
-"""Parts that only the tests know, entered by the door a plug-in uses: a text game, TimeGAN, PATE-GAN."""
+"""Parts that only the tests know, entered by the door a plug-in uses: a text game, TimeGAN."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, one_hot, softplus
+from torch.nn.functional import cross_entropy, one_hot
 
 from rivalry.catalogue import register
-from rivalry.data.order import batch_index
 from rivalry.games import LazyPlay, lazy
-from rivalry.parts import Game, Net, Play, Sampler, Source, Term, Turn, Wiring
+from rivalry.parts import Game, Net, Play, Source, Term, Turn, Wiring
 from rivalry.streams import Draw
 from rivalry.types import Heads, Match, Point, Spec
 
@@ -212,76 +211,6 @@ class TimeGame(Game):
         self, nets: Mapping[str, nn.Module], z: Tensor, cond: tuple[Tensor, ...], truncation: float = 1.0
     ) -> Tensor:
         raise NotImplementedError
-
-
-# -- PATE-GAN: k teachers, each with data of its own --------------------------------------------------------------
-
-
-@register("sampler", "test-partitioned")
-@dataclass(frozen=True)
-class Partitioned(Sampler):
-    """Stream 'part3' draws from rows 3, 3 + k, 3 + 2k ... only."""
-
-    parts: int = 3
-
-    def index(self, stream: str, rows: int, turn: Turn) -> Tensor:
-        number = int(stream.removeprefix("part"))
-        return batch_index(rows // self.parts, turn.position, turn.batch, turn.draw.seed) * self.parts + number
-
-
-@register("game", "test-pate")
-@dataclass(frozen=True)
-class Pate(Game):
-    """PATE-GAN (Jordon et al. 2019): teachers judge parts of the data, a student learns from their noisy votes on
-    generated rows only, the generator fools the student."""
-
-    latent: int = 4
-    teachers: int = 3
-    noise: float = 0.2
-
-    def wiring(self, spec: Spec) -> Wiring:
-        return Wiring(latent=self.latent)
-
-    def play(self, nets: Mapping[str, nn.Module], source: Source, turn: Turn) -> Play:
-        fake = lazy(lambda: nets["generator"](turn.draw.normal("latent", turn.batch, self.latent)))
-
-        def teacher(i: int) -> Match:
-            return Match(f"teacher{i}", Point(source.batch(f"part{i}", turn).x), Point(fake()))
-
-        def votes() -> tuple[Tensor, ...]:
-            with torch.no_grad():
-                yes = torch.stack([(nets[f"teacher{i}"](fake())["score"] > 0).float() for i in range(self.teachers)])
-            noisy = yes.sum(0) + self.noise * turn.draw.normal("votes", turn.batch)
-            return nets["student"](fake().detach())["score"], (noisy > self.teachers / 2).float()
-
-        matches = {f"teacher{i}": lazy(lambda i=i: teacher(i)) for i in range(self.teachers)}
-        matches["student"] = lazy(lambda: Match("student", None, Point(fake())))
-        return LazyPlay(nets, matches, {"votes": lazy(votes)})
-
-    def sample(
-        self, nets: Mapping[str, nn.Module], wiring: Wiring, draw: Draw, n: int,
-        label: Tensor | None = None, truncation: float = 1.0,
-    ) -> Tensor:  # fmt: skip
-        return self.from_latent(nets, draw.normal("latent", n, self.latent), ())
-
-    def from_latent(
-        self, nets: Mapping[str, nn.Module], z: Tensor, cond: tuple[Tensor, ...], truncation: float = 1.0
-    ) -> Tensor:
-        x: Tensor = nets["generator"](z)
-        return x
-
-
-@register("term", "test-votes")
-@dataclass(frozen=True)
-class Votes(Term):
-    """The student's cross-entropy against the teachers' votes."""
-
-    weight: float = 1.0
-    every: int = 1
-
-    def __call__(self, play: Play, turn: Turn) -> Tensor:
-        score, vote = play.pair("votes")
-        return vote * softplus(-score) + (1 - vote) * softplus(score)
 
 
 def counting(n: int, vocabulary: int, length: int) -> Tensor:

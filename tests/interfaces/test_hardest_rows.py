@@ -11,9 +11,9 @@ from interfaces import plugins
 from rivalry import zoo
 from rivalry.afters import Clip
 from rivalry.controllers import ADA, PathMean
-from rivalry.games import Autoencode, Sample
+from rivalry.games import Autoencode, Partitioned, Pate, Sample
 from rivalry.games.lazy import draw_codes, join_codes
-from rivalry.nets import StyleGAN2, StyleGAN2Trunk
+from rivalry.nets import StyleGAN2, StyleGAN2Trunk, Teachers
 from rivalry.nets.dcgan import DCGAN, DCGANTrunk
 from rivalry.nets.discriminators import Discriminator, Encoder
 from rivalry.nets.mlp import MLP, MLPTrunk
@@ -22,7 +22,7 @@ from rivalry.optimisers import Adam, RMSprop
 from rivalry.penalties import MutualInformation
 from rivalry.recipe import EMA, Recipe, Side, Stage
 from rivalry.streams import Draw
-from rivalry.terms import KL, L2, CrossEntropy, Gaussian
+from rivalry.terms import KL, L2, CrossEntropy, Gaussian, Taught, Voted
 from rivalry.training.state import State
 from rivalry.types import Spec
 from tiny import PICTURES, POINTS, Rows, bars, ring, run
@@ -164,24 +164,24 @@ def test_timegan_in_three_stages() -> None:
 def test_pate_gan_with_teachers_on_parts_of_their_own() -> None:
     k = 3
     judge = POINT_NETS["discriminator"]
-    teachers = tuple(Side(f"teacher{i}", (f"teacher{i}",), (f"teacher{i}",), optimiser=FAST) for i in range(k))
-    student = Side("student", ("student",), terms=(plugins.Votes(),), optimiser=FAST)
+    teachers = Side("teachers", ("teachers",), terms=(Taught(),), optimiser=FAST)
+    student = Side("student", ("student",), terms=(Voted(),), optimiser=FAST)
     maker = Side("generator", ("generator",), fools=("student",), optimiser=FAST)
     recipe = Recipe(
         "pate",
-        {"generator": POINT_NETS["generator"], "student": judge, **{f"teacher{i}": judge for i in range(k)}},
-        plugins.Pate(latent=8, teachers=k),
-        (Stage((*teachers, student, maker)),),
+        {"generator": POINT_NETS["generator"], "student": judge, "teachers": Teachers(k, (64, 64))},
+        Pate(latent=8, teachers=k),
+        (Stage((teachers, student, maker)),),
         GAN(),
-        sampler=plugins.Partitioned(k),
+        sampler=Partitioned(k),
         batch=64,
     )
     seen: dict[int, set[int]] = {i: set() for i in range(k)}
 
     class Watched(Rows):
         def batch(self, index, device):  # type: ignore[no-untyped-def]
-            for i in (index % k).unique().tolist():
-                seen[i].update(index.tolist())
+            for i, own in enumerate(index.view(k, -1)):
+                seen[i].update(own.tolist())
             return super().batch(index, device)
 
     centre = torch.tensor([0.6, -0.4])

@@ -21,6 +21,7 @@ from rivalry.nets.square import SquareTable, SquareTrunk
 from rivalry.nets.stylegan2 import StyleGAN2, StyleGAN2Trunk, Truncates
 from rivalry.nets.summary import count, describe
 from rivalry.nets.table import TableNet
+from rivalry.nets.teachers import Teachers
 from rivalry.nets.trunk import Seen, Trunk, TrunkModule
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "StyleGAN2",
     "StyleGAN2Trunk",
     "TableNet",
+    "Teachers",
     "Truncates",
     "Trunk",
     "TrunkModule",

@@ -4,6 +4,7 @@ from rivalry.privacy.accounting import accountant, epsilon_of, sigma_for
 from rivalry.privacy.admission import admit, agree_terms, privatised
 from rivalry.privacy.ledger import FILE, Account, Ledger, Terms, read_account
 from rivalry.privacy.secure import normal
+from rivalry.privacy.votes import VoteTerms, admit_votes, agree_votes, asks
 from rivalry.privacy.wording import exclusions, guarantee, headline
 
 __all__ = [
@@ -11,9 +12,13 @@ __all__ = [
     "Account",
     "Ledger",
     "Terms",
+    "VoteTerms",
     "accountant",
     "admit",
+    "admit_votes",
     "agree_terms",
+    "agree_votes",
+    "asks",
     "epsilon_of",
     "exclusions",
     "guarantee",

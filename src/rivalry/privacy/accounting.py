@@ -68,3 +68,22 @@ def sigma_for(epsilon: float, delta: float, rate: float, turns: int) -> float:
         middle = math.sqrt(low * high)
         low, high = (low, middle) if keeps(middle) else (middle, high)
     return high
+
+
+@cache
+def epsilon_of_votes(scale: float, delta: float, votes: int, width: float = FINE) -> float:
+    """The epsilon at delta of so many answers, each a function of a count that one row moves by 1 at most, plus Laplace
+    noise of `scale`: data-independent, each is 1/scale-differentially private (Papernot et al. 2017, Jordon et al. 2019),
+    composed as above.  inf where scale is 0; MissingExtra without dp-accounting."""
+    if votes == 0:
+        return 0.0
+    if scale == 0:
+        return math.inf
+    try:
+        from dp_accounting import dp_event
+        from dp_accounting.pld import PLDAccountant
+    except ImportError as error:
+        raise MissingExtra("privacy", "accounting for differential privacy") from error
+    book = PLDAccountant(value_discretization_interval=width)
+    book.compose(dp_event.LaplaceDpEvent(scale), votes)
+    return float(book.get_epsilon(delta))

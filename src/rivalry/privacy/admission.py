@@ -13,10 +13,12 @@ from torch import nn
 
 from rivalry.catalogue import name_of
 from rivalry.errors import RecipeError
+from rivalry.games.pate import Pate
 from rivalry.games.samplers import Poisson
 from rivalry.parts import Wiring, couples_batch
 from rivalry.privacy.accounting import sigma_for
 from rivalry.privacy.ledger import Terms
+from rivalry.privacy.votes import privatised_votes
 from rivalry.recipe import Private, Recipe, Side
 
 DELTA_POWER = -1.1
@@ -28,6 +30,8 @@ def privatised(recipe: Recipe, epsilon: float, delta: float = 0.0) -> tuple[Reci
 
     A clip or noise the recipe itself sets is kept.
     """
+    if isinstance(recipe.game, Pate):
+        return privatised_votes(recipe, recipe.game, epsilon, delta)
     judging = list(dict.fromkeys(side.name for side in recipe.sides() if side.judges))
     if len(judging) != 1:
         raise RecipeError(

@@ -15,6 +15,7 @@ from typing import Any
 
 from rivalry.errors import RunError
 from rivalry.privacy.accounting import accountant, epsilon_of
+from rivalry.privacy.votes import MECHANISM, VoteTerms
 
 FILE = "privacy.jsonl"
 BLOCKS = 200
@@ -54,13 +55,13 @@ class Account:
 class Ledger:
     """Pays for turns, in blocks, ahead of them.  Whatever was paid for before this sitting counts as taken."""
 
-    def __init__(self, path: Path, terms: Terms, paid: int = 0) -> None:
+    def __init__(self, path: Path, terms: Terms | VoteTerms, paid: int = 0) -> None:
         self.path, self.terms, self.paid = path, terms, paid
         self.block = max(1, terms.turns // BLOCKS)
         self._left = 0
 
     @classmethod
-    def create(cls, path: Path, terms: Terms) -> Ledger:
+    def create(cls, path: Path, terms: Terms | VoteTerms) -> Ledger:
         """A new ledger; RunError if there is one already."""
         if path.exists():
             raise RunError(f"{path} exists already; what it says is spent cannot be unsaid, so name another run")
@@ -78,7 +79,8 @@ class Ledger:
                 f"{path} does not tell what this run has spent of its privacy, so it cannot go on within its budget; "
                 "restore the file, or start a new run"
             )
-        terms = Terms(**{k: v for k, v in lines[0].items() if k != "kind"})
+        kind = VoteTerms if lines[0].get("mechanism") == MECHANISM else Terms
+        terms = kind(**{k: v for k, v in lines[0].items() if k != "kind"})
         paid = max((int(r["total"]) for r in lines if r["kind"] == "paid"), default=0)
         return cls(path, terms, paid)
 
@@ -142,7 +144,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def read_account(folder: Path) -> tuple[Terms, Account] | None:
+def read_account(folder: Path) -> tuple[Terms | VoteTerms, Account] | None:
     """The terms of a run and what it has spent; None for a run without differential privacy."""
     path = folder / FILE
     if not path.exists():

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from rivalry.privacy.ledger import Account, Terms
+from rivalry.privacy.votes import VoteTerms
 
 
-def headline(terms: Terms, account: Account) -> str:
+def headline(terms: Terms | VoteTerms, account: Account) -> str:
     """'(2.98, 1e-05)-differential privacy ...', a clause for the end of a training."""
     return (
         f"differential privacy of training: epsilon {account.epsilon:.4g} at delta {terms.delta:.3g} "
@@ -13,8 +14,10 @@ def headline(terms: Terms, account: Account) -> str:
     )
 
 
-def guarantee(terms: Terms, account: Account) -> list[str]:
+def guarantee(terms: Terms | VoteTerms, account: Account) -> list[str]:
     """What is promised, by which mechanism, under which assumptions."""
+    if isinstance(terms, VoteTerms):
+        return _by_votes(terms, account)
     return [
         f"Training is (epsilon, delta)-differentially private with epsilon = {account.epsilon:.4g}, delta = "
         f"{terms.delta:.3g}: for two training sets that differ by one row, there in one and missing in the other.",
@@ -30,7 +33,26 @@ def guarantee(terms: Terms, account: Account) -> list[str]:
     ]
 
 
-def exclusions(terms: Terms) -> list[str]:
+def _by_votes(terms: VoteTerms, account: Account) -> list[str]:
+    return [
+        f"Training is (epsilon, delta)-differentially private with epsilon = {account.epsilon:.4g}, delta = "
+        f"{terms.delta:.3g}: for two training sets of the same rows in the same order but for one, which holds something "
+        "else.",
+        "It covers the generator and the student at every step, their checkpoints, training curves, and whatever is drawn "
+        "from the generator. It does not cover the teachers, who know raw rows: they are kept in `private/`, which is never "
+        "to be handed on.",
+        f"Mechanism: {terms.teachers} teachers, each with rows of its own (row i belongs to teacher i modulo "
+        f"{terms.teachers}), vote on generated rows; what leaves them is whether the count of 'real', plus Laplace noise of "
+        f"scale {terms.scale:.4g}, is a majority. One row moves a count by 1 at most. The noise turns a unanimous vote over "
+        f"with chance {terms.turned_over:.2f}.",
+        f"Votes: {terms.each} in each of {account.turns} of {terms.turns} planned turns are charged, those lost in crashes "
+        "included, by a bound that does not look at the data.",
+        f"Accountant: {account.accountant}.",
+        "Noise comes from the operating system's secure source and was not kept.",
+    ]
+
+
+def exclusions(terms: Terms | VoteTerms) -> list[str]:
     """What the guarantee does not cover."""
     found = [
         "**Preparation**: column types, bounds, quantiles, level names and shares (of classes too) were taken from the "

@@ -16,13 +16,15 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from rivalry.games import Pate
 from rivalry.parts import Play, Refreshes, Sampler, Source, Turn
-from rivalry.privacy import Ledger
+from rivalry.privacy import Ledger, asks
 from rivalry.recipe import Recipe, Side, Stage
 from rivalry.training.engine import Engine
 from rivalry.training.private import PrivateTurns
 from rivalry.training.state import State, draw_for, optimiser_key, own_parameters
 from rivalry.training.step import freeze, losses, total
+from rivalry.training.votes import VoteGuard
 from rivalry.types import Batch
 
 
@@ -91,10 +93,15 @@ def span_at(layout: list[Span], step: int) -> Span:
     return next((s for s in layout if step < s.stop), layout[-1])
 
 
+def pays(side: Side) -> bool:
+    """Whether the side's turns are paid for."""
+    return side.private is not None or asks(side)
+
+
 def private_turns(recipe: Recipe, steps: int) -> int:
-    """How often the private side plays in so many steps."""
+    """How many turns in so many steps are paid for."""
     layout = spans(recipe, steps)
-    return sum((s.stop - s.start) * side.turns for s in layout for side in s.stage.sides if side.private is not None)
+    return sum((s.stop - s.start) * side.turns for s in layout for side in s.stage.sides if pays(side))
 
 
 class Trainer:
@@ -106,7 +113,7 @@ class Trainer:
     def __init__(
         self, state: State, store: Store, steps: int, engine: Engine, ledger: Ledger | None = None
     ) -> None:
-        self.state, self.engine, self.steps = state, engine, steps
+        self.state, self.engine, self.steps, self.ledger = state, engine, steps, ledger
         self.recipe = state.recipe
         self.layout = spans(self.recipe, steps)
         self.source: Source = StoreSource(store, self.recipe.sampler.over(state.spec, store), state.device)
@@ -122,14 +129,17 @@ class Trainer:
         if self.recipe.private_sides():
             self.secret = PrivateTurns(state, store, ledger, engine.world)
             self.source, self.charged = self.secret.source, self.secret.public
+        self.guard: VoteGuard | None = None
+        if isinstance(self.recipe.game, Pate):
+            self.guard = VoteGuard(state, self.recipe.game, self.source, ledger, engine.world)
 
     @property
     def exhausted(self) -> bool:
         """Whether the privacy budget does not pay for another step."""
-        if self.secret is None:
+        if self.ledger is None:
             return False
         span = span_at(self.layout, self.state.step)
-        return not self.secret.affords(sum(side.turns for side in span.stage.sides if side.private is not None))
+        return not self.ledger.affords(sum(side.turns for side in span.stage.sides if pays(side)))
 
     def step(self) -> None:
         """One step: every side's turns in order, controllers, averages."""
@@ -199,9 +209,12 @@ class Trainer:
         for part in range(micro):
             share = (engine.rank * micro + part, engine.world * micro)
             turn = self._at(span, side, number, position, knobs, batch, share)
+            source = self.source
+            if self.guard is not None:
+                source, turn = self.guard.admitted(side, turn)
             turn.draw.seed_globally("modules")
             with engine.autocast():
-                play = self.plays.get((number, part)) or recipe.game.play(state.nets, self.source, turn)
+                play = self.plays.get((number, part)) or recipe.game.play(state.nets, source, turn)
                 if together:
                     self.plays[number, part] = play
                 loss = total(losses(self.charged, side, play, turn, state.joint))
@@ -212,7 +225,7 @@ class Trainer:
                 (loss / micro).backward()  # type: ignore[no-untyped-call]
         if optimiser is not None:
             notes[f"{side.name}.gradient"] = self._move(span, side, optimiser, turn)
-        return notes
+        return {} if recipe.game.secret & set(side.modules) else notes
 
     def _at(
         self, span: Span, side: Side, number: int, position: int, knobs: dict[str, float | Tensor], batch: int,

@@ -16,7 +16,8 @@ from rivalry.data import Dataset, ReadOptions, load
 from rivalry.errors import RecipeError, RunError
 from rivalry.evaluate import Budget, Judge, Target, choose_extractor, kept_at
 from rivalry.files import copy
-from rivalry.privacy import FILE, Ledger, Terms, agree_terms
+from rivalry.games import Pate
+from rivalry.privacy import FILE, Ledger, Terms, VoteTerms, agree_terms, agree_votes
 from rivalry.recipe import Private, Recipe
 from rivalry.run import Run, free_name, machine
 from rivalry.sampling import Sampler, class_shares
@@ -150,7 +151,7 @@ def start(dataset: Dataset, request: Request, say: Say = to_stderr, options: Rea
 
 def _private_request(request: Request) -> None:
     """RecipeError where what is asked for besides would undo differential privacy."""
-    if not request.recipe.private_sides():
+    if not request.recipe.private:
         return
     if request.until:
         raise RecipeError(
@@ -162,8 +163,10 @@ def _private_request(request: Request) -> None:
         )
 
 
-def _agreed(recipe: Recipe, steps: int, rows: int, say: Say) -> tuple[Recipe, Terms | None]:
+def _agreed(recipe: Recipe, steps: int, rows: int, say: Say) -> tuple[Recipe, Terms | VoteTerms | None]:
     """The recipe with its noise and delta filled in for so many steps, and the terms of its privacy, if it has any."""
+    if isinstance(recipe.game, Pate):
+        return _agreed_votes(recipe, recipe.game, steps, rows, say)
     private = [side.private for side in recipe.private_sides() if side.private is not None]
     if not private:
         return recipe, None
@@ -181,6 +184,17 @@ def _agreed(recipe: Recipe, steps: int, rows: int, say: Say) -> tuple[Recipe, Te
         for s in recipe.stages
     )
     return replace(recipe, stages=stages), terms
+
+
+def _agreed_votes(recipe: Recipe, game: Pate, steps: int, rows: int, say: Say) -> tuple[Recipe, VoteTerms]:
+    say("looking for the noise that keeps within epsilon ...")
+    terms = agree_votes(game, rows, recipe.batch, private_turns(recipe, steps))
+    say(
+        f"differential privacy: epsilon {terms.epsilon:g} at delta {terms.delta:.3g} over {terms.turns * terms.each:,} votes "
+        f"of {terms.teachers} teachers: Laplace noise of scale {terms.scale:.4g} on every count, which turns a unanimous "
+        f"vote over with chance {terms.turned_over:.2f}"
+    )
+    return replace(recipe, game=replace(game, delta=terms.delta, scale=terms.scale)), terms
 
 
 def resume(run: Run, dataset: Dataset | None = None, say: Say = to_stderr, device: str = "auto") -> Run:
@@ -213,12 +227,19 @@ def resume(run: Run, dataset: Dataset | None = None, say: Say = to_stderr, devic
 
 def _reopened(run: Run) -> Ledger | None:
     """The run's ledger, if it trains under differential privacy; RunError where it speaks of another mechanism."""
-    private = [side.private for side in run.recipe.private_sides() if side.private is not None]
-    if not private:
+    recipe, game = run.recipe, run.recipe.game
+    if not recipe.private:
         return None
     ledger = Ledger.open(run.path / FILE)
     terms = ledger.terms
-    if private[0] != Private(terms.epsilon, terms.delta, terms.clip, terms.sigma) or run.recipe.batch != terms.batch:
+    if isinstance(terms, VoteTerms):
+        same = isinstance(game, Pate) and terms.each == recipe.batch and terms == replace(
+            terms, epsilon=game.epsilon, delta=game.delta, scale=game.scale, teachers=game.teachers
+        )
+    else:
+        asked = Private(terms.epsilon, terms.delta, terms.clip, terms.sigma)
+        same = [side.private for side in recipe.private_sides()][:1] == [asked] and recipe.batch == terms.batch
+    if not same:
         raise RunError(
             f"{run.path / FILE} and run.toml tell of different noise, clip or batch; restore the one that was changed, "
             "or start a new run"

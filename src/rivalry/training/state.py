@@ -136,10 +136,23 @@ def pack_state(state: State) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def pack_model(state: State) -> dict[str, Tensor]:
-    """The networks for use: averaged where there is an average."""
-    return portable(
-        {f"{n}/{k}": v for n, m in state.nets.items() for k, v in state.ema.get(n, m).state_dict().items()}
-    )
+    """The networks for use: averaged where there is an average, without those that the game keeps secret."""
+    shown = {n: m for n, m in state.nets.items() if n not in state.recipe.game.secret}
+    return portable({f"{n}/{k}": v for n, m in shown.items() for k, v in state.ema.get(n, m).state_dict().items()})
+
+
+def parted(state: State, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """(what may be handed on, what must not) of a packed state: the game's secret networks, and what optimisers and afters
+    remember of them."""
+    secret = state.recipe.game.secret
+    places = [f"{kind}/{name}/" for kind in ("nets", "ema") for name in secret]
+    for number, stage in enumerate(state.recipe.stages):
+        for side in stage.sides:
+            if secret & set(side.modules):
+                key = optimiser_key(number, stage, side)
+                places += [f"optimisers/{key}/", f"memory/{key}."]
+    hidden = {k: v for k, v in tensors.items() if k.startswith(tuple(places))}
+    return {k: v for k, v in tensors.items() if k not in hidden}, hidden
 
 
 def portable(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -28,7 +28,7 @@ from rivalry.training.engine import Engine
 from rivalry.training.loop import Trainer
 from rivalry.training.progress import Progress
 from rivalry.training.remembering import remembering
-from rivalry.training.state import State, pack_model, pack_state, unpack_state
+from rivalry.training.state import State, pack_model, pack_state, parted, unpack_state
 
 MENDS = 3
 RELAPSE = 10
@@ -85,7 +85,7 @@ class Watch:
         self._latest: dict[str, float] = {}
 
     def bind(self, trainer: Trainer) -> None:
-        self.trainer, self.private = trainer, trainer.secret is not None
+        self.trainer, self.private = trainer, trainer.recipe.private
         self.progress = Progress(self.plan.steps, trainer.state.step, self.engine.main)
         self.started = time.perf_counter() - self.memory.seconds
 
@@ -241,7 +241,8 @@ class Watch:
         self.memory.seconds = self.seconds
         self.memory.saved[which] = state.step
         self.memory.health = self.monitor.state()
-        self.run.save(which, pack_model(state), tensors, {**meta, "watch": vars(self.memory)})
+        shown, hidden = parted(state, tensors)
+        self.run.save(which, pack_model(state), shown, {**meta, "watch": vars(self.memory)}, hidden)
 
     def _mend(self, state: State, found: Diagnosis) -> str:
         """Goes back to a checkpoint from before the trouble, with lower rates and stronger penalties, and says so."""
@@ -280,8 +281,8 @@ class Watch:
             return
         if why != "diverged":
             close(self.run, self.sampler(state), self.data, self.judge, state.seed)
-        if self.trainer.secret is not None and self.trainer.secret.ledger is not None:
-            self.trainer.secret.ledger.settle()
+        if self.trainer.ledger is not None:
+            self.trainer.ledger.settle()
         self.run.event(state.step, "end", farewell(self.run, why), why=why)
 
 
