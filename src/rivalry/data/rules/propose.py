@@ -48,15 +48,17 @@ def propose(fields: Sequence[Field], cells: Sequence[Cells], seed: int) -> tuple
         if f.learned
     ]
     learned = [(f.column, f.raw) for f in fitted if f.raw is not None]
-    found = [*_orders(learned, seed), *_sums(learned), *_together(learned, seed), *_missing(learned)]
-    return tuple(found)
+    sums = tuple(_sums(learned))
+    implied = {(_quoted(total), _quoted(part)) for _, parts, total in sums for part in parts}
+    orders = [p for (upper, lower), p in _orders(learned, seed) if (upper, lower) not in implied]
+    return (*orders, *(p for p, _, _ in sums), *_together(learned, seed), *_missing(learned))
 
 
 Learned = Sequence[tuple[Column, Tensor]]
 
 
-def _orders(learned: Learned, seed: int) -> Iterator[Proposal]:
-    """upper >= lower, without those that follow from two others."""
+def _orders(learned: Learned, seed: int) -> Iterator[tuple[tuple[str, str], Proposal]]:
+    """((upper, lower), upper >= lower), without those that follow from two others."""
     for kind in ("date", "number"):
         mine = [(c.name, raw) for c, raw in learned if c.type == kind][:WIDEST]
         pairs = {
@@ -65,7 +67,7 @@ def _orders(learned: Learned, seed: int) -> Iterator[Proposal]:
         for (a, b), n in pairs.items():
             if (b, a) in pairs or any((a, c) in pairs and (c, b) in pairs for c, _ in mine):
                 continue
-            yield Proposal(f"{_quoted(b)} >= {_quoted(a)}", f"in all {count(n, 'row')} that have both")
+            yield (_quoted(b), _quoted(a)), Proposal(f"{_quoted(b)} >= {_quoted(a)}", f"in all {count(n, 'row')} that have both")
 
 
 def _ordered(low: Tensor, high: Tensor, dates: bool, seed: int) -> int:
@@ -79,16 +81,17 @@ def _ordered(low: Tensor, high: Tensor, dates: bool, seed: int) -> int:
     return len(low) if by_chance < (0.999 if dates else CHANCE) else 0
 
 
-def _sums(learned: Learned) -> Iterator[Proposal]:
-    """a + b = c, and a = b."""
+def _sums(learned: Learned) -> Iterator[tuple[Proposal, tuple[str, ...], str]]:
+    """(a + b = c or a = b, parts, total)."""
     mine = [(c.name, raw) for c, raw in learned if c.type == "number"][:WIDEST]
     for (a, x), (b, y) in combinations(mine, 2):
         if n := _equal(x[:, None], y):
-            yield Proposal(f"{_quoted(a)} = {_quoted(b)}", f"in all {count(n, 'row')} that have both")
+            yield Proposal(f"{_quoted(a)} = {_quoted(b)}", f"in all {count(n, 'row')} that have both"), (a,), b
     for (a, x), (b, y) in combinations(mine, 2):
         for c, total in mine:
             if c not in (a, b) and (n := _equal(torch.stack([x, y], 1), total)):
-                yield Proposal(f"{_quoted(a)} + {_quoted(b)} = {_quoted(c)}", f"in all {count(n, 'row')} that have all three")
+                text = f"{_quoted(a)} + {_quoted(b)} = {_quoted(c)}"
+                yield Proposal(text, f"in all {count(n, 'row')} that have all three"), (a, b), c
 
 
 def _equal(parts: Tensor, total: Tensor) -> int:
