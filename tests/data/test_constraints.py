@@ -154,6 +154,8 @@ def test_missing_parts_and_parents():
     assert float((off > 5 * 86400).double().mean()) < 0.03
     made = data.modality.decode(noise(data))
     assert bool(data.modality.plan.holds(made).all())
+    (total,) = [s for s in data.modality.plan.state()["steps"] if s["kind"] == "total"]
+    assert total["follows"] < float(cells(data, raw, "total").nan_to_num(1e9).min()) - 5  # tells nothing of the least one
     loose = cells(data, made, "tax").isnan() & ~cells(data, made, "total").isnan()
     assert int(loose.sum()) > 50
 

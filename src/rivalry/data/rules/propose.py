@@ -25,6 +25,8 @@ SUPPORT = 50
 """Rows in which something must be seen before it is proposed."""
 CHANCE = 0.95
 """What holds in so many rows that were put together at random proves nothing."""
+HEAD = 200
+"""Rows that most sums are ruled out by."""
 FEW = 64
 WIDEST = 60
 """Columns of one kind that are compared, the first ones."""
@@ -87,8 +89,13 @@ def _sums(learned: Learned) -> Iterator[tuple[Proposal, tuple[str, ...], str]]:
     for (a, x), (b, y) in combinations(mine, 2):
         if n := _equal(x[:, None], y):
             yield Proposal(f"{_quoted(a)} = {_quoted(b)}", f"in all {count(n, 'row')} that have both"), (a,), b
+    if not mine:
+        return
+    heads = torch.stack([raw[:HEAD] for _, raw in mine], 1)
     for (a, x), (b, y) in combinations(mine, 2):
-        for c, total in mine:
+        pair = (x[:HEAD] + y[:HEAD])[:, None]
+        off = ((pair - heads).abs() > TOLERANCE * (pair.abs() + heads.abs() + 1)).any(0)
+        for c, total in (mine[i] for i in (~off).nonzero()[:, 0].tolist()):
             if c not in (a, b) and (n := _equal(torch.stack([x, y], 1), total)):
                 text = f"{_quoted(a)} + {_quoted(b)} = {_quoted(c)}"
                 yield Proposal(text, f"in all {count(n, 'row')} that have all three"), (a, b), c
@@ -96,9 +103,6 @@ def _sums(learned: Learned) -> Iterator[tuple[Proposal, tuple[str, ...], str]]:
 
 def _equal(parts: Tensor, total: Tensor) -> int:
     """Rows that have all, if the parts add up to the total in each and no part is mostly 0; else 0."""
-    head = slice(0, 200)
-    if bool(((parts[head].sum(1) - total[head]).abs() > TOLERANCE * (parts[head].abs().sum(1) + total[head].abs())).any()):
-        return 0
     whole = ~(parts.isnan().any(1) | total.isnan())
     parts, total = parts[whole], total[whole]
     off = (parts.sum(1) - total).abs() > TOLERANCE * (parts.abs().sum(1) + total.abs())
