@@ -52,7 +52,7 @@ def main() -> None:
         rows, seconds = _timed(lambda likely=likely: ours(run, holed, likely))
         lines.append(line(f"{name}, {POOL:,} generated rows", rows, seconds, true.raw, gaps, numbers))
     rows, seconds = _timed(
-        lambda: fill(gone.raw, gone.gaps, Pool.of(train, kinds), range(len(kinds)), 0, Ways(likely=True))[0]
+        lambda: fill(gone.raw, gone.gaps, Pool.of(train, kinds), range(len(kinds)), 0, Ways(60, likely=True))[0]
     )
     lines.append(line("the same, likely, among the real training rows", rows, seconds, true.raw, gaps, numbers))
     head = ("method", "categories right, %", "numbers: error / deviation", "spread", "seconds")

@@ -146,7 +146,7 @@ class Run:
         return self.modality.write(x.cpu(), out, labels, self.folder.spec.class_names)
 
     def apply(
-        self, table: Path, out: Path, *, draws: int = 1, likely: bool = False, pool: int = 50_000, seed: int = 0,
+        self, table: str | Path, out: str | Path, *, draws: int = 1, likely: bool = False, pool: int = 50_000, seed: int = 0,
         which: str = "best", device: str = "auto", tick: Tick = silent,
     ) -> Filled:  # fmt: skip
         """Fills the missing cells of a table (CSV, TSV or Parquet) by draws from the model, given what is known of their
@@ -157,7 +157,7 @@ class Run:
             raise DataError(f"{self.name} was trained on {self.modality.kind} data; only the missing cells of tables can be filled")
         sampler = self.sampler(which, device)
         return fill_table(
-            self.modality, sampler, table, out, draws=draws, likely=likely, pool=pool, seed=seed, tick=tick
+            self.modality, sampler, Path(table), Path(out), draws=draws, likely=likely, pool=pool, seed=seed, tick=tick
         )
 
     def walk(

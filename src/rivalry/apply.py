@@ -22,6 +22,8 @@ from rivalry.streams import key
 
 POOL = 50_000
 """Generated rows among which neighbours are looked for."""
+NEAR, WIDE = 30, 60
+"""Neighbours that are drawn from, and those that means are taken of (docs/lab/tables.md)."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def fill_table(
         tick(what, (len(written) + share) / draws)
 
     ways = Ways(
-        likely=likely, allowed=lambda r, t: _allowed(rules, r, t), derive=lambda r, gaps: _derive(rules, modality, r, gaps),
+        WIDE if likely else NEAR, likely, allowed=lambda r, t: _allowed(rules, r, t), derive=lambda r, gaps: _derive(rules, modality, r, gaps),
         settle=lambda column, values: _settled(modality, column, values), tick=told,
     )  # fmt: skip
     for number in range(draws):

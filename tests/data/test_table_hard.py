@@ -116,5 +116,5 @@ def test_five_million_rows_take_bounded_memory(tmp_path):
     assert mebibytes < LIMIT
 
 
-LIMIT = 4096
+LIMIT = 3072
 """MiB that reading and encoding five million rows may take beyond the program itself."""

@@ -107,7 +107,7 @@ def build(rules: Sequence[Rule], columns: Sequence[Column], raw: Tensor, train: 
             steps.append(Own(place) if code is None else Own(place, code.low, code.high, code.step))
             made.append(column)
     for place in order:
-        step: Gap | Total = _total(layout.totals[place], learned, raw) if place in layout.totals else _gap(place, layout, learned, raw)
+        step: Gap | Total = _total(layout.totals[place], learned) if place in layout.totals else _gap(place, layout, learned)
         steps.append(step)
         made.append(_fitted(step, learned[place], raw, train, seed))
     return Plan(tuple(rules), tuple(steps), tuple(made), len(learned), tuple(layout.aside))
@@ -137,13 +137,13 @@ def _circular(layout: Layout, rule: Order) -> bool:
     return rule.upper in seen
 
 
-def _total(rule: Sum, learned: Sequence[Column], raw: Tensor) -> Total:
-    step = _number(learned[rule.total]).step
-    least = float(raw[:, rule.total].nan_to_num(0.0).min())
-    return Total(rule.total, rule.parts, step, float(at_most(torch.tensor([least - 1.0], dtype=torch.float64), 1.0)))
+def _total(rule: Sum, learned: Sequence[Column]) -> Total:
+    code = _number(learned[rule.total])
+    below = 2 * code.low - code.high - 1.0  # no value, and not next to the least one
+    return Total(rule.total, rule.parts, code.step, float(at_most(torch.tensor([below], dtype=torch.float64), 1.0)))
 
 
-def _gap(place: int, layout: Layout, learned: Sequence[Column], raw: Tensor) -> Gap:
+def _gap(place: int, layout: Layout, learned: Sequence[Column]) -> Gap:
     orders, code = layout.parents[place], _number(learned[place])
     parents = tuple(o.lower for o in orders)
     first = _number(learned[parents[0]])

@@ -25,6 +25,8 @@ SUPPORT = 50
 """Rows in which something must be seen before it is proposed."""
 CHANCE = 0.95
 """What holds in so many rows that were put together at random proves nothing."""
+HEAD = 200
+"""Rows that most sums are ruled out by."""
 FEW = 64
 WIDEST = 60
 """Columns of one kind that are compared, the first ones."""
@@ -48,15 +50,17 @@ def propose(fields: Sequence[Field], cells: Sequence[Cells], seed: int) -> tuple
         if f.learned
     ]
     learned = [(f.column, f.raw) for f in fitted if f.raw is not None]
-    found = [*_orders(learned, seed), *_sums(learned), *_together(learned, seed), *_missing(learned)]
-    return tuple(found)
+    sums = tuple(_sums(learned))
+    implied = {(_quoted(total), _quoted(part)) for _, parts, total in sums for part in parts}
+    orders = [p for (upper, lower), p in _orders(learned, seed) if (upper, lower) not in implied]
+    return (*orders, *(p for p, _, _ in sums), *_together(learned, seed), *_missing(learned))
 
 
 Learned = Sequence[tuple[Column, Tensor]]
 
 
-def _orders(learned: Learned, seed: int) -> Iterator[Proposal]:
-    """upper >= lower, without those that follow from two others."""
+def _orders(learned: Learned, seed: int) -> Iterator[tuple[tuple[str, str], Proposal]]:
+    """((upper, lower), upper >= lower), without those that follow from two others."""
     for kind in ("date", "number"):
         mine = [(c.name, raw) for c, raw in learned if c.type == kind][:WIDEST]
         pairs = {
@@ -65,7 +69,7 @@ def _orders(learned: Learned, seed: int) -> Iterator[Proposal]:
         for (a, b), n in pairs.items():
             if (b, a) in pairs or any((a, c) in pairs and (c, b) in pairs for c, _ in mine):
                 continue
-            yield Proposal(f"{_quoted(b)} >= {_quoted(a)}", f"in all {count(n, 'row')} that have both")
+            yield (_quoted(b), _quoted(a)), Proposal(f"{_quoted(b)} >= {_quoted(a)}", f"in all {count(n, 'row')} that have both")
 
 
 def _ordered(low: Tensor, high: Tensor, dates: bool, seed: int) -> int:
@@ -79,23 +83,26 @@ def _ordered(low: Tensor, high: Tensor, dates: bool, seed: int) -> int:
     return len(low) if by_chance < (0.999 if dates else CHANCE) else 0
 
 
-def _sums(learned: Learned) -> Iterator[Proposal]:
-    """a + b = c, and a = b."""
+def _sums(learned: Learned) -> Iterator[tuple[Proposal, tuple[str, ...], str]]:
+    """(a + b = c or a = b, parts, total)."""
     mine = [(c.name, raw) for c, raw in learned if c.type == "number"][:WIDEST]
     for (a, x), (b, y) in combinations(mine, 2):
         if n := _equal(x[:, None], y):
-            yield Proposal(f"{_quoted(a)} = {_quoted(b)}", f"in all {count(n, 'row')} that have both")
+            yield Proposal(f"{_quoted(a)} = {_quoted(b)}", f"in all {count(n, 'row')} that have both"), (a,), b
+    if not mine:
+        return
+    heads = torch.stack([raw[:HEAD] for _, raw in mine], 1)
     for (a, x), (b, y) in combinations(mine, 2):
-        for c, total in mine:
+        pair = (x[:HEAD] + y[:HEAD])[:, None]
+        off = ((pair - heads).abs() > TOLERANCE * (pair.abs() + heads.abs() + 1)).any(0)
+        for c, total in (mine[i] for i in (~off).nonzero()[:, 0].tolist()):
             if c not in (a, b) and (n := _equal(torch.stack([x, y], 1), total)):
-                yield Proposal(f"{_quoted(a)} + {_quoted(b)} = {_quoted(c)}", f"in all {count(n, 'row')} that have all three")
+                text = f"{_quoted(a)} + {_quoted(b)} = {_quoted(c)}"
+                yield Proposal(text, f"in all {count(n, 'row')} that have all three"), (a, b), c
 
 
 def _equal(parts: Tensor, total: Tensor) -> int:
     """Rows that have all, if the parts add up to the total in each and no part is mostly 0; else 0."""
-    head = slice(0, 200)
-    if bool(((parts[head].sum(1) - total[head]).abs() > TOLERANCE * (parts[head].abs().sum(1) + total[head].abs())).any()):
-        return 0
     whole = ~(parts.isnan().any(1) | total.isnan())
     parts, total = parts[whole], total[whole]
     off = (parts.sum(1) - total).abs() > TOLERANCE * (parts.abs().sum(1) + total.abs())
