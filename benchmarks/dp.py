@@ -11,6 +11,9 @@ test rows, which no training sees.  Trainings are as long as the automatic recip
 from __future__ import annotations
 
 import argparse
+import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,6 +24,8 @@ import rivalry
 from rivalry.baselines import MST, Independent
 from rivalry.data import Dataset, load
 from rivalry.experiments import finished
+from rivalry.files import write_json
+from rivalry.parts import Baseline
 from rivalry.privacy import read_account
 
 FOLDER = WORK / "dp"
@@ -48,6 +53,30 @@ def of_run(run: rivalry.Run, dataset: Dataset, seed: int) -> dict[str, float]:
     return {**found, "seconds": seconds, "spent": account[1].epsilon, "turns": account[1].turns}
 
 
+def of_baseline(baseline: Baseline, dataset: Dataset, seed: int) -> dict[str, float]:
+    return measured(counted(baseline, dataset, seed), dataset, "income")
+
+
+def of_real(dataset: Dataset) -> dict[str, float]:
+    train = rows(dataset, "train")
+    shuffled = train[torch.randperm(len(train), generator=torch.Generator().manual_seed(0))]
+    return measured(shuffled, dataset, "income")
+
+
+class Kept:
+    """Scores by name in a JSON file, so that an interrupted measuring goes on."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.scores: dict[str, dict[str, float]] = json.loads(path.read_text()) if path.exists() else {}
+
+    def __call__(self, name: str, make: Callable[[], dict[str, float]]) -> dict[str, float]:
+        if name not in self.scores:
+            self.scores[name] = make()
+            write_json(self.path, self.scores)
+        return self.scores[name]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epsilons", default="1,3,8")
@@ -63,6 +92,7 @@ def main() -> None:
         trained(source, given.train, given.seed, given.budget)
         return
     dataset = load(source)
+    kept = Kept(FOLDER / "scores.json")
     found: dict[tuple[str, str], list[dict[str, float]]] = {}
     for epsilon in map(float, given.epsilons.split(",")):
         at = f"{epsilon:g}"
@@ -70,14 +100,15 @@ def main() -> None:
             place = FOLDER / f"{given.budget or 'own'}-{at}-seed{seed}"
             if not given.measure or finished(place):
                 run = trained(source, epsilon, seed, given.budget)
-                found.setdefault((at, "auto"), []).append(of_run(run, dataset, seed))
+                score = kept(place.name, partial(of_run, run, dataset, seed))
+                found.setdefault((at, "auto"), []).append(score)
             for name, baseline in (("mst", MST(epsilon=epsilon)), ("independent", Independent(epsilon=epsilon))):
-                fake = counted(baseline, dataset, seed)
-                found.setdefault((at, name), []).append(measured(fake, dataset, "income"))
-    train = rows(dataset, "train")
-    shuffled = train[torch.randperm(len(train), generator=torch.Generator().manual_seed(0))]
-    found["none", "mst"] = [measured(counted(MST(), dataset, s), dataset, "income") for s in range(given.seeds)]
-    found["none", "real training rows"] = [measured(shuffled, dataset, "income")]
+                score = kept(f"{name}-{at}-seed{seed}", partial(of_baseline, baseline, dataset, seed))
+                found.setdefault((at, name), []).append(score)
+    found["none", "mst"] = [
+        kept(f"mst-none-seed{seed}", partial(of_baseline, MST(), dataset, seed)) for seed in range(given.seeds)
+    ]
+    found["none", "real training rows"] = [kept("real", partial(of_real, dataset))]
     report(found, dataset, given.seeds)
 
 
