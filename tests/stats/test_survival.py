@@ -9,7 +9,17 @@ import torch
 from torch import Tensor
 
 from rivalry.errors import DataError
-from rivalry.stats.survival import concordance, cox, cox_loss, kaplan_meier, restricted_mean, still_seen, survival_gap
+from rivalry.stats.survival import (
+    KaplanMeier,
+    chance_gap,
+    concordance,
+    cox,
+    cox_loss,
+    kaplan_meier,
+    restricted_mean,
+    still_seen,
+    survival_gap,
+)
 
 # Weeks of remission of 42 children with leukaemia (Freireich et al. 1963), as in every textbook; 0 censored.
 TREATED = [6, 6, 6, 6, 7, 9, 10, 10, 11, 13, 16, 17, 19, 20, 22, 23, 25, 32, 32, 34, 35]
@@ -61,6 +71,22 @@ def test_crossing_curves_do_not_cancel_in_the_distance() -> None:
     early = kaplan_meier(column([1.0, 3.0]), torch.ones(2))
     late = kaplan_meier(column([2.0, 2.0]), torch.ones(2))
     assert survival_gap(early, late, 4.0) == pytest.approx((0.25, 0.0))
+
+
+def test_the_gap_of_one_law_is_that_of_chance() -> None:
+    g = torch.Generator().manual_seed(3)
+
+    def draw(n: int) -> Tensor:
+        return -torch.rand(n, generator=g, dtype=torch.float64).log()
+
+    def curve(n: int) -> KaplanMeier:
+        time, end = draw(n), 2 * draw(n)
+        return kaplan_meier(torch.minimum(time, end), time <= end)
+
+    pairs = [(curve(150), curve(80)) for _ in range(200)]
+    seen = sum(survival_gap(a, b, 1.5).distance for a, b in pairs) / 200
+    assert sum(chance_gap(a, b, 1.5) for a, b in pairs) / 200 == pytest.approx(seen, rel=0.1)
+    assert chance_gap(*pairs[0], 1.5) == chance_gap(*pairs[0][::-1], 1.5)
 
 
 def brute(time: list[float], event: list[float], risk: list[float]) -> float:

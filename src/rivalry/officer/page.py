@@ -89,8 +89,8 @@ def _part(sections: Mapping[str, Any], kind: str) -> list[Block]:
     found = of_kind(sections, kind)
     blocks: list[Block] = [Heading(TITLES[kind])] if found else []
     for section in found:
-        blocks += [*tables({kind: section}), *_curves(kind, section), *_measured(section)]
-    return blocks
+        blocks += [*tables({kind: section}), *_curves(kind, section)]
+    return blocks + list[Block](dict.fromkeys(text for section in found for text in _measured(section)))
 
 
 def _curves(kind: str, section: Mapping[str, Any]) -> list[Picture]:

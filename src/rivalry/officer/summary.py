@@ -105,14 +105,16 @@ def _groups(section: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _survival(section: Mapping[str, Any]) -> tuple[str, str]:
-    distance, optimism = section["distance"], section["optimism"]["value"]
+    training = section["training"]
     found = (
-        f"Survival curves of {section['time']} differ by {decimals(distance['value'])} on average (real rows: "
-        f"{decimals(distance['floor'])})."
+        f"Survival curves of {section['time']} differ from those of the training rows by {decimals(training['distance'])} on "
+        f"average (chance alone: {decimals(training['chance'])})."
     )
-    if abs(optimism) <= CLOSE * max(distance["floor"], 0.005):
-        return found, "About as far as real rows are from each other: neither too long nor too short lives were seen."
-    return found, f"Synthetic people live too {'long' if optimism > 0 else 'short'}: times must not be read off these rows."
+    if training["distance"] <= CLOSE * training["chance"]:
+        return found, "The times are about as right as chance allows."
+    if abs(training["optimism"]) < training["distance"] / 2:
+        return found, "Times are wrong, too long for some and too short for others: see the curves."
+    return found, f"Synthetic people live too {'long' if training['optimism'] > 0 else 'short'} on average: see the curves."
 
 
 def _guarantee(run: Run) -> tuple[str, str]:

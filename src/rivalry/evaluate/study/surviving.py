@@ -14,7 +14,7 @@ from rivalry.data.columns.codes import NumberCode
 from rivalry.errors import DataError, RecipeError
 from rivalry.evaluate.study.sides import LEAST, Sides, plain, rounded, share
 from rivalry.evaluate.tabular import jackknifed
-from rivalry.stats.survival import concordance, cox, kaplan_meier, still_seen, survival_gap
+from rivalry.stats.survival import chance_gap, concordance, cox, kaplan_meier, still_seen, survival_gap
 from rivalry.stats.tabular_models import linear_columns
 
 HAPPENED = ("1", "yes", "y", "true", "t", "dead", "died", "death", "deceased", "event")
@@ -88,6 +88,7 @@ def surviving(sides: Sides, pair: Pair, apart: Sequence[int], shown: bool) -> di
     curves = {name: kaplan_meier(t, e) for name, (t, e, _) in known.items()}
     both = torch.stack(known["fake"][:2], 1)
     gap, floor = (survival_gap(curves["held"], curves[name], end) for name in ("fake", "train"))
+    whole, chance = survival_gap(curves["train"], curves["fake"], end), chance_gap(curves["train"], curves["fake"], end)
 
     def distance(x: Tensor) -> float:
         return survival_gap(curves["held"], kaplan_meier(x[:, 0], x[:, 1]), end).distance
@@ -100,6 +101,7 @@ def surviving(sides: Sides, pair: Pair, apart: Sequence[int], shown: bool) -> di
         "distance": {k: rounded(v) for k, v in
                      (("value", read.value), ("low", read.low), ("high", read.high), ("floor", floor.distance))},
         "optimism": {"value": rounded(gap.optimism), "floor": rounded(floor.optimism)},
+        "training": {"distance": rounded(whole.distance), "optimism": rounded(whole.optimism), "chance": rounded(chance)},
         "events": {"real": share(float(known["train"][1].sum()), len(known["train"][1])), "synthetic": rounded(float(known["fake"][1].mean()), 3)},
         "concordance": _concordance(sides, pair, apart),
         "curves": _curves(known, end, shown),
