@@ -21,9 +21,11 @@ from rivalry.errors import RivalryError
 from rivalry.evaluate.study import LEAST, Sides, read_record, study
 from rivalry.evaluate.study.making import Ask
 from rivalry.evaluate.study.sides import about, share
+from rivalry.officer import pictures
 from rivalry.officer.blocks import Heading, Items, Listing, Picture, Table, Text
 from rivalry.officer.html import to_html, words
 from rivalry.officer.markdown import to_markdown
+from rivalry.officer.tables import tables
 
 SMALL = ("generator.sizes=[32]", "discriminator.trunk.sizes=[32]", "batch=64")
 ROWS = 700
@@ -131,6 +133,20 @@ def test_fresh_rows_broken_rows_and_copies_are_told_apart(patients: Path, tmp_pa
     assert codes["collapsed"]["value"] > 4 * codes["fresh"]["value"]
     missing = {name: one["clinical"]["missing"]["pattern"]["value"] for name, one in found.items()}
     assert missing["collapsed"] > 2 * missing["fresh"]
+
+
+def test_under_differential_privacy_no_statistic_of_real_rows_is_told(patients: Path) -> None:
+    """Scores remain: what measuring costs is said in the report."""
+    data = load(patients)
+    rows = data.train.raw(torch.arange(len(data.train)))
+    ask = Ask(("insulin",), ("sex",), ("days,died",), full=True, shown=False)
+    found = study(data, rows.flip(0), ask, 0)
+    assert '"real"' not in json.dumps(found)
+    assert "real" not in found["groups: sex"]["groups"][0]["share"]
+    assert found["groups: sex"]["groups"][0]["training rows"] is None
+    made = [*pictures.pictures(found), pictures.survival(found["survival: days, died"])]
+    assert all("not drawn" in p.caption for p in (made[0], made[-1]))
+    assert "not told" in str(tables(found))
 
 
 def test_counts_of_people() -> None:

@@ -99,8 +99,7 @@ def groups(section: Mapping[str, Any]) -> list[Table]:
             "of real rows")  # fmt: skip
     rows = []
     for group in section["groups"]:
-        row = [group["name"], f"about {group['training rows']:,}, {group['held-out rows']:,}"]
-        row += [percent(group["share"][side], 0) for side in ("real", "synthetic")]
+        row = [group["name"], _people(group), *(percent(group["share"].get(side), 0) for side in ("real", "synthetic"))]
         for name in ("shape", "trend"):
             score = group.get(name)
             row += ["too few synthetic rows", "-"] if score is None else [_interval(score, percent), percent(score["floor"])]
@@ -112,6 +111,11 @@ def groups(section: Mapping[str, Any]) -> list[Table]:
     if section["suppressed"]:
         notes.append(f"{section['suppressed']} group(s) of fewer than {section['least']} real rows are not shown.")
     return [Table(f"Groups of {section['by']}", head, tuple(rows), tuple(notes)), *_useful_to(section)]
+
+
+def _people(group: Mapping[str, Any]) -> str:
+    counts = (group["training rows"], group["held-out rows"])
+    return "not told" if None in counts else f"about {counts[0]:,}, {counts[1]:,}"
 
 
 def _useful_to(section: Mapping[str, Any]) -> list[Table]:
@@ -138,7 +142,7 @@ def survival(section: Mapping[str, Any]) -> list[Table]:
         ("distance from the curve of training rows", decimals(section["training"]["distance"]),
          f"{decimals(section['training']['chance'])} by chance"),
         ("the same with its sign", decimals(section["training"]["optimism"]), ""),
-        ("share with the event", percent(section["events"]["synthetic"]), percent(section["events"]["real"])),
+        ("share with the event", percent(section["events"]["synthetic"]), percent(section["events"].get("real"))),
     ]  # fmt: skip
     found = section["concordance"] or {}
     rows += [(f"concordance of a Cox model learnt from {arm}", _interval(found[arm]), "") for arm in ARMS if found.get(arm)]
@@ -180,7 +184,7 @@ def _listed(title: str, found: Mapping[str, Any] | None, most: int = 20) -> list
     if found is None:
         return []
     columns: Sequence[Mapping[str, Any]] = found["shares"] if "shares" in found else found["columns"]
-    rows = tuple((c["column"], percent(c["real"]), percent(c["synthetic"])) for c in columns[:most])
+    rows = tuple((c["column"], percent(c.get("real")), percent(c["synthetic"])) for c in columns[:most])
     note = "Share of rows; '-' where fewer than ten real people would be told of."
     return [Table(f"{title}, by column", ("column", "real rows", "synthetic rows"), rows, (note,))]
 
