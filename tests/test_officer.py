@@ -202,6 +202,15 @@ def test_before_anything_is_measured_it_says_so(run: rivalry.Run, tmp_path: Path
     assert "Differential privacy was not used" in text
 
 
+def test_of_points_it_tells_what_there_is(tmp_path: Path) -> None:
+    made = rivalry.train("ring8", budget="20steps", run=str(tmp_path / "ring"), device="cpu", tensorboard=False, say=lambda line: None)
+    text = report(made, tmp_path / "x.html")
+    assert "swd" in text.lower()
+    assert "rivalry evaluate" not in text
+    with pytest.raises(RivalryError, match="measures of tables"):
+        made.study(full=True)
+
+
 @pytest.mark.parametrize("ending", ["html", "md"])
 def test_the_report_is_whole_and_holds_no_row(ending: str, measured: rivalry.Run, patients: Path, tmp_path: Path) -> None:
     text = report(measured, tmp_path / f"officer.{ending}")

@@ -35,9 +35,7 @@ class Sides:
     @classmethod
     def of(cls, dataset: Dataset, fake: Tensor) -> Sides:
         """DataError for data that are no table."""
-        modality = dataset.modality
-        if not isinstance(modality, TableModality):
-            raise DataError(f"these are measures of tables, and {dataset.name} holds {dataset.spec.kind}; leave them out")
+        modality = table_of(dataset)
         train, held = (side.raw(torch.arange(len(side))) for side in (dataset.train, dataset.held))
         return cls(modality.learned, kinds(dataset.spec), train, held, fake.cpu().double())
 
@@ -58,6 +56,13 @@ class Sides:
 
     def without(self, *places: int) -> list[int]:
         return [i for i in range(len(self.columns)) if i not in places]
+
+
+def table_of(dataset: Dataset) -> TableModality:
+    """The data's columns; DataError for data that are no table."""
+    if not isinstance(dataset.modality, TableModality):
+        raise DataError(f"these are measures of tables, and {dataset.name} holds {dataset.spec.kind}; leave them out")
+    return dataset.modality
 
 
 def about(count: int) -> int | None:
