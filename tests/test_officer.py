@@ -21,6 +21,7 @@ from rivalry.errors import RivalryError
 from rivalry.evaluate.study import LEAST, Sides, read_record, study
 from rivalry.evaluate.study.making import Ask
 from rivalry.evaluate.study.sides import about, share
+from rivalry.evaluate.study.views import bar
 from rivalry.officer import pictures
 from rivalry.officer.blocks import Heading, Items, Listing, Picture, Table, Text
 from rivalry.officer.html import to_html, words
@@ -152,6 +153,9 @@ def test_under_differential_privacy_no_statistic_of_real_rows_is_told(patients: 
 def test_counts_of_people() -> None:
     assert [about(n) for n in (0, 9, 10, 14, 16, 1234)] == [None, None, 10, 10, 20, 1230]
     assert [share(*pair) for pair in ((0, 50), (3, 50), (10, 50), (45, 50), (50, 50), (0, 0))] == [0, None, 0.2, None, 1, None]
+    # Six of 630 are left out, and what is told of the others does not tell them by subtraction: any of 0 to 15 fits.
+    bars = [bar(count, 630) for count in (348, 276, 6)]
+    assert bars == [0.556, 0.444, None]
 
 
 def test_a_lone_section_as_json(run: rivalry.Run) -> None:

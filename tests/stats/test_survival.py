@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import warnings
+from importlib import import_module
 
 import pytest
 import torch
@@ -146,6 +148,24 @@ def test_the_partial_likelihood_against_its_sum() -> None:
         math.log(float(risk[time >= time[i]].sum())) - math.log(float(risk[i])) for i in range(15) if bool(event[i])
     )
     assert float(cox_loss(beta, x, time, event)) == pytest.approx(exact, abs=1e-12)
+
+
+def test_against_lifelines_where_it_is_installed() -> None:
+    lifelines = pytest.importorskip("lifelines", reason="lifelines (MIT) is not installed; published values are checked above")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        frame = import_module("lifelines.datasets").load_rossi()
+        frame["week"] += torch.linspace(0, 1e-3, len(frame)).numpy()  # no ties: lifelines has Efron's
+        fitted = lifelines.CoxPHFitter().fit(frame, "week", "arrest")
+        known = lifelines.KaplanMeierFitter().fit(frame["week"], frame["arrest"])
+    x = frame.drop(columns=["week", "arrest"])
+    time, event = (torch.from_numpy(frame[c].to_numpy(float)) for c in ("week", "arrest"))
+    beta = cox(torch.from_numpy(x.to_numpy(float)), time, event)
+    assert beta.tolist() == pytest.approx(fitted.params_[x.columns].tolist(), abs=1e-5)
+    risk = torch.from_numpy(x.to_numpy(float)) @ beta
+    assert concordance(time, event, risk).value == pytest.approx(fitted.concordance_index_, abs=1e-9)
+    when = torch.arange(1, 53).double()
+    assert kaplan_meier(time, event).at(when).tolist() == pytest.approx(known.survival_function_at_times(when.numpy()).tolist())
 
 
 def test_bad_input() -> None:

@@ -71,9 +71,10 @@ def about(count: int) -> int | None:
 
 
 def share(count: float, total: float) -> float | None:
-    """Of real rows, to three digits; None where fewer than LEAST rows are on either side of it, but some."""
+    """Of real rows, their count to the nearest ten, so that what is left out cannot be had by subtraction; None where fewer
+    than LEAST rows are on either side of it, but some."""
     few = 0 < count < LEAST or 0 < total - count < LEAST
-    return None if few or not total else round(count / total, 3)
+    return None if few or not total else round(min(1.0, LEAST * round(count / LEAST) / total), 3)
 
 
 def rounded(value: float, digits: int = DIGITS) -> float | None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from rivalry.data.columns.codes import LevelCode
 from rivalry.data.columns.fit import Column
 from rivalry.data.table_look import edges_of
-from rivalry.evaluate.study.sides import LEAST, Sides, rounded, share
+from rivalry.evaluate.study.sides import LEAST, Sides, about, rounded, share
 from rivalry.stats.associations import associations
 
 LEVELS = 12
@@ -48,8 +48,8 @@ def _column(column: Column, real: Tensor, fake: Tensor) -> dict[str, Any]:
         edges = edges_of(known, column)
         made["edges"] = [rounded(e, 6) for e in edges.tolist()]
         sides = [_bin_counts(side, edges) for side in (real, fake)]
-    made["synthetic"] = _shares(sides[1], len(fake), 1)
-    made["real"] = _shares(sides[0], len(real), LEAST)
+    made["synthetic"] = [rounded(n / max(1, len(fake)), 3) for n in sides[1].tolist()]
+    made["real"] = [bar(n, len(real)) for n in sides[0].tolist()]
     made["missing"] = {
         "real": share(float(real.isnan().sum()), len(real)),
         "synthetic": rounded(float(fake.isnan().double().mean()), 3),
@@ -67,9 +67,10 @@ def _bin_counts(values: Tensor, edges: np.ndarray[Any, np.dtype[np.float64]]) ->
     return torch.from_numpy(np.histogram(known, edges)[0])
 
 
-def _shares(counts: Tensor, rows: int, least: int) -> list[float | None]:
-    """Of all rows; None for a count between 1 and `least`."""
-    return [None if 0 < n < least else rounded(n / max(1, rows), 3) for n in counts.tolist()]
+def bar(count: int, rows: int) -> float | None:
+    """Share of `rows` real rows, the count to the nearest ten; None for fewer than LEAST."""
+    told = about(count) if count else 0
+    return None if told is None else round(told / max(1, rows), 3)
 
 
 def _associations(sides: Sides) -> dict[str, Any]:
