@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from rivalry.auto import choose, find
+from rivalry.baselines import fit, usual
 from rivalry.data import Dataset, Modality, ReadOptions, restore
 from rivalry.data import load as load_data
-from rivalry.data.conditions import met
-from rivalry.data.conditions import parse as parse_conditions
+from rivalry.data.asking import Asked, asked
+from rivalry.data.conditions import levels_asked
 from rivalry.data.image import ImageModality
 from rivalry.data.opening import Given
 from rivalry.data.table import TableModality
@@ -24,18 +25,23 @@ from rivalry.evaluate import Judge, Looks, Scores, choose_extractor
 from rivalry.privacy import privatised
 from rivalry.recipe import Recipe, set_value
 from rivalry.run import Run as Folder
-from rivalry.sampling import Sampler, kept
+from rivalry.sampling import Sampler, Tick, filled, silent, steered
 from rivalry.stats import Utility
+from rivalry.streams import generator
 from rivalry.training.engine import Engine, is_main_process
 from rivalry.training.session import Request, Say, reload_data, to_stderr
 from rivalry.training.session import resume as resume_run
 from rivalry.training.session import start as start_run
 
 if TYPE_CHECKING:
+    from rivalry.apply import Filled
     from rivalry.audit import Audit
     from rivalry.experiments import Comparison
 
 __all__ = ["Run", "compare", "load", "train"]
+
+BESIDE = ("shape", "trend", "missingness", "c2st")
+"""What a baseline is measured by, beside a run."""
 
 
 @dataclass(frozen=True)
@@ -82,34 +88,77 @@ class Run:
         device: str = "auto",
         players: Mapping[str, nn.Module] | None = None,
         where: str = "",
+        balance: str = "", tick: Tick = silent,
     ) -> Tensor:  # fmt: skip
         """[n, ...] in the data's own form: uint8 (or uint16) pictures [n, C, H, W], points in their own units, rows of
         tables [n, columns] float64.
 
         where: conditions on a table's columns ('age>60, sex=F'); samples that do not meet them are drawn anew.
+        balance: equal numbers of a column's levels ('income'), or shares ('income=0.3,0.7').  tick: told how far it is.
         """
-        if where:
-            return self._where(n, seed, where, self.sampler(which, device, players))
+        wanted = self._asked(where, balance)
+        if wanted:
+            return self._filled(n, seed, wanted, self.sampler(which, device, players), tick)
         x, _ = self.sampler(which, device, players).draw(n, seed, self._label(label), truncation)
         return self.modality.decode(x.cpu())
 
-    def _where(self, n: int, seed: int, where: str, sampler: Sampler) -> Tensor:
-        """Raw rows that meet the conditions."""
+    def _asked(self, where: str = "", balance: str = "") -> Asked:
+        """What is asked of rows; DataError where they are no rows of a table."""
+        if isinstance(self.modality, TableModality):
+            return asked(self.modality, where, balance)
+        if where or balance:
+            raise DataError("conditions and balance are for tables; pictures of one class are chosen with --label")
+        return Asked()
+
+    def _filled(self, n: int, seed: int, wanted: Asked, sampler: Sampler, tick: Tick = silent) -> Tensor:
+        """n raw rows that are wanted, in random order."""
+        if n < 1:
+            raise RecipeError(f"the number of samples must be at least 1, not {n}")
+        decode, steer = self.modality.decode, self._steered(sampler, wanted)
+        rows = filled(lambda m, s: decode(steer(m, s).cpu()), wanted.group, wanted.counts(n), seed, tick)
+        if wanted.balance is None:
+            return rows
+        return rows[torch.randperm(n, generator=generator(torch.device("cpu"), seed, "balance"))]
+
+    def _steered(self, sampler: Sampler, wanted: Asked) -> Sampler:
+        """Asks for a wanted level, where the game can be asked and columns are encoded as they are."""
         modality = self.modality
-        if not isinstance(modality, TableModality):
-            raise DataError("conditions are for tables; pictures of one class are chosen with --label")
-        conditions = parse_conditions(where, modality)
-        return kept(lambda m, s: modality.decode(sampler(m, s).cpu()), lambda raw: met(raw, conditions), n, seed)
+        if not isinstance(modality, TableModality) or modality.plan is not None:
+            return sampler
+        return steered(sampler, modality.blocks, levels_asked(wanted.conditions, modality.learned))
+
+    def _drawn(self, sampler: Sampler) -> Callable[[int, int], Tensor]:
+        """Encoded samples for rulers: without rows that break a constraint."""
+        wanted, decode = self._asked(), self.modality.decode
+        if not wanted:
+            return sampler
+        return lambda n, seed: filled(sampler, lambda x: wanted.group(decode(x)), (n,), seed)
 
     def write_samples(
         self, out: Path, n: int, *, seed: int = 0, label: int | str | None = None, truncation: float = 1.0,
-        which: str = "best", device: str = "auto", where: str = "",
+        which: str = "best", device: str = "auto", where: str = "", balance: str = "", tick: Tick = silent,
     ) -> list[Path]:  # fmt: skip
         """Samples into files, by `out`'s ending: a folder of PNGs, a sheet (.png), .npz, .csv, .parquet.  See `sample`."""
-        if where:
-            return self.modality.write(self.sample(n, seed=seed, which=which, device=device, where=where), out)
+        wanted = self._asked(where, balance)
+        if wanted:
+            return self.modality.write(self._filled(n, seed, wanted, self.sampler(which, device), tick), out)
         x, labels = self.sampler(which, device).draw(n, seed, self._label(label), truncation)
         return self.modality.write(x.cpu(), out, labels, self.folder.spec.class_names)
+
+    def apply(
+        self, table: Path, out: Path, *, draws: int = 1, likely: bool = False, pool: int = 50_000, seed: int = 0,
+        which: str = "best", device: str = "auto", tick: Tick = silent,
+    ) -> Filled:  # fmt: skip
+        """Fills the missing cells of a table (CSV, TSV or Parquet) by draws from the model, given what is known of their
+        row; see `rivalry.apply.fill_table`."""
+        from rivalry.apply import fill_table
+
+        if not isinstance(self.modality, TableModality):
+            raise DataError(f"{self.name} was trained on {self.modality.kind} data; only the missing cells of tables can be filled")
+        sampler = self.sampler(which, device)
+        return fill_table(
+            self.modality, sampler, table, out, draws=draws, likely=likely, pool=pool, seed=seed, tick=tick
+        )
 
     def walk(
         self, out: Path, *, seed: int = 0, label: int | str | None = None, which: str = "best", device: str = "auto"
@@ -148,7 +197,20 @@ class Run:
     ) -> Scores:  # fmt: skip
         """Every score that fits the data, on n fresh samples; see `rivalry.evaluate`."""
         judge = self._judge(data if data is not None else self.data(), weights, n, seed, device)
-        return judge.final(self.sampler(which, device), 0)
+        return judge.final(self._drawn(self.sampler(which, device)), 0)
+
+    def beside(
+        self, n: int | None = None, *, which: str = "best", weights: Path | None = None, seed: int = 1,
+        device: str = "auto", data: Dataset | None = None,
+    ) -> tuple[Scores, dict[str, Scores]]:  # fmt: skip
+        """(what `evaluate` says, what the usual baselines score by the same ruler, by their names): of tables what
+        independent columns do, beside which a shape error says little.  They are fitted without privacy, and kept
+        nowhere."""
+        judge = self._judge(data if data is not None else self.data(), weights, n, seed, device)
+        scores = judge.final(self._drawn(self.sampler(which, device)), 0)
+        fitted = {name: fit(one, judge.dataset) for name, one in usual(judge.dataset.spec).items()}
+        metrics = tuple(m for m in BESIDE if m in scores)
+        return scores, {name: judge.final(one.sample, 0, metrics=metrics) for name, one in fitted.items()}
 
     def _judge(self, data: Dataset, weights: Path | None, n: int | None, seed: int, device: str) -> Judge:
         engine = Engine(device)
@@ -198,7 +260,7 @@ class Run:
         found = study(dataset, self.sample(rows, seed=seed, which=which, device=device), ask, seed)
         if full:
             judge = self._judge(dataset, None, n, seed, device)
-            scores = judge.final(self.sampler(which, device), 0)
+            scores = judge.final(self._drawn(self.sampler(which, device)), 0)
             found = {"fidelity": fidelity(dataset, judge, scores, seed)} | found
         step = self.folder.step(which)
         sections = {name: stamped(one, step, which, rows, seed) for name, one in found.items()}
@@ -281,7 +343,7 @@ def train(
     dataset = load_data(data, options=reading)
     for note in dataset.notes:
         say(note)
-    chosen, why = (named, ()) if named is not None else choose(dataset, budget, device, dp_epsilon is not None)
+    chosen, why = (named, ()) if named is not None else choose(dataset, budget, device, dp_epsilon)
     if dp_epsilon is not None:
         chosen, changed = privatised(chosen, dp_epsilon, dp_delta or 0.0)
         why += changed

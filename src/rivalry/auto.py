@@ -42,33 +42,34 @@ def find(recipe: str | Recipe) -> Recipe | None:
 
 
 def resolve(
-    recipe: str | Recipe, dataset: Dataset, budget: str = "", device: str = "auto"
+    recipe: str | Recipe, dataset: Dataset, budget: str = "", device: str = "auto", epsilon: float | None = None
 ) -> tuple[Recipe, tuple[str, ...]]:
-    """(recipe, reasons): what is named, or what is chosen for data and machine."""
+    """(recipe, reasons): what is named, or what is chosen for data and machine, and for differential privacy with this
+    epsilon."""
     named = find(recipe)
-    return (named, ()) if named is not None else choose(dataset, budget, device)
+    return (named, ()) if named is not None else choose(dataset, budget, device, epsilon)
 
 
 def choose(
-    dataset: Dataset, budget: str = "", device: str = "auto", private: bool = False
+    dataset: Dataset, budget: str = "", device: str = "auto", epsilon: float | None = None
 ) -> tuple[Recipe, tuple[str, ...]]:
-    """(recipe, reasons), one sentence each.  private: it will be trained under differential privacy."""
+    """(recipe, reasons), one sentence each.  epsilon: of the differential privacy it will be trained under, if any."""
     if dataset.spec.kind == "points":
         return get("house-points"), (
             "Points in the plane: the house recipe for points, relativistic with R1 and R2.",
         )
     if dataset.spec.kind == "table":
-        return _table(dataset, device, private)
+        return _table(dataset, device, epsilon)
     return _pictures(dataset, budget, device)
 
 
-def _table(dataset: Dataset, device: str, private: bool) -> tuple[Recipe, tuple[str, ...]]:
+def _table(dataset: Dataset, device: str, epsilon: float | None) -> tuple[Recipe, tuple[str, ...]]:
     gpu = device in ("auto", "cuda") and torch.cuda.is_available()
     columns = len({b.name for b in dataset.spec.blocks})
     width = 512 if gpu else 256
-    judge = (64, 64) if private else ()
+    judge = (64, 64) if epsilon is not None else ()
     recipe = table(width, steps=20_000, batch=2000 if gpu else 500, judge=judge).recipe("house-table", TABLE)
-    slim = ("The discriminator is 64 wide: every parameter it has gets noise.",) if private else ()
+    slim = ("The discriminator is 64 wide: every parameter it has gets noise.",) if epsilon is not None else ()
     return recipe, (
         *slim,
         f"{len(dataset.train):,} rows of {columns} columns, {dataset.spec.shape[0]} numbers when encoded: the house "

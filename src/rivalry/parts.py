@@ -72,6 +72,13 @@ class Source(Protocol):
     def batch(self, stream: str, turn: Turn) -> Batch: ...
 
 
+class Rows(Protocol):
+    """All rows that a sampler chooses from."""
+
+    def __len__(self) -> int: ...
+    def batch(self, index: Tensor, device: torch.device) -> Batch: ...
+
+
 class Sampler(ABC):
     """Which rows make up a batch: a pure function of its arguments."""
 
@@ -80,6 +87,11 @@ class Sampler(ABC):
     @abstractmethod
     def index(self, stream: str, rows: int, turn: Turn) -> Tensor:
         """[turn.batch] int64 row numbers below `rows`, of this process's share."""
+
+    def over(self, spec: Spec, rows: Rows) -> Sampler:
+        """The sampler for these rows: one that goes by what they hold looks at them here.  What it then knows stays in
+        memory: it is no part of the recipe, and no run folder holds it."""
+        return self
 
 
 class Game(ABC):
@@ -232,6 +244,40 @@ class Optimiser(ABC):
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer: ...
 
 
+class Fitted(Protocol):
+    """What a baseline learned, ready to be sampled from.  notes: what it cost and how, in sentences."""
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+    def sample(self, n: int, seed: int) -> Tensor:
+        """[n, *spec.shape] encoded, a function of (n, seed)."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it, for a safetensors file; the baseline's `restored` is the inverse.  As private as training rows are."""
+
+
+class Baseline(ABC):
+    """What is no game: fitted to training rows in a moment, then sampled from; stands in every table."""
+
+    KIND: ClassVar[str] = "baseline"
+
+    @abstractmethod
+    def fits(self, spec: Spec) -> bool:
+        """Whether it is for data of this kind."""
+
+    @abstractmethod
+    def private(self, epsilon: float, delta: float) -> Baseline:
+        """The same under differential privacy; delta 0 is N^-1.1 of N rows."""
+
+    @abstractmethod
+    def fit(self, rows: Iterable[Tensor], spec: Spec) -> Fitted:
+        """rows: blocks [n, *spec.shape] of encoded training rows, each row once."""
+
+    @abstractmethod
+    def restored(self, tensors: Mapping[str, Tensor], spec: Spec) -> Fitted: ...
+
+
 @dataclass(frozen=True)
 class Wiring:
     """What a game tells networks of their surroundings.
@@ -239,7 +285,8 @@ class Wiring:
     latent: length of the generator's first argument [N, latent].  classes: 0 if the game has no labels, else
     the generator's second argument is labels [N] int64.  codes: sizes of categorical codes, `code_reals`
     the number of real-valued ones (InfoGAN; they are part of `latent`).  pack: how many examples a
-    discriminator sees at once (their channels are joined).
+    discriminator sees at once (their channels are joined).  beside: so many numbers, a condition, are joined to every
+    row that a discriminator sees, and are part of `latent` (CTGAN).
     """
 
     latent: int = 0
@@ -247,6 +294,7 @@ class Wiring:
     codes: tuple[int, ...] = ()
     code_reals: int = 0
     pack: int = 1
+    beside: int = 0
 
 
 class Net(ABC):

@@ -13,7 +13,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from rivalry.catalogue import name_of, register
 from rivalry.errors import RecipeError, UnknownName
-from rivalry.nets.table import TableGenerator
+from rivalry.nets.classifier import Classifier
+from rivalry.nets.table import RowGenerator
 from rivalry.parts import Play, Term, Turn
 from rivalry.types import per_example
 
@@ -126,16 +127,36 @@ class Gaussian(Paired):
 class RowLikelihood(Paired):
     """TVAE (Xu et al. 2019, section 4.4): -log p of a table's row under the decoder's scores, summed over columns:
     cross-entropy of choices, squared error over 2 sigma^2 of numbers that are there.  The generator is a 'table' net
-    with outputs = 'scores'.  sigma: in units of encoded numbers."""
+    with outputs = 'scores'.  sigma: in units of encoded numbers.  decoder: the net that makes the scores."""
 
     sigma: float = 0.05
+    decoder: str = "generator"
 
     def __call__(self, play: Play, turn: Turn) -> Tensor:
         scores, rows, _ = self.compared(play)
-        decoder = play.nets["generator"]
-        if not isinstance(decoder, TableGenerator) or not decoder.scores:
-            raise RecipeError("term 'row-likelihood' needs the net 'table' with outputs = 'scores' as generator")
+        decoder = play.nets[self.decoder]
+        if not isinstance(decoder, RowGenerator) or not decoder.scores:
+            raise RecipeError(f"term 'row-likelihood' needs the net 'table' with outputs = 'scores' as {self.decoder}")
         return decoder.choose.surprise(scores, rows, self.sigma)
+
+
+@register("term", "target")
+@dataclass(frozen=True)
+class Target(Charge):
+    """TableGAN's classification loss, Park et al. 2018, eq. 6 and 7, with cross-entropy for their |l - C|: what a row says of
+    the target column against what net 'column-classifier' foretells from its other columns.
+
+    on: 'real' for the classifier's side, 'fake' for the generator's; of the pair 'rows' = (real rows, fakes).
+    """
+
+    on: Literal["real", "fake"] = "fake"
+    net: str = "classifier"
+
+    def __call__(self, play: Play, turn: Turn) -> Tensor:
+        classifier = play.nets[self.net]
+        if not isinstance(classifier, Classifier):
+            raise RecipeError(f"term 'target' needs the net 'column-classifier' as {self.net}")
+        return classifier.surprise(play.pair("rows")[self.on == "fake"])
 
 
 @register("term", "cross-entropy")

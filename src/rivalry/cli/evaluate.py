@@ -44,13 +44,18 @@ def command(
         found = load(run).study(target, by, survival, full=full, n=count, which=which, seed=seed, device=device)
         show_study(run, found, as_json)
         return
-    scores = load(run).evaluate(count, which=which, weights=weights, seed=seed, device=device)
+    scores, beside = load(run).beside(count, which=which, weights=weights, seed=seed, device=device)
     if as_json:
-        click.echo(json.dumps(scores.as_dict(), indent=1))
+        found = scores.as_dict()
+        if beside:
+            found["baselines"] = {name: one.as_dict() for name, one in beside.items()}
+        click.echo(json.dumps(found, indent=1))
     else:
         from rivalry.cli.tables import show
         from rivalry.evaluate import HEADER
+        from rivalry.evaluate.rulers import number
 
         *_, (*_, counts) = rows = scores.table()
-        show([HEADER[:-1], *(row[:-1] for row in rows)])
+        others = [[number(one[m].value) if m in one else "" for one in beside.values()] for m in scores]
+        show([(*HEADER[:-1], *beside), *((*row[:-1], *more) for row, more in zip(rows, others, strict=True))])
         click.echo(f"measured on {counts} rows of {run}'s data; the floor is what real training data score")

@@ -35,6 +35,8 @@ READING: tuple[Decorator, ...] = (
     click.option("--columns", help="Comma-separated columns of a table to use."),
     click.option("--kind", type=click.Choice(["points", "table"]), help="What to take a table of numbers as."),
     click.option("--schema", type=click.Path(path_type=Path), help="TOML file on what a table's columns mean."),
+    click.option("--constraint", "constraints", multiple=True, metavar="TEXT",
+                 help="What holds in every row of a table, e.g. 'discharge>=admission'; 'proposed': what the data suggest."),
     click.option("--only", help="Comma-separated classes to keep."),
     click.option("--holdout", type=float, help="Share of rows kept back for measuring (a tenth)."),
     click.option("--limit", type=int, help="Use at most so many rows."),
@@ -66,6 +68,7 @@ def read_options(given: dict[str, Any], seed: int = 0) -> ReadOptions:
         limit=given["limit"],
         kind=given["kind"],
         schema=given["schema"],
+        constraints=tuple(given["constraints"]),
         seed=seed,
     )
 

@@ -29,6 +29,8 @@ class ReadOptions:
     kind: take a table of numbers as 'points' or as a 'table'; None: points are two or three columns of numbers
         without missing cells.
     schema: a TOML file that says what the columns of a table mean, where it is not as it looks.
+    constraints: on the rows of a table, such as 'discharge >= admission', beside those of the schema; 'proposed' stands for
+        those that the data suggest.
     only: keep these classes.
     holdout: share of rows kept back for the rulers, 0.01 to 0.5; None: a tenth, up to a fifth of small sets, at
         most 20,000.  An official split (train and test) goes before it.
@@ -54,6 +56,7 @@ class ReadOptions:
     cache: bool = False
     kind: Kind | None = None
     schema: Path | None = None
+    constraints: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_size(self.size)

@@ -22,12 +22,14 @@ GROUPS = 5
 
 def kinds(spec: Spec) -> tuple[str, ...]:
     """'number' or 'category' of each learned column, in order: a column with a 'number' block is a number."""
+    if spec.columns:
+        return tuple(kind for _, kind in spec.columns)
     numbers = {b.name for b in spec.blocks if b.kind == "number"}
     return tuple("number" if name in numbers else "category" for name in names(spec))
 
 
 def names(spec: Spec) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(b.name for b in spec.blocks))
+    return tuple(dict.fromkeys(name for name, _ in spec.columns) or dict.fromkeys(b.name for b in spec.blocks))
 
 
 def columns(fake: Features, reference: Reference) -> Found:

@@ -1,8 +1,10 @@
 """Who plays whom: games wire batches and noise into matches and pairs."""
 
+from rivalry.games.by_column import ByColumn, ByLevel
+from rivalry.games.decode import Decode
 from rivalry.games.invert import Autoencode, Invert
 from rivalry.games.lazy import LazyPlay, lazy
 from rivalry.games.sample import Sample, StyleSample
 from rivalry.games.samplers import IID, Poisson
 
-__all__ = ["IID", "Autoencode", "Invert", "LazyPlay", "Poisson", "Sample", "StyleSample", "lazy"]
+__all__ = ["IID", "Autoencode", "ByColumn", "ByLevel", "Decode", "Invert", "LazyPlay", "Poisson", "Sample", "StyleSample", "lazy"]

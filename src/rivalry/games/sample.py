@@ -27,7 +27,8 @@ class Sample(Game):
     (pair 'code'; with an 'encoder', pairs 'code-real' and 'code-category' compare what it finds in G(z): ClusterGAN);
     spread: factor on the noise; bits: so many further entries of the noise are -1 or 1 with equal chance, which lets a
     continuous generator jump between modes; pack: PacGAN's packing; latent_step: LOGAN's step z + a dD/dz, its size; pseudo: APA, real ones
-    swapped for fakes with the chance in knob 'apa'.  Pair 'latent-neighbour' is (G(z), G(z + .03 eps)) for ICR.
+    swapped for fakes with the chance in knob 'apa'.  Pair 'latent-neighbour' is (G(z), G(z + .03 eps)) for ICR, 'rows' is
+    (x, G(z)).
     """
 
     latent: int = 128
@@ -92,7 +93,8 @@ class Sample(Game):
             near = z() + 0.03 * draw.normal("neighbour", *z().shape)
             return fake(), self.generate(nets, near, cond(), turn)
 
-        return LazyPlay(nets, {"main": lazy(main)}, self._pairs(nets, turn, cond, codes, lazy(neighbour), z, fake))
+        pairs = self._pairs(nets, turn, cond, codes, lazy(neighbour), z, fake)
+        return LazyPlay(nets, {"main": lazy(main)}, {**pairs, "rows": lambda: (real().x, fake())})
 
     def _pairs(
         self,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from rivalry.nets.autoencoder import BEGAN, Autoencoder, BEGANTrunk
 from rivalry.nets.backbones import Backbone, EfficientNetLite0, RandomPyramid
 from rivalry.nets.biggan import BigGAN, BigGANTrunk
+from rivalry.nets.classifier import ColumnClassifier
+from rivalry.nets.codes import Averaged, CodeNet
 from rivalry.nets.coupled import Coupled, CoupledDiscriminator
 from rivalry.nets.dcgan import DCGAN, DCGANTrunk
 from rivalry.nets.discriminators import Discriminator, Encoder, JointDiscriminator
@@ -15,6 +17,7 @@ from rivalry.nets.projected import Projected
 from rivalry.nets.resnet import ResNet, ResNetTrunk
 from rivalry.nets.resnet3 import ResNet3, ResNet3Trunk
 from rivalry.nets.spectral import spectral
+from rivalry.nets.square import SquareTable, SquareTrunk
 from rivalry.nets.stylegan2 import StyleGAN2, StyleGAN2Trunk, Truncates
 from rivalry.nets.summary import count, describe
 from rivalry.nets.table import TableNet
@@ -25,10 +28,13 @@ __all__ = [
     "DCGAN",
     "MLP",
     "Autoencoder",
+    "Averaged",
     "BEGANTrunk",
     "Backbone",
     "BigGAN",
     "BigGANTrunk",
+    "CodeNet",
+    "ColumnClassifier",
     "Coupled",
     "CoupledDiscriminator",
     "DCGANTrunk",
@@ -47,6 +53,8 @@ __all__ = [
     "ResNet3Trunk",
     "ResNetTrunk",
     "Seen",
+    "SquareTable",
+    "SquareTrunk",
     "StyleGAN2",
     "StyleGAN2Trunk",
     "TableNet",

@@ -49,7 +49,7 @@ class Discriminator(Net):
         join = None
         if self.condition == "concat":
             join = _planes(wiring, self.condition_width)
-        seen = packed(spec, wiring.pack, self.condition_width if join else 0)
+        seen = packed(beside(spec, wiring), wiring.pack, self.condition_width if join else 0)
         trunk = self.trunk.build(seen, replace(wiring, pack=1))
         if self.minibatch != "none":
             trunk = WithMinibatch(trunk, self.minibatch)
@@ -174,6 +174,12 @@ class EncoderModule(nn.Module):
         if self.logvar is None:
             return (mean,)
         return mean, self.logvar.linear(seen.features)
+
+
+def beside(spec: Spec, wiring: Wiring) -> Spec:
+    """The Spec of an example with what the game joins to it."""
+    first, *rest = spec.shape
+    return replace(spec, shape=(first + wiring.beside, *rest)) if wiring.beside else spec
 
 
 def packed(spec: Spec, pack: int, more: int) -> Spec:

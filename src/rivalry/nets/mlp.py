@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -20,19 +22,20 @@ VectorNorm = Literal["none", "batch", "layer"]
 
 
 class Hidden(nn.Module):
-    """[N, D] -> [N, sizes[-1]]: linear, norm, leaky ReLU, dropout for every size; with `residual` the input is
-    added wherever a layer keeps its width."""
+    """[N, D] -> [N, outputs]: linear, norm, leaky ReLU, dropout for every size; with `residual` the input is added
+    wherever a layer keeps its width, with `joined` it goes on beside the output (so widths grow)."""
 
     def __init__(
         self, inputs: int, sizes: tuple[int, ...], slope: float, norm: VectorNorm, tracked: bool,
-        dropout: float = 0.0, residual: bool = False,
+        dropout: float = 0.0, residual: bool = False, joined: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
-        widths = (inputs, *sizes)
+        widths = tuple(accumulate((inputs, *sizes))) if joined else (inputs, *sizes)
         pairs = list(zip(widths, sizes, strict=False))
         self.linear = nn.ModuleList(nn.Linear(a, b, bias=norm != "batch") for a, b in pairs)
         self.norm = nn.ModuleList(_norm(norm, b, tracked) for b in sizes)
-        self.skip = [residual and a == b for a, b in pairs]
+        self.skip = [residual and not joined and a == b for a, b in pairs]
+        self.joined = joined
         self.slope, self.dropout, self.outputs = slope, dropout, widths[-1]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -40,7 +43,7 @@ class Hidden(nn.Module):
             y = F.leaky_relu(norm(linear(x)), self.slope)
             if self.dropout:
                 y = F.dropout(y, self.dropout, self.training)
-            x = x + y if skip else y
+            x = torch.cat([y, x], 1) if self.joined else x + y if skip else y
         return x
 
 

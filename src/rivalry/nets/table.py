@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -32,7 +33,8 @@ class TableNet(Net):
     sizes, norm, residual: of the hidden layers.  temperature: of Gumbel-softmax (Jang et al. 2017) in choices: the
     discriminator sees rows that are nearly one-hot, the gradient passes.  outputs: what training gets, rows that are
     'drawn', or 'scores' (logits of options, means of numbers) for likelihoods (TVAE).  margins: when weights are averaged for
-    sampling, each column's own distribution is measured and set right (see `Margins`).
+    sampling, each column's own distribution is measured and set right (see `Margins`).  joined: a hidden layer's input goes
+    on beside its output (CTGAN).
     """
 
     sizes: tuple[int, ...] = (256, 256)
@@ -43,36 +45,65 @@ class TableNet(Net):
     outputs: Literal["drawn", "scores"] = "drawn"
     label_width: int = 16
     margins: bool = True
+    joined: bool = False
 
     def build(self, spec: Spec, wiring: Wiring) -> nn.Module:
-        if not spec.blocks:
-            raise RecipeError("the net 'table' makes rows of tables, and these data have no columns; pick another row")
-        return TableGenerator(self, spec, wiring)
+        return TableGenerator(self, of_table(spec, "table"), wiring)
 
 
-class TableGenerator(nn.Module):
-    def __init__(self, settings: TableNet, spec: Spec, wiring: Wiring) -> None:
+def of_table(spec: Spec, who: str) -> Spec:
+    """The Spec; RecipeError where it is not that of a table."""
+    if not spec.blocks:
+        raise RecipeError(f"the net {who!r} works on rows of tables, and these data have no columns; pick another row")
+    return spec
+
+
+class RowGenerator(nn.Module, ABC):
+    """What generators of rows share: (z, *cond) -> raw scores -> encoded rows [N, D].
+
+    blocks: of the rows.  scores: whether training gets the raw scores.
+    """
+
+    def __init__(self, blocks: tuple[Block, ...], temperature: float, scores: bool = False, margins: bool = False) -> None:
         super().__init__()
+        self.blocks, self.scores = blocks, scores
+        self.choose = Choose(blocks, temperature)
+        self.margins = Margins(blocks, self.choose) if margins else None
+
+    @abstractmethod
+    def before(self, z: Tensor, *cond: Tensor) -> Tensor:
+        """[N, D]: logits of options and numbers, as the network makes them."""
+
+    def raw(self, z: Tensor, *cond: Tensor) -> Tensor:
+        """[N, D]: the same with margins set right, where they are."""
+        x = self.before(z, *cond)
+        return x if self.margins is None or self.training else self.margins(x)
+
+    def drawn(self, raw: Tensor) -> Tensor:
+        """Raw scores [N, D] -> encoded rows [N, D]."""
+        rows: Tensor = self.choose(raw)
+        return rows
+
+    def forward(self, z: Tensor, *cond: Tensor) -> Tensor:
+        raw = self.raw(z, *cond)
+        return raw if self.scores and self.training else self.drawn(raw)
+
+
+class TableGenerator(RowGenerator):
+    def __init__(self, settings: TableNet, spec: Spec, wiring: Wiring) -> None:
         s = settings
+        super().__init__(spec.blocks, s.temperature, s.outputs == "scores", s.margins)
         self.join = JoinLabel(wiring.latent, wiring.classes, s.label_width)
-        self.hidden = Hidden(self.join.outputs, s.sizes, s.slope, s.norm, tracked=True, residual=s.residual)
+        self.hidden = Hidden(self.join.outputs, s.sizes, s.slope, s.norm, True, residual=s.residual, joined=s.joined)
         self.last = nn.Linear(self.hidden.outputs, spec.shape[0])
-        self.choose = Choose(spec.blocks, s.temperature)
-        self.scores = s.outputs == "scores"
-        self.margins = Margins(spec.blocks, self.choose) if s.margins else None
         he_(self.hidden, s.slope)
         nn.init.xavier_normal_(self.last.weight)
         with torch.no_grad():  # every choice begins at its share, every number at zero
             self.last.bias.copy_(log_shares(spec.blocks))
 
-    def forward(self, z: Tensor, *cond: Tensor) -> Tensor:
+    def before(self, z: Tensor, *cond: Tensor) -> Tensor:
         x: Tensor = self.last(self.hidden(self.join(z, *cond)))
-        if self.margins is not None and not self.training:
-            x = self.margins(x)
-        if self.scores and self.training:
-            return x
-        rows: Tensor = self.choose(x)
-        return rows
+        return x
 
 
 def log_shares(blocks: tuple[Block, ...]) -> Tensor:
@@ -217,4 +248,4 @@ def mapped(x: Tensor, knots: Tensor, target: Tensor) -> Tensor:
     return (target[at - 1] + t * (target[at] - target[at - 1])).T
 
 
-__all__ = ["Choose", "Margins", "TableGenerator", "TableNet", "mapped", "quantiles"]
+__all__ = ["Choose", "Margins", "RowGenerator", "TableGenerator", "TableNet", "log_shares", "mapped", "of_table", "quantiles"]

@@ -86,6 +86,7 @@ def _worst(columns: Mapping[str, Any], most: int = 8) -> list[Table]:
 def utility(section: Mapping[str, Any]) -> list[Table]:
     grade = GRADES[section["measure"]]
     rows = [(arm, *(_interval(section["intervals"][arm][learner]) for learner in LEARNERS)) for arm in ARMS]
+    rows.append(("shuffled columns", *(_interval(section["baseline"][learner]) for learner in LEARNERS)))
     rows.append(("lost by learning from synthetic rows", *(_interval(section["gap"][learner]) for learner in LEARNERS)))
     rows.append(("gained by adding synthetic rows", *(_interval(section["gain"][learner]) for learner in LEARNERS)))
     head = ("trained on", *(f"{grade}, {words}" for words in LEARNERS.values()))

@@ -12,6 +12,7 @@ from rivalry.penalties.heads import (
     SemiSupervised,
     Twin,
 )
+from rivalry.penalties.information import Information
 from rivalry.penalties.scores import Consistency, Drift, LatentConsistency, LeCam
 from rivalry.penalties.slopes import (
     DRAGAN,
@@ -44,6 +45,7 @@ __all__ = [
     "Drift",
     "FeatureMatching",
     "InfoMax",
+    "Information",
     "LatentConsistency",
     "LeCam",
     "MaxGradient",

@@ -87,6 +87,8 @@ def _reasons(
         yield f"packing joins {wiring.pack} rows into one example; say game.pack=1"
     if wiring.classes:
         yield "fakes take their labels from real rows, which nobody pays for; take an unconditional recipe (game.conditional=false)"
+    if wiring.beside:
+        yield "fakes take the levels they are asked for from real rows, which nobody pays for; take a recipe of the game 'sample'"
     for side in private:
         yield from _side_reasons(side)
     for name, module in nets.items():

@@ -109,7 +109,7 @@ class Trainer:
         self.state, self.engine, self.steps = state, engine, steps
         self.recipe = state.recipe
         self.layout = spans(self.recipe, steps)
-        self.source: Source = StoreSource(store, self.recipe.sampler, state.device)
+        self.source: Source = StoreSource(store, self.recipe.sampler.over(state.spec, store), state.device)
         self.charged = self.recipe
         self.plays: dict[tuple[int, int], Play] = {}
         self.refreshers = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from rivalry import stats
@@ -16,9 +17,17 @@ def predicted(sides: Sides, target: str, seed: int) -> stats.Predictions:
     return stats.predictions(sides.train, sides.fake, sides.held, sides.kinds, sides.place(target), seed)
 
 
-def utility(target: str, found: stats.Predictions) -> dict[str, Any]:
-    """Grades on all held-out rows."""
-    return {"target": target} | told(worths(found))
+def shuffled(sides: Sides, target: str, seed: int) -> stats.Predictions:
+    """The same from training columns that were shuffled one by one: the baseline that knows no relation."""
+    rows = stats.independent_marginals(sides.train, len(sides.fake), seed)
+    return predicted(replace(sides, fake=rows), target, seed)
+
+
+def utility(target: str, found: stats.Predictions, baseline: stats.Predictions) -> dict[str, Any]:
+    """Grades on all held-out rows; baseline: what learning from shuffled columns comes to, by learner."""
+    base = worths(baseline)
+    others = {name: plain(worth.fake) for name, worth in (("trees", base.trees), ("linear", base.linear))}
+    return {"target": target, **told(worths(found)), "baseline": others}
 
 
 def told(found: Worths) -> dict[str, Any]:
