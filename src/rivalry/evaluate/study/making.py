@@ -19,7 +19,7 @@ from rivalry.evaluate.study.clinic import clinic
 from rivalry.evaluate.study.groups import groups
 from rivalry.evaluate.study.sides import Sides
 from rivalry.evaluate.study.surviving import Pair, parse, surviving
-from rivalry.evaluate.study.useful import predicted, shuffled, utility
+from rivalry.evaluate.study.useful import predicted, utility
 from rivalry.evaluate.study.views import views
 
 
@@ -46,8 +46,7 @@ def study(dataset: Dataset, fake: Tensor, ask: Ask, seed: int) -> dict[str, Any]
     pairs = [parse(sides, text) for text in ask.survival]
     found: dict[str, Any] = {}
     answers = {target: predicted(sides, target, seed) for target in ask.targets}
-    for target, one in answers.items():
-        found[f"utility: {target}"] = utility(target, one, shuffled(sides, target, seed))
+    found |= {f"utility: {target}": utility(target, one) for target, one in answers.items()}
     found |= {f"groups: {by}": groups(sides, by, {t: a for t, a in answers.items() if t != by}) for by in ask.by}
     found |= _survivals(sides, pairs)
     if ask.full:
