@@ -21,9 +21,12 @@ from rivalry.errors import RivalryError
 from rivalry.evaluate.study import LEAST, Sides, read_record, study
 from rivalry.evaluate.study.making import Ask
 from rivalry.evaluate.study.sides import about, share
+from rivalry.evaluate.study.views import bar
+from rivalry.officer import pictures
 from rivalry.officer.blocks import Heading, Items, Listing, Picture, Table, Text
 from rivalry.officer.html import to_html, words
 from rivalry.officer.markdown import to_markdown
+from rivalry.officer.tables import tables
 
 SMALL = ("generator.sizes=[32]", "discriminator.trunk.sizes=[32]", "batch=64")
 ROWS = 700
@@ -133,9 +136,26 @@ def test_fresh_rows_broken_rows_and_copies_are_told_apart(patients: Path, tmp_pa
     assert missing["collapsed"] > 2 * missing["fresh"]
 
 
+def test_under_differential_privacy_no_statistic_of_real_rows_is_told(patients: Path) -> None:
+    """Scores remain: what measuring costs is said in the report."""
+    data = load(patients)
+    rows = data.train.raw(torch.arange(len(data.train)))
+    ask = Ask(("insulin",), ("sex",), ("days,died",), full=True, shown=False)
+    found = study(data, rows.flip(0), ask, 0)
+    assert '"real"' not in json.dumps(found)
+    assert "real" not in found["groups: sex"]["groups"][0]["share"]
+    assert found["groups: sex"]["groups"][0]["training rows"] is None
+    made = [*pictures.pictures(found), pictures.survival(found["survival: days, died"])]
+    assert all("not drawn" in p.caption for p in (made[0], made[-1]))
+    assert "not told" in str(tables(found))
+
+
 def test_counts_of_people() -> None:
     assert [about(n) for n in (0, 9, 10, 14, 16, 1234)] == [None, None, 10, 10, 20, 1230]
     assert [share(*pair) for pair in ((0, 50), (3, 50), (10, 50), (45, 50), (50, 50), (0, 0))] == [0, None, 0.2, None, 1, None]
+    # Six of 630 are left out, and what is told of the others does not tell them by subtraction: any of 0 to 15 fits.
+    bars = [bar(count, 630) for count in (348, 276, 6)]
+    assert bars == [0.556, 0.444, None]
 
 
 def test_a_lone_section_as_json(run: rivalry.Run) -> None:
@@ -184,6 +204,15 @@ def test_before_anything_is_measured_it_says_so(run: rivalry.Run, tmp_path: Path
     assert "No audit has been made: run <code>rivalry audit bare</code>" in text
     assert "rivalry evaluate bare --full" in text
     assert "Differential privacy was not used" in text
+
+
+def test_of_points_it_tells_what_there_is(tmp_path: Path) -> None:
+    made = rivalry.train("ring8", budget="20steps", run=str(tmp_path / "ring"), device="cpu", tensorboard=False, say=lambda line: None)
+    text = report(made, tmp_path / "x.html")
+    assert "swd" in text.lower()
+    assert "rivalry evaluate" not in text
+    with pytest.raises(RivalryError, match="measures of tables"):
+        made.study(full=True)
 
 
 @pytest.mark.parametrize("ending", ["html", "md"])

@@ -250,10 +250,11 @@ class Run:
         targets: columns to predict.  by: columns whose groups are measured apart.  survival: 'time,event' pairs.  full: also
         all scores beside a baseline, clinical measures, and what pictures show.
         """
-        from rivalry.evaluate.study import Ask, add_sections, study
+        from rivalry.evaluate.study import Ask, add_sections, study, table_of
         from rivalry.evaluate.study.making import fidelity, stamped
 
         dataset = data if data is not None else self.data()
+        table_of(dataset)
         rows = n or len(dataset.train)
         ask = Ask(targets, by, survival, full, shown=not self.recipe.private_sides())
         found = study(dataset, self.sample(rows, seed=seed, which=which, device=device), ask, seed)

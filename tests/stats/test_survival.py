@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import math
+import warnings
+from importlib import import_module
 
 import pytest
 import torch
 from torch import Tensor
 
 from rivalry.errors import DataError
-from rivalry.stats.survival import concordance, cox, cox_loss, kaplan_meier, restricted_mean, still_seen, survival_gap
+from rivalry.stats.survival import (
+    KaplanMeier,
+    chance_gap,
+    concordance,
+    cox,
+    cox_loss,
+    kaplan_meier,
+    restricted_mean,
+    still_seen,
+    survival_gap,
+)
 
 # Weeks of remission of 42 children with leukaemia (Freireich et al. 1963), as in every textbook; 0 censored.
 TREATED = [6, 6, 6, 6, 7, 9, 10, 10, 11, 13, 16, 17, 19, 20, 22, 23, 25, 32, 32, 34, 35]
@@ -61,6 +73,22 @@ def test_crossing_curves_do_not_cancel_in_the_distance() -> None:
     early = kaplan_meier(column([1.0, 3.0]), torch.ones(2))
     late = kaplan_meier(column([2.0, 2.0]), torch.ones(2))
     assert survival_gap(early, late, 4.0) == pytest.approx((0.25, 0.0))
+
+
+def test_the_gap_of_one_law_is_that_of_chance() -> None:
+    g = torch.Generator().manual_seed(3)
+
+    def draw(n: int) -> Tensor:
+        return -torch.rand(n, generator=g, dtype=torch.float64).log()
+
+    def curve(n: int) -> KaplanMeier:
+        time, end = draw(n), 2 * draw(n)
+        return kaplan_meier(torch.minimum(time, end), time <= end)
+
+    pairs = [(curve(150), curve(80)) for _ in range(200)]
+    seen = sum(survival_gap(a, b, 1.5).distance for a, b in pairs) / 200
+    assert sum(chance_gap(a, b, 1.5) for a, b in pairs) / 200 == pytest.approx(seen, rel=0.1)
+    assert chance_gap(*pairs[0], 1.5) == chance_gap(*pairs[0][::-1], 1.5)
 
 
 def brute(time: list[float], event: list[float], risk: list[float]) -> float:
@@ -120,6 +148,24 @@ def test_the_partial_likelihood_against_its_sum() -> None:
         math.log(float(risk[time >= time[i]].sum())) - math.log(float(risk[i])) for i in range(15) if bool(event[i])
     )
     assert float(cox_loss(beta, x, time, event)) == pytest.approx(exact, abs=1e-12)
+
+
+def test_against_lifelines_where_it_is_installed() -> None:
+    lifelines = pytest.importorskip("lifelines", reason="lifelines (MIT) is not installed; published values are checked above")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        frame = import_module("lifelines.datasets").load_rossi()
+        frame["week"] += torch.linspace(0, 1e-3, len(frame)).numpy()  # no ties: lifelines has Efron's
+        fitted = lifelines.CoxPHFitter().fit(frame, "week", "arrest")
+        known = lifelines.KaplanMeierFitter().fit(frame["week"], frame["arrest"])
+    x = frame.drop(columns=["week", "arrest"])
+    time, event = (torch.from_numpy(frame[c].to_numpy(float)) for c in ("week", "arrest"))
+    beta = cox(torch.from_numpy(x.to_numpy(float)), time, event)
+    assert beta.tolist() == pytest.approx(fitted.params_[x.columns].tolist(), abs=1e-5)
+    risk = torch.from_numpy(x.to_numpy(float)) @ beta
+    assert concordance(time, event, risk).value == pytest.approx(fitted.concordance_index_, abs=1e-9)
+    when = torch.arange(1, 53).double()
+    assert kaplan_meier(time, event).at(when).tolist() == pytest.approx(known.survival_function_at_times(when.numpy()).tolist())
 
 
 def test_bad_input() -> None:

@@ -45,6 +45,16 @@ def test_influence_against_the_bootstrap(measure: str) -> None:
     assert np.sqrt(np.square(found.influence).sum()) == pytest.approx(spread, rel=0.12)
 
 
+def test_a_baseline_is_graded_like_an_arm() -> None:
+    train, test = rows(300, 0), rows(300, 1)
+    other = independent_marginals(train, 200, 0)
+    beside = worths(predictions(train, train, test, KINDS, 3, 0, other))
+    alone = worths(predictions(train, other, test, KINDS, 3, 0))
+    assert beside.trees.baseline == alone.trees.fake
+    assert beside.linear.baseline == alone.linear.fake
+    assert alone.trees.baseline is None
+
+
 def test_worth_of_good_useless_and_copied_rows() -> None:
     train, test = rows(300, 0), rows(300, 1)
     copied = worths(predictions(train, train.clone(), test, KINDS, 3, 0))

@@ -47,7 +47,8 @@ LIMITS = (
 
 def officer_page(run: Run) -> list[Block]:
     """The page's blocks, from the run folder alone.  RunError for a run without a checkpoint or with damaged files."""
-    sections, audit, step = read_record(run.path), read_audit(run), run.step()
+    stored, audit, step = read_record(run.path), read_audit(run), run.step()
+    sections = stored if run.spec.kind == "table" else _last_look(run) | stored
     today = datetime.now(UTC).date().isoformat()
     return [
         Heading(f"Report on synthetic data: {run.name}", 1),
@@ -57,7 +58,7 @@ def officer_page(run: Run) -> list[Block]:
         ),
         Heading("Summary"),
         summary(run, sections, audit),
-        *_stale(run, sections),
+        *_stale(run, stored),
         *lineage(run),
         *making(run, step),
         *defences(run),
@@ -75,6 +76,18 @@ def officer_page(run: Run) -> list[Block]:
     ]
 
 
+def _last_look(run: Run) -> dict[str, Any]:
+    """Of data that are no table: what was measured last while training, as a section; {} before any look."""
+    looks = [r for r in run.metrics() if r.get("scores")]
+    if not looks:
+        return {}
+    scores = looks[-1]["scores"]
+    samples = next(iter(scores.values()))["ruler"]["samples"]
+    made = {"date": run.settings["created"][:10], "step": looks[-1]["step"], "checkpoint": "last", "samples": samples,
+            "seed": run.settings["train"]["seed"]}  # fmt: skip
+    return {"fidelity": {"scores": scores, "baseline": {}, "made": made}}
+
+
 def _likeness(run: Run, sections: Mapping[str, Any]) -> list[Block]:
     blocks: list[Block] = [Heading("Likeness")]
     if "fidelity" in sections:
@@ -89,8 +102,8 @@ def _part(sections: Mapping[str, Any], kind: str) -> list[Block]:
     found = of_kind(sections, kind)
     blocks: list[Block] = [Heading(TITLES[kind])] if found else []
     for section in found:
-        blocks += [*tables({kind: section}), *_curves(kind, section), *_measured(section)]
-    return blocks
+        blocks += [*tables({kind: section}), *_curves(kind, section)]
+    return blocks + list[Block](dict.fromkeys(text for section in found for text in _measured(section)))
 
 
 def _curves(kind: str, section: Mapping[str, Any]) -> list[Picture]:
@@ -101,7 +114,7 @@ def _measured(section: Mapping[str, Any]) -> list[Text]:
     made = section["made"]
     return [
         Text(
-            f"Measured on {made['date']} with {made['samples']:,} synthetic rows (seed {made['seed']}) of checkpoint "
+            f"Measured on {made['date']} with {made['samples']:,} samples (seed {made['seed']}) of checkpoint "
             f"'{made['checkpoint']}', step {made['step']:,}."
         )
     ]

@@ -50,7 +50,7 @@ def _marginals(columns: Sequence[Mapping[str, Any]], start: int, views: Mapping[
             axes.legend(fontsize=7)
     real = (
         f"Grey: real training rows, rounded, without bars of fewer than {views['least']} people."
-        if views["real shown"]
+        if "real" in columns[0]
         else "Real rows are not drawn: training was under differential privacy, and this page has no part in its guarantee."
     )
     names = ", ".join(c["name"] for c in columns)

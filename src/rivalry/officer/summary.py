@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rivalry.evaluate.rulers import number
 from rivalry.officer.blocks import Table
 from rivalry.officer.tables import GRADES, decimals, of_kind, percent
 from rivalry.privacy import read_account
@@ -25,7 +26,7 @@ def summary(run: Run, sections: Mapping[str, Any], audit: Mapping[str, Any] | No
         ("Privacy: guarantee", *_guarantee(run)),
         ("Privacy: attacks", *_attacks(run, audit)),
     ]
-    if not of_kind(sections, "utility"):
+    if not of_kind(sections, "utility") and run.spec.kind == "table":
         rows.insert(1, ("Usefulness", _not_measured(run), "Nothing can be said of analyses made on these rows."))
     return Table("", ("question", "what was found", "what that means"), tuple(rows))
 
@@ -58,6 +59,9 @@ def _likeness(run: Run, sections: Mapping[str, Any]) -> tuple[str, str]:
         found.append(f"A program told synthetic from real rows with an AUC of {decimals(scores['c2st']['value'], 2)} (.5: not at all).")
         means.append("Whole rows can be told apart more often than by guessing." if scores["c2st"]["low"] > 0.5 else
                      "Whole rows could not be told apart.")  # fmt: skip
+    if not found:
+        shown = [f"{s['name']} {number(s['value'])} (real: {number(s['floor'])})" for s in list(scores.values())[:4]]
+        return "; ".join(shown) + ".", "The nearer to what real data score, the more alike; see Likeness for what each is."
     return " ".join(found), " ".join(means)
 
 
@@ -105,14 +109,16 @@ def _groups(section: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _survival(section: Mapping[str, Any]) -> tuple[str, str]:
-    distance, optimism = section["distance"], section["optimism"]["value"]
+    training = section["training"]
     found = (
-        f"Survival curves of {section['time']} differ by {decimals(distance['value'])} on average (real rows: "
-        f"{decimals(distance['floor'])})."
+        f"Survival curves of {section['time']} differ from those of the training rows by {decimals(training['distance'])} on "
+        f"average (chance alone: {decimals(training['chance'])})."
     )
-    if abs(optimism) <= CLOSE * max(distance["floor"], 0.005):
-        return found, "About as far as real rows are from each other: neither too long nor too short lives were seen."
-    return found, f"Synthetic people live too {'long' if optimism > 0 else 'short'}: times must not be read off these rows."
+    if training["distance"] <= CLOSE * training["chance"]:
+        return found, "The times are about as right as chance allows."
+    if abs(training["optimism"]) < training["distance"] / 2:
+        return found, "Times are wrong, too long for some and too short for others: see the curves."
+    return found, f"Synthetic people live too {'long' if training['optimism'] > 0 else 'short'} on average: see the curves."
 
 
 def _guarantee(run: Run) -> tuple[str, str]:

@@ -96,27 +96,38 @@ def utility(section: Mapping[str, Any]) -> list[Table]:
 
 
 def groups(section: Mapping[str, Any]) -> list[Table]:
-    found = section["groups"]
-    targets = list(dict.fromkeys(target for group in found for target in group["utility"]))
-    head = ["group", "real rows (training, held out)", "share, real", "synthetic", "shape error", "of real rows", "trend error",
-            "of real rows"]  # fmt: skip
-    head += [f"{target}: {arm}" for target in targets for arm in ("learnt from real", "from synthetic")]
+    head = ("group", "real rows (training, held out)", "share, real", "synthetic", "shape error", "of real rows", "trend error",
+            "of real rows")  # fmt: skip
     rows = []
-    for group in found:
-        row = [group["name"], f"about {group['training rows']:,}, {group['held-out rows']:,}"]
-        row += [percent(group["share"][side], 0) for side in ("real", "synthetic")]
+    for group in section["groups"]:
+        row = [group["name"], _people(group), *(percent(group["share"].get(side), 0) for side in ("real", "synthetic"))]
         for name in ("shape", "trend"):
             score = group.get(name)
             row += ["too few synthetic rows", "-"] if score is None else [_interval(score, percent), percent(score["floor"])]
-        row += [cell for target in targets for cell in _worths(group["utility"].get(target, {}))]
         rows.append(tuple(row))
     notes = [
         "Real rows: what training rows of the group score against its held-out rows; small groups have larger errors by chance "
-        "alone. Learners (boosted trees) were trained on everybody and are asked about the group."
+        "alone."
     ]
     if section["suppressed"]:
         notes.append(f"{section['suppressed']} group(s) of fewer than {section['least']} real rows are not shown.")
-    return [Table(f"Groups of {section['by']}", tuple(head), tuple(rows), tuple(notes))]
+    return [Table(f"Groups of {section['by']}", head, tuple(rows), tuple(notes)), *_useful_to(section)]
+
+
+def _people(group: Mapping[str, Any]) -> str:
+    counts = (group["training rows"], group["held-out rows"])
+    return "not told" if None in counts else f"about {counts[0]:,}, {counts[1]:,}"
+
+
+def _useful_to(section: Mapping[str, Any]) -> list[Table]:
+    found = section["groups"]
+    targets = list(dict.fromkeys(target for group in found for target in group["utility"]))
+    if not targets:
+        return []
+    head = ["group", *(f"{target}: learnt from {arm}" for target in targets for arm in ARMS[:2])]
+    rows = [(g["name"], *(cell for target in targets for cell in _worths(g["utility"].get(target, {})))) for g in found]
+    note = "AUC or R2 of boosted trees that were trained on everybody, on held-out rows of the group, with 95 % intervals."
+    return [Table(f"Usefulness for groups of {section['by']}", tuple(head), tuple(rows), (note,))]
 
 
 def _worths(found: Mapping[str, Any]) -> list[str]:
@@ -127,16 +138,15 @@ def _worths(found: Mapping[str, Any]) -> list[str]:
 
 def survival(section: Mapping[str, Any]) -> list[Table]:
     rows = [
-        ("distance of the curves", _interval(section["distance"]), decimals(section["distance"]["floor"])),
-        ("optimism", decimals(section["optimism"]["value"]), decimals(section["optimism"]["floor"])),
-        ("share with the event", percent(section["events"]["synthetic"]), percent(section["events"]["real"])),
-    ]
+        ("distance from the curve of held-out rows", _interval(section["distance"]), decimals(section["distance"]["floor"])),
+        ("the same with its sign", decimals(section["optimism"]["value"]), decimals(section["optimism"]["floor"])),
+        ("distance from the curve of training rows", decimals(section["training"]["distance"]),
+         f"{decimals(section['training']['chance'])} by chance"),
+        ("the same with its sign", decimals(section["training"]["optimism"]), ""),
+        ("share with the event", percent(section["events"]["synthetic"]), percent(section["events"].get("real"))),
+    ]  # fmt: skip
     found = section["concordance"] or {}
-    rows += [
-        (f"concordance of a Cox model learnt from {arm}", _interval(one), "")
-        for arm, one in found.items()
-        if one is not None
-    ]
+    rows += [(f"concordance of a Cox model learnt from {arm}", _interval(found[arm]), "") for arm in ARMS if found.get(arm)]
     title = f"Time to event: {section['time']}, {section['event']}"
     note = (
         f"Kaplan-Meier curves up to {section['horizon']:g}: the mean absolute difference (0 to 1), and with its sign (above 0: "
@@ -175,7 +185,7 @@ def _listed(title: str, found: Mapping[str, Any] | None, most: int = 20) -> list
     if found is None:
         return []
     columns: Sequence[Mapping[str, Any]] = found["shares"] if "shares" in found else found["columns"]
-    rows = tuple((c["column"], percent(c["real"]), percent(c["synthetic"])) for c in columns[:most])
+    rows = tuple((c["column"], percent(c.get("real")), percent(c["synthetic"])) for c in columns[:most])
     note = "Share of rows; '-' where fewer than ten real people would be told of."
     return [Table(f"{title}, by column", ("column", "real rows", "synthetic rows"), rows, (note,))]
 

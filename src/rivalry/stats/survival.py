@@ -38,14 +38,17 @@ class KaplanMeier(NamedTuple):
         steps = torch.cat([torch.ones(1, dtype=torch.float64), self.survival])
         return steps[torch.searchsorted(self.times, when.double(), right=True)]
 
-    def band(self, when: Tensor, confidence: float = 0.95) -> tuple[Tensor, Tensor]:
-        """(low [T], high [T]): Greenwood's (1926) variance on the scale log(-log S), pointwise; S itself where S is 0 or 1."""
-        z = normal_quantile(0.5 + check_confidence(confidence) / 2)
+    def spread(self, when: Tensor) -> Tensor:
+        """[T]: standard error of S(t) over S(t), by Greenwood (1926): sqrt(sum d_i / (n_i (n_i - d_i)))."""
         left = (self.at_risk - self.events).double()
         terms = torch.where(left > 0, self.events / (self.at_risk * left.clamp_min(1)), 0.0).cumsum(0)
         place = torch.searchsorted(self.times, when.double(), right=True)
-        spread = torch.cat([torch.zeros(1, dtype=torch.float64), terms]).sqrt()[place]
-        value = self.at(when)
+        return torch.cat([torch.zeros(1, dtype=torch.float64), terms]).sqrt()[place]
+
+    def band(self, when: Tensor, confidence: float = 0.95) -> tuple[Tensor, Tensor]:
+        """(low [T], high [T]): Greenwood's (1926) variance on the scale log(-log S), pointwise; S itself where S is 0 or 1."""
+        z = normal_quantile(0.5 + check_confidence(confidence) / 2)
+        spread, value = self.spread(when), self.at(when)
         inner = (value > 0) & (value < 1)
         logs = value.clamp(1e-300, 1 - 1e-16).log()
         low, high = (value.pow((sign * z * spread / logs).exp()) for sign in (-1.0, 1.0))
@@ -101,6 +104,14 @@ def survival_gap(real: KaplanMeier, fake: KaplanMeier, horizon: float) -> Surviv
     edges, (s, t) = _steps([real, fake], horizon)
     gap, width = t - s, edges.diff() / horizon
     return SurvivalGap(float((gap.abs() * width).sum()), float((gap * width).sum()))
+
+
+def chance_gap(real: KaplanMeier, fake: KaplanMeier, horizon: float) -> float:
+    """The distance of `survival_gap` to be expected if both sides are drawn from one law: the mean over [0, horizon] of
+    sqrt(2 / pi) times the standard error of S_fake - S_real, taken for normal."""
+    edges, _ = _steps([real, fake], horizon)
+    errors = [c.spread(edges[:-1]) * c.at(edges[:-1]) for c in (real, fake)]
+    return float((torch.hypot(*errors) * edges.diff()).sum()) * math.sqrt(2 / math.pi) / horizon
 
 
 def _steps(curves: list[KaplanMeier], horizon: float) -> tuple[Tensor, list[Tensor]]:

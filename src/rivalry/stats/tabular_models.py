@@ -147,7 +147,7 @@ class Predictions(NamedTuple):
     """What was predicted for the test rows that have a target, R of them.
 
     rows [T]: whether a test row is one of them.  answer [R]: the truth, a number or a level's code.  real, fake,
-    augmented: (trees, linear) after training on each: of numbers [R], of levels [R, L] scores of the levels in `answer`,
+    augmented, baseline: (trees, linear) after training on each: of numbers [R], of levels [R, L] scores of the levels in `answer`,
     ascending.
     """
 
@@ -157,24 +157,28 @@ class Predictions(NamedTuple):
     fake: tuple[Array, Array]
     augmented: tuple[Array, Array]
     measure: Literal["auc", "r2"]
+    baseline: tuple[Array, Array] | None = None
 
 
 def predictions(
-    train_real: Tensor, train_fake: Tensor, test: Tensor, kinds: Sequence[str], target: int, seed: int
-) -> Predictions:
-    """What `utility` grades: the column `target` of the test rows as both learners predict it.  Errors as there."""
+    train_real: Tensor, train_fake: Tensor, test: Tensor, kinds: Sequence[str], target: int, seed: int,
+    baseline: Tensor | None = None,
+) -> Predictions:  # fmt: skip
+    """What `utility` grades: the column `target` of the test rows as both learners predict it; baseline [B, C]: further
+    rows to be trained on by themselves.  Errors as there."""
     if not -len(kinds) <= target < len(kinds) or len(kinds) < 2:
         raise DataError(f"column {target} cannot be predicted from the others of {len(kinds)}; name another target")
     place = target % len(kinds)
-    tables = checked(kinds, train_real.cpu(), train_fake, test)
-    own, fake, exam = _sides(tables, kinds[place], place)
+    tables = checked(kinds, train_real.cpu(), train_fake, test, *(() if baseline is None else (baseline,)))
+    own, fake, exam, *more = _sides(tables, kinds[place], place)
     if len(np.unique(exam.answer)) < 2:
         raise DataError("the test rows hold one value of the target only, so nothing can be told apart; add rows")
     others = [kind for column, kind in enumerate(kinds) if column != place]
     both = _Side(torch.cat([own.rows, fake.rows]), np.concatenate([own.answer, fake.answer]))
-    real, made, augmented = (_learned(side, exam, others, kinds[place], seed) for side in (own, fake, both))
+    real, made, augmented, *base = (_learned(side, exam, others, kinds[place], seed) for side in (own, fake, both, *more))
     present = (~tables[2][:, place].isnan()).numpy()
-    return Predictions(present, exam.answer, real, made, augmented, "r2" if kinds[place] == "number" else "auc")
+    measure: Literal["auc", "r2"] = "r2" if kinds[place] == "number" else "auc"
+    return Predictions(present, exam.answer, real, made, augmented, measure, base[0] if base else None)
 
 
 class Graded(NamedTuple):

@@ -15,6 +15,8 @@ LEARNERS = ("trees", "linear")
 class Worth(NamedTuple):
     """Of one learner, on real test rows: its grade after training on real, on fake, and on both rows together.
 
+    baseline: after training on its rows, if there were any.
+
     gap: real - fake, what is lost by learning from fake rows alone.  gain: both - real, what fake rows add.  The
     intervals cover the drawing of the test rows, not that of the training rows or of the fake ones; those of gap and
     gain are paired, as both sides were asked about the same rows.
@@ -25,6 +27,7 @@ class Worth(NamedTuple):
     augmented: Interval
     gap: Interval
     gain: Interval
+    baseline: Interval | None = None
 
 
 class Worths(NamedTuple):
@@ -52,7 +55,9 @@ def _worth(found: Predictions, learner: int, rows: Array | None, z: float, confi
     least = 0.0 if found.measure == "auc" else -np.inf
     on_real, on_fake, on_both = (_interval(g, z, confidence, least, 1.0) for g in (real, fake, both))
     gap, gain = (_interval(_less(a, b), z, confidence, -np.inf, np.inf) for a, b in ((real, fake), (both, real)))
-    return Worth(on_real, on_fake, on_both, gap, gain)
+    base = None if found.baseline is None else graded(found, found.baseline[learner], rows)
+    shown = None if base is None else _interval(base, z, confidence, least, 1.0)
+    return Worth(on_real, on_fake, on_both, gap, gain, shown)
 
 
 def _less(a: Graded, b: Graded) -> Graded:

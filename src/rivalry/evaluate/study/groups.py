@@ -102,8 +102,8 @@ def _measured(sides: Sides, place: int, group: Group, predicted: Mapping[str, st
         "held-out rows": about(len(held)),
         "synthetic rows": len(fake),
         "share": {
-            "real": rounded(float(group.train.double().mean()), 2),
-            "synthetic": rounded(float(group.fake.double().mean()), 2),
+            "real": rounded((about(len(train)) or 0) / max(1, len(group.train)), 3),
+            "synthetic": rounded(float(group.fake.double().mean()), 3),
         },
     }
     if len(fake) >= FEWEST:

@@ -19,14 +19,15 @@ from rivalry.evaluate.study.clinic import clinic
 from rivalry.evaluate.study.groups import groups
 from rivalry.evaluate.study.sides import Sides
 from rivalry.evaluate.study.surviving import Pair, parse, surviving
-from rivalry.evaluate.study.useful import predicted, shuffled, utility
+from rivalry.evaluate.study.useful import predicted, utility
 from rivalry.evaluate.study.views import views
 
 
 @dataclass(frozen=True)
 class Ask:
     """What is to be measured: targets to be predicted, columns to group by, 'time,event' pairs; full: all that needs no
-    column named (clinical measures, views).  shown: whether real curves and marginals may be told."""
+    column named (clinical measures, views).  shown: whether statistics of real rows may stand beside those of synthetic ones;
+    they may not where training was under differential privacy, as they have no part in its guarantee (scores remain)."""
 
     targets: Sequence[str] = ()
     by: Sequence[str] = ()
@@ -45,22 +46,30 @@ def study(dataset: Dataset, fake: Tensor, ask: Ask, seed: int) -> dict[str, Any]
     pairs = [parse(sides, text) for text in ask.survival]
     found: dict[str, Any] = {}
     answers = {target: predicted(sides, target, seed) for target in ask.targets}
-    for target, one in answers.items():
-        found[f"utility: {target}"] = utility(target, one, shuffled(sides, target, seed))
+    found |= {f"utility: {target}": utility(target, one) for target, one in answers.items()}
     found |= {f"groups: {by}": groups(sides, by, {t: a for t, a in answers.items() if t != by}) for by in ask.by}
-    found |= _survivals(sides, pairs, ask.shown)
+    found |= _survivals(sides, pairs)
     if ask.full:
-        found |= {"clinical": clinic(sides), "views": views(sides, ask.shown)}
-    return found
+        found |= {"clinical": clinic(sides), "views": views(sides)}
+    return found if ask.shown else without_real(found)
 
 
-def _survivals(sides: Sides, pairs: Sequence[Pair], shown: bool) -> dict[str, Any]:
+def _survivals(sides: Sides, pairs: Sequence[Pair]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for pair in pairs:
         apart = sorted({p for other in pairs for p in (other.time, other.event)} - {pair.time, pair.event})
         name = f"survival: {sides.names[pair.time]}, {sides.names[pair.event]}"
-        found[name] = surviving(sides, pair, apart, shown)
+        found[name] = surviving(sides, pair, apart)
     return found
+
+
+def without_real(value: Any) -> Any:
+    """The same without what stands under 'real' beside 'synthetic', and without counts of real rows."""
+    if isinstance(value, dict):
+        paired = "synthetic" in value
+        kept = {k: without_real(v) for k, v in value.items() if not (paired and k == "real")}
+        return kept | {k: None for k in ("training rows", "held-out rows") if k in value}
+    return [without_real(v) for v in value] if isinstance(value, list) else value
 
 
 def fidelity(dataset: Dataset, judge: Judge, scores: Scores, seed: int) -> dict[str, Any]:

@@ -35,9 +35,7 @@ class Sides:
     @classmethod
     def of(cls, dataset: Dataset, fake: Tensor) -> Sides:
         """DataError for data that are no table."""
-        modality = dataset.modality
-        if not isinstance(modality, TableModality):
-            raise DataError(f"these are measures of tables, and {dataset.name} holds {dataset.spec.kind}; leave them out")
+        modality = table_of(dataset)
         train, held = (side.raw(torch.arange(len(side))) for side in (dataset.train, dataset.held))
         return cls(modality.learned, kinds(dataset.spec), train, held, fake.cpu().double())
 
@@ -60,15 +58,23 @@ class Sides:
         return [i for i in range(len(self.columns)) if i not in places]
 
 
+def table_of(dataset: Dataset) -> TableModality:
+    """The data's columns; DataError for data that are no table."""
+    if not isinstance(dataset.modality, TableModality):
+        raise DataError(f"these are measures of tables, and {dataset.name} holds {dataset.spec.kind}; leave them out")
+    return dataset.modality
+
+
 def about(count: int) -> int | None:
     """A count of real rows to the nearest ten, None below LEAST: so that differences of counts name nobody."""
     return None if count < LEAST else LEAST * round(count / LEAST)
 
 
 def share(count: float, total: float) -> float | None:
-    """Of real rows, to three digits; None where fewer than LEAST rows are on either side of it, but some."""
+    """Of real rows, their count to the nearest ten, so that what is left out cannot be had by subtraction; None where fewer
+    than LEAST rows are on either side of it, but some."""
     few = 0 < count < LEAST or 0 < total - count < LEAST
-    return None if few or not total else round(count / total, 3)
+    return None if few or not total else round(min(1.0, LEAST * round(count / LEAST) / total), 3)
 
 
 def rounded(value: float, digits: int = DIGITS) -> float | None:

@@ -14,7 +14,7 @@ from rivalry.data.columns.codes import NumberCode
 from rivalry.errors import DataError, RecipeError
 from rivalry.evaluate.study.sides import LEAST, Sides, plain, rounded, share
 from rivalry.evaluate.tabular import jackknifed
-from rivalry.stats.survival import concordance, cox, kaplan_meier, still_seen, survival_gap
+from rivalry.stats.survival import chance_gap, concordance, cox, kaplan_meier, still_seen, survival_gap
 from rivalry.stats.tabular_models import linear_columns
 
 HAPPENED = ("1", "yes", "y", "true", "t", "dead", "died", "death", "deceased", "event")
@@ -77,9 +77,9 @@ def horizon(sides: Sides, pair: Pair) -> float:
     return round(end, digits)
 
 
-def surviving(sides: Sides, pair: Pair, apart: Sequence[int], shown: bool) -> dict[str, Any]:
+def surviving(sides: Sides, pair: Pair, apart: Sequence[int]) -> dict[str, Any]:
     """Curves, their gap, censoring, and concordance.  apart: columns of other times and events, which predict nothing
-    here.  shown: whether the real curve may be told (it may not be where training was private)."""
+    here."""
     rows = {"train": sides.train, "held": sides.held, "fake": sides.fake}
     known = {name: pair.of(side) for name, side in rows.items()}
     if len(known["held"][0]) < LEAST or not len(known["fake"][0]):
@@ -88,6 +88,7 @@ def surviving(sides: Sides, pair: Pair, apart: Sequence[int], shown: bool) -> di
     curves = {name: kaplan_meier(t, e) for name, (t, e, _) in known.items()}
     both = torch.stack(known["fake"][:2], 1)
     gap, floor = (survival_gap(curves["held"], curves[name], end) for name in ("fake", "train"))
+    whole, chance = survival_gap(curves["train"], curves["fake"], end), chance_gap(curves["train"], curves["fake"], end)
 
     def distance(x: Tensor) -> float:
         return survival_gap(curves["held"], kaplan_meier(x[:, 0], x[:, 1]), end).distance
@@ -100,19 +101,18 @@ def surviving(sides: Sides, pair: Pair, apart: Sequence[int], shown: bool) -> di
         "distance": {k: rounded(v) for k, v in
                      (("value", read.value), ("low", read.low), ("high", read.high), ("floor", floor.distance))},
         "optimism": {"value": rounded(gap.optimism), "floor": rounded(floor.optimism)},
+        "training": {"distance": rounded(whole.distance), "optimism": rounded(whole.optimism), "chance": rounded(chance)},
         "events": {"real": share(float(known["train"][1].sum()), len(known["train"][1])), "synthetic": rounded(float(known["fake"][1].mean()), 3)},
         "concordance": _concordance(sides, pair, apart),
-        "curves": _curves(known, end, shown),
+        "curves": _curves(known, end),
     }  # fmt: skip
 
 
-def _curves(known: dict[str, tuple[Tensor, Tensor, Tensor]], end: float, shown: bool) -> dict[str, Any]:
+def _curves(known: dict[str, tuple[Tensor, Tensor, Tensor]], end: float) -> dict[str, Any]:
     """S(t) at even times, with bands, to three digits."""
     grid = torch.linspace(0, end, POINTS, dtype=torch.float64)
     found: dict[str, Any] = {"times": [rounded(t, 6) for t in grid.tolist()]}
     for name, side in (("real", "train"), ("synthetic", "fake")):
-        if name == "real" and not shown:
-            continue
         time, event, _ = known[side]
         curve = kaplan_meier(time, event)
         told = _told(time, event, grid) if name == "real" else [True] * POINTS

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from rivalry import stats
@@ -13,25 +12,20 @@ ARMS = ("real rows", "synthetic rows", "both")
 
 
 def predicted(sides: Sides, target: str, seed: int) -> stats.Predictions:
-    """What both learners predict for the held-out rows, after training on each arm."""
-    return stats.predictions(sides.train, sides.fake, sides.held, sides.kinds, sides.place(target), seed)
+    """What both learners predict for the held-out rows, after training on each arm; the baseline knows no relation: training
+    columns that were shuffled one by one."""
+    shuffled = stats.independent_marginals(sides.train, len(sides.fake), seed)
+    return stats.predictions(sides.train, sides.fake, sides.held, sides.kinds, sides.place(target), seed, shuffled)
 
 
-def shuffled(sides: Sides, target: str, seed: int) -> stats.Predictions:
-    """The same from training columns that were shuffled one by one: the baseline that knows no relation."""
-    rows = stats.independent_marginals(sides.train, len(sides.fake), seed)
-    return predicted(replace(sides, fake=rows), target, seed)
-
-
-def utility(target: str, found: stats.Predictions, baseline: stats.Predictions) -> dict[str, Any]:
-    """Grades on all held-out rows; baseline: what learning from shuffled columns comes to, by learner."""
-    base = worths(baseline)
-    others = {name: plain(worth.fake) for name, worth in (("trees", base.trees), ("linear", base.linear))}
-    return {"target": target, **told(worths(found)), "baseline": others}
+def utility(target: str, found: stats.Predictions) -> dict[str, Any]:
+    """Grades on all held-out rows."""
+    return {"target": target, **told(worths(found))}
 
 
 def told(found: Worths) -> dict[str, Any]:
-    """measure; of each arm the grade by learner; their intervals; gap (real - synthetic) and gain (both - real)."""
+    """measure; of each arm the grade by learner; their intervals; gap (real - synthetic), gain (both - real), and the
+    grades of the baseline."""
     by = {"trees": found.trees, "linear": found.linear}
     arms = {name: _arms(worth) for name, worth in by.items()}
     return {
@@ -40,6 +34,7 @@ def told(found: Worths) -> dict[str, Any]:
         "intervals": {arm: {name: plain(arms[name][arm]) for name in by} for arm in ARMS},
         "gap": {name: plain(worth.gap) for name, worth in by.items()},
         "gain": {name: plain(worth.gain) for name, worth in by.items()},
+        "baseline": {name: plain(worth.baseline) for name, worth in by.items() if worth.baseline is not None},
     }
 
 

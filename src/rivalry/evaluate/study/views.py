@@ -15,7 +15,7 @@ from torch import Tensor
 from rivalry.data.columns.codes import LevelCode
 from rivalry.data.columns.fit import Column
 from rivalry.data.table_look import edges_of
-from rivalry.evaluate.study.sides import LEAST, Sides, rounded, share
+from rivalry.evaluate.study.sides import LEAST, Sides, about, rounded, share
 from rivalry.stats.associations import associations
 
 LEVELS = 12
@@ -24,17 +24,16 @@ WIDE = 40
 ROWS = 20_000
 
 
-def views(sides: Sides, shown: bool) -> dict[str, Any]:
-    """columns: a marginal each; associations: of the first WIDE columns.  shown: whether real rows may be drawn."""
+def views(sides: Sides) -> dict[str, Any]:
+    """columns: a marginal each; associations: of the first WIDE columns."""
     return {
         "least": LEAST,
-        "real shown": shown,
-        "columns": [_column(c, sides.train[:, i], sides.fake[:, i], shown) for i, c in enumerate(sides.columns)],
-        "associations": _associations(sides, shown),
+        "columns": [_column(c, sides.train[:, i], sides.fake[:, i]) for i, c in enumerate(sides.columns)],
+        "associations": _associations(sides),
     }
 
 
-def _column(column: Column, real: Tensor, fake: Tensor, shown: bool) -> dict[str, Any]:
+def _column(column: Column, real: Tensor, fake: Tensor) -> dict[str, Any]:
     made: dict[str, Any] = {"name": column.name, "type": column.type}
     if isinstance(column.code, LevelCode):
         times = _level_counts(real, len(column.code.levels))
@@ -49,11 +48,12 @@ def _column(column: Column, real: Tensor, fake: Tensor, shown: bool) -> dict[str
         edges = edges_of(known, column)
         made["edges"] = [rounded(e, 6) for e in edges.tolist()]
         sides = [_bin_counts(side, edges) for side in (real, fake)]
-    made["synthetic"] = _shares(sides[1], len(fake), 1)
-    made["missing"] = {"synthetic": rounded(float(fake.isnan().double().mean()), 3)}
-    if shown:
-        made["real"] = _shares(sides[0], len(real), LEAST)
-        made["missing"]["real"] = share(float(real.isnan().sum()), len(real))
+    made["synthetic"] = [rounded(n / max(1, len(fake)), 3) for n in sides[1].tolist()]
+    made["real"] = [bar(n, len(real)) for n in sides[0].tolist()]
+    made["missing"] = {
+        "real": share(float(real.isnan().sum()), len(real)),
+        "synthetic": rounded(float(fake.isnan().double().mean()), 3),
+    }
     return made
 
 
@@ -67,17 +67,17 @@ def _bin_counts(values: Tensor, edges: np.ndarray[Any, np.dtype[np.float64]]) ->
     return torch.from_numpy(np.histogram(known, edges)[0])
 
 
-def _shares(counts: Tensor, rows: int, least: int) -> list[float | None]:
-    """Of all rows; None for a count between 1 and `least`."""
-    return [None if 0 < n < least else rounded(n / max(1, rows), 3) for n in counts.tolist()]
+def bar(count: int, rows: int) -> float | None:
+    """Share of `rows` real rows, the count to the nearest ten; None for fewer than LEAST."""
+    told = about(count) if count else 0
+    return None if told is None else round(told / max(1, rows), 3)
 
 
-def _associations(sides: Sides, shown: bool) -> dict[str, Any]:
+def _associations(sides: Sides) -> dict[str, Any]:
     """Of equally many rows of each side, since associations of few rows are larger."""
     n = min(len(sides.train), len(sides.fake), ROWS)
     made: dict[str, Any] = {"columns": list(sides.names[:WIDE])}
     for name, rows in (("real", sides.train), ("synthetic", sides.fake)):
-        if name == "synthetic" or shown:
-            found = associations(rows[:n, :WIDE], sides.kinds[:WIDE])
-            made[name] = [[rounded(v, 2) for v in row] for row in found.tolist()]
+        found = associations(rows[:n, :WIDE], sides.kinds[:WIDE])
+        made[name] = [[rounded(v, 2) for v in row] for row in found.tolist()]
     return made
