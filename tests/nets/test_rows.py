@@ -13,6 +13,7 @@ from rivalry.nets import DCGAN, Averaged, CodeNet, ColumnClassifier, DCGANTrunk,
 from rivalry.nets.classifier import Classifier, target_of
 from rivalry.nets.mlp import Hidden
 from rivalry.nets.square import SquareGenerator, side_of, squared
+from rivalry.nets.table import log_shares
 from rivalry.parts import Wiring, couples_batch
 from rivalry.types import Block, Spec
 from tiny import POINTS, TABLE, people
@@ -37,7 +38,7 @@ def test_rows_come_from_the_square_s_first_numbers() -> None:
     assert isinstance(made, SquareGenerator)
     made.eval()
     z = torch.randn(6, 3)
-    assert torch.equal(made.before(z), made.inner(z).flatten(1)[:, :7])
+    assert torch.equal(made.before(z), made.inner(z).flatten(1)[:, :7] + log_shares(TABLE.blocks))
     rows = made(z)
     assert torch.equal(rows[:, 4:].sum(1), torch.ones(6))
     assert SquareTrunk(DCGANTrunk(width=4)).build(TABLE, Wiring())(rows).features.shape[0] == 6

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from rivalry.catalogue import register
 from rivalry.nets.dcgan import DCGAN, DCGANTrunk
-from rivalry.nets.table import RowGenerator, of_table
+from rivalry.nets.table import RowGenerator, log_shares, of_table
 from rivalry.nets.trunk import Seen, Trunk, TrunkModule
 from rivalry.parts import Net, Wiring
 from rivalry.types import Spec
@@ -68,7 +68,7 @@ class SquareModule(TrunkModule):
 @dataclass(frozen=True)
 class SquareTable(Net):
     """Generator (z [N, latent], *cond) -> encoded rows [N, D]: `inner`, a generator of pictures that must end without
-    tanh, makes a square whose first D numbers are scores of options and numbers; see `TableNet`."""
+    tanh, makes a square whose first D numbers, plus a bias each, are scores of options and numbers; see `TableNet`."""
 
     inner: DCGAN = field(default_factory=lambda: DCGAN(out="none"))
     temperature: float = 0.2
@@ -83,7 +83,8 @@ class SquareGenerator(RowGenerator):
         super().__init__(spec.blocks, settings.temperature, margins=settings.margins)
         self.width = spec.shape[0]
         self.inner = settings.inner.build(_square(self.width), wiring)
+        self.bias = nn.Parameter(log_shares(spec.blocks))  # every choice begins at its share, every number at zero
 
     def before(self, z: Tensor, *cond: Tensor) -> Tensor:
         square: Tensor = self.inner(z, *cond)
-        return square.flatten(1)[:, : self.width]
+        return square.flatten(1)[:, : self.width] + self.bias
