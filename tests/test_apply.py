@@ -181,3 +181,14 @@ def test_the_command_fills_a_table(tmp_path: Path) -> None:
     rows = read_csv(tmp_path / "filled.csv")[1:]
     assert {r[list(columns).index("sex")] for r in rows} == {"F", "M"}
     assert [r[0] for r in rows] == columns["case"]
+
+
+def test_runs_on_other_data_fill_nothing(tmp_path: Path) -> None:
+    run = rivalry.train(
+        torch.randn(60, 2), budget="2steps", run=str(tmp_path / "points"), recipe="gan-small", device="cpu", tensorboard=False,
+        settings=("batch=16",), say=lambda line: None,
+    )  # fmt: skip
+    with pytest.raises(DataError, match="only the missing cells of tables can be filled"):
+        run.apply(tmp_path / "in.csv", tmp_path / "out.csv")
+    with pytest.raises(DataError, match="conditions and balance are for tables"):
+        run.sample(10, balance="x")

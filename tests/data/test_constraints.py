@@ -286,6 +286,15 @@ def test_constraints_are_for_tables():
         load(np.random.default_rng(0).normal(size=(40, 2)), options=ReadOptions(constraints=("x >= y",)))
 
 
+def test_an_inspection_says_whether_they_hold():
+    columns = stays(600)
+    columns["systolic"][:3] = ["12.0"] * 3
+    options = ReadOptions(kind="table", constraints=("systolic >= diastolic",))
+    assert any("3 rows that violate it are left out" in n for n in inspect(table(columns), options=options).notes)
+    with pytest.raises(DataError, match="more than half"):
+        inspect(table(columns), options=ReadOptions(kind="table", constraints=("admission > discharge",)))
+
+
 # -- the schema, and proposals -----------------------------------------------------------------------------------
 
 

@@ -25,7 +25,7 @@ from rivalry.data.inspection import Inspection
 from rivalry.data.options import ReadOptions
 from rivalry.data.rows import choose, group_by_name
 from rivalry.data.rules import plan as plans
-from rivalry.data.rules.admit import admit, as_levels
+from rivalry.data.rules.admit import Admitted, admit, as_levels
 from rivalry.data.rules.plan import Plan
 from rivalry.data.rules.propose import Proposal, propose
 from rivalry.data.rules.text import PROPOSED
@@ -82,12 +82,11 @@ class TableModality:
         table = _chosen(source, options)
         fields = _fields(table, options)
         _check_learned(fields, table)
-        same, copies = _same(fields, table)
         texts, fields = _constraints(fields, table, options)
-        admitted = admit(texts, fields, table.cells, split(table.rows, same, options, table.where), options.seed, table.where)
+        admitted = _admitted(texts, fields, table, options)
         modality, parts, raw = TableModality(admitted.columns, options.seed, admitted.plan), admitted.parts, admitted.raw
         sides = [TableRows.of(modality.coder, raw[torch.from_numpy(i)]) for i in (parts.train, parts.held)]
-        notes = (*table.rows.notes, *_notes(fields, table), *copies, *parts.notes, *admitted.notes)
+        notes = (*table.rows.notes, *_notes(fields, table), *admitted.notes)
         hashed = hashlib.sha256(b"rivalry table 1")
         hashed.update(repr((modality.state(), options.content())).encode())
         for values in (raw.numpy(), parts.train, parts.held):
@@ -105,6 +104,8 @@ class TableModality:
     def inspect(self, source: Source, options: ReadOptions) -> Inspection:
         table = _chosen(source, options)
         fields = _fields(table, options)
+        texts, kept = _constraints(fields, table, options)
+        said = _admitted(texts, kept, table, options).notes if texts else ()
         official = None if table.rows.held is None else int(table.rows.held.sum())
         back = official if official is not None else round(share_held(len(table.rows), options.holdout) * len(table.rows))
         return Inspection(
@@ -116,7 +117,7 @@ class TableModality:
             held=official,
             columns=tuple(table_look.column(f, c) for f, c in zip(fields, table.cells, strict=True)),
             proposal={"columns to learn": sum(f.learned for f in fields), "held back": back},
-            notes=(*table.rows.notes, *_notes(fields, table)),
+            notes=(*table.rows.notes, *_notes(fields, table), *said),
             constraints={p.text: p.why for p in _proposals(fields, table, options)},
         )
 
@@ -228,6 +229,14 @@ def _constraints(fields: list[Field], table: Columns, options: ReadOptions) -> t
         asked += [p.text for p in _proposals(fields, table, options)]
     texts = tuple(t for t in dict.fromkeys(asked) if t != PROPOSED)
     return texts, as_levels(fields, texts)
+
+
+def _admitted(texts: tuple[str, ...], fields: list[Field], table: Columns, options: ReadOptions) -> Admitted:
+    """The split rows that meet the constraints, with columns fitted to them."""
+    same, copies = _same(fields, table)
+    parts = split(table.rows, same, options, table.where)
+    found = admit(texts, fields, table.cells, parts, options.seed, table.where)
+    return replace(found, notes=(*copies, *parts.notes, *found.notes))
 
 
 def _proposals(fields: list[Field], table: Columns, options: ReadOptions) -> tuple[Proposal, ...]:

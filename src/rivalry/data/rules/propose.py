@@ -25,6 +25,8 @@ SUPPORT = 50
 """Rows in which something must be seen before it is proposed."""
 CHANCE = 0.95
 """What holds in so many rows that were put together at random proves nothing."""
+SIGNS = set("<>=+,()|'\"")
+"""What names in constraints cannot hold without quotes, and names in conditions not at all."""
 HEAD = 200
 """Rows that most sums are ruled out by."""
 FEW = 64
@@ -149,7 +151,11 @@ def _tied(x: Tensor, y: Tensor, named: bool, seed: int) -> bool:
 
 def _missing(learned: Learned) -> Iterator[Proposal]:
     """x missing if c=level: in every row of these levels, and in not nearly all of the others."""
-    choices = [(c, raw) for c, raw in learned if isinstance(c.code, LevelCode) and len(c.code.levels) <= 20]
+    choices = [
+        (c, raw)
+        for c, raw in learned
+        if isinstance(c.code, LevelCode) and len(c.code.levels) <= 20 and not SIGNS & set("".join((c.name, *c.code.levels)))
+    ]
     for column, raw in learned:
         gone = raw.isnan()
         if not SUPPORT <= int(gone.sum()) <= len(raw) - SUPPORT:
@@ -167,4 +173,4 @@ def _missing(learned: Learned) -> Iterator[Proposal]:
 
 def _quoted(name: str) -> str:
     """In quotes where the name holds signs of its own."""
-    return f"'{name}'" if any(c in name for c in "<>=+,()") else name
+    return f"'{name}'" if SIGNS & set(name) else name
