@@ -210,7 +210,7 @@ def test_of_points_it_tells_what_there_is(tmp_path: Path) -> None:
     made = rivalry.train("ring8", budget="20steps", run=str(tmp_path / "ring"), device="cpu", tensorboard=False, say=lambda line: None)
     text = report(made, tmp_path / "x.html")
     assert "swd" in text.lower()
-    assert "rivalry evaluate" not in text
+    assert "--full" not in text
     with pytest.raises(RivalryError, match="measures of tables"):
         made.study(full=True)
 
@@ -219,9 +219,10 @@ def test_of_points_it_tells_what_there_is(tmp_path: Path) -> None:
 def test_the_report_is_whole_and_holds_no_row(ending: str, measured: rivalry.Run, patients: Path, tmp_path: Path) -> None:
     text = report(measured, tmp_path / f"officer.{ending}")
     for word in ("Summary", "Where the data come from", "Defences", "Likeness", "Usefulness", "Groups of people", "Time to event",
-                 "Clinical measures", "Attacks", "Limits", "Intended use", "Not intended", "Fingerprint", "never learned"):  # fmt: skip
+                 "Clinical measures", "Attacks", "Limits", "Intended use", "Not intended", "Words", "Fingerprint", "never learned"):  # fmt: skip
         assert word in text, word
     assert text.count("data:image/png;base64,") == 3
+    assert "rivalry evaluate patients --full --target insulin --by age --by sex --survival days,died=yes" in text
     stored = (measured.path / "evaluation.json").read_text()
     with patients.open() as real:
         rows = list(csv.DictReader(real))
