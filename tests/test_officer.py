@@ -64,7 +64,7 @@ def patients(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(patients: Path, tmp_path_factory: pytest.TempPathFactory) -> rivalry.Run:
     return rivalry.train(
-        patients, budget="40steps", run=str(tmp_path_factory.mktemp("runs") / "patients"), settings=SMALL, device="cpu",
+        patients, budget="12steps", run=str(tmp_path_factory.mktemp("runs") / "patients"), settings=SMALL, device="cpu",
         tensorboard=False, say=lambda line: None,
     )  # fmt: skip
 
@@ -207,12 +207,13 @@ def test_before_anything_is_measured_it_says_so(run: rivalry.Run, tmp_path: Path
 
 
 def test_of_points_it_tells_what_there_is(tmp_path: Path) -> None:
-    made = rivalry.train("ring8", budget="20steps", run=str(tmp_path / "ring"), device="cpu", tensorboard=False, say=lambda line: None)
+    points = np.random.default_rng(0).normal(size=(400, 2)).astype(np.float32)
+    made = rivalry.train(points, budget="5steps", run=str(tmp_path / "ring"), device="cpu", tensorboard=False, say=lambda line: None)
     text = report(made, tmp_path / "x.html")
     assert "swd" in text.lower()
     assert "--full" not in text
     with pytest.raises(RivalryError, match="measures of tables"):
-        made.study(full=True)
+        made.study(full=True, data=load(points))
 
 
 @pytest.mark.parametrize("ending", ["html", "md"])
