@@ -64,7 +64,7 @@ def patients(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(patients: Path, tmp_path_factory: pytest.TempPathFactory) -> rivalry.Run:
     return rivalry.train(
-        patients, budget="40steps", run=str(tmp_path_factory.mktemp("runs") / "patients"), settings=SMALL, device="cpu",
+        patients, budget="12steps", run=str(tmp_path_factory.mktemp("runs") / "patients"), settings=SMALL, device="cpu",
         tensorboard=False, say=lambda line: None,
     )  # fmt: skip
 
@@ -207,21 +207,23 @@ def test_before_anything_is_measured_it_says_so(run: rivalry.Run, tmp_path: Path
 
 
 def test_of_points_it_tells_what_there_is(tmp_path: Path) -> None:
-    made = rivalry.train("ring8", budget="20steps", run=str(tmp_path / "ring"), device="cpu", tensorboard=False, say=lambda line: None)
+    points = np.random.default_rng(0).normal(size=(400, 2)).astype(np.float32)
+    made = rivalry.train(points, budget="5steps", run=str(tmp_path / "ring"), device="cpu", tensorboard=False, say=lambda line: None)
     text = report(made, tmp_path / "x.html")
     assert "swd" in text.lower()
-    assert "rivalry evaluate" not in text
+    assert "--full" not in text
     with pytest.raises(RivalryError, match="measures of tables"):
-        made.study(full=True)
+        made.study(full=True, data=load(points))
 
 
 @pytest.mark.parametrize("ending", ["html", "md"])
 def test_the_report_is_whole_and_holds_no_row(ending: str, measured: rivalry.Run, patients: Path, tmp_path: Path) -> None:
     text = report(measured, tmp_path / f"officer.{ending}")
     for word in ("Summary", "Where the data come from", "Defences", "Likeness", "Usefulness", "Groups of people", "Time to event",
-                 "Clinical measures", "Attacks", "Limits", "Intended use", "Not intended", "Fingerprint", "never learned"):  # fmt: skip
+                 "Clinical measures", "Attacks", "Limits", "Intended use", "Not intended", "Words", "Fingerprint", "never learned"):  # fmt: skip
         assert word in text, word
     assert text.count("data:image/png;base64,") == 3
+    assert "rivalry evaluate patients --full --target insulin --by age --by sex --survival days,died=yes" in text
     stored = (measured.path / "evaluation.json").read_text()
     with patients.open() as real:
         rows = list(csv.DictReader(real))

@@ -21,7 +21,7 @@ def _block(block: Block) -> str:
         case Items(lines):
             return "\n".join(f"- {_safe(line)}" for line in lines)
         case Listing(text):
-            return f"```toml\n{text}\n```"
+            return f"```\n{text}\n```"
         case Table():
             return _table(block)
         case Picture(png, alt, caption):

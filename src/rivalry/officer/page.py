@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,6 +45,19 @@ LIMITS = (
     "Terms and laws that bind the real data may bind the synthetic ones; this report is no legal opinion.",
 )
 
+WORDS = (
+    "**Held out**: real rows that training never saw; everything is measured against them.",
+    "**Real rows** beside a score: what real training rows score in place of synthetic ones. Nothing should be expected to do "
+    "better; what comes near cannot be told from chance.",
+    "**Shuffled columns**: real columns shuffled one by one. Right in every column, wrong in every relation.",
+    "**95 %, interval**: of a hundred such intervals about ninety-five hold the value that very many rows would give.",
+    "**AUC**: of two rows, one of each kind, how often the right one is ranked higher; .5 is a coin, 1 never errs.",
+    "**R2**: the share of a number's variation that is predicted; 0 is always saying the mean, below 0 is worse than that.",
+    "**Epsilon, delta**: differential privacy. One person's row changes the chance of any outcome by a factor of at most "
+    "e^epsilon (1: 2.7, 3: 20), except with chance delta.",
+    "**Member**: a row that training saw. An attack on membership asks whether a given person was in the data.",
+)
+
 
 def officer_page(run: Run) -> list[Block]:
     """The page's blocks, from the run folder alone.  RunError for a run without a checkpoint or with damaged files."""
@@ -71,9 +85,23 @@ def officer_page(run: Run) -> list[Block]:
         Items(INTENDED),
         Heading("Not intended"),
         Items(NOT_INTENDED),
+        Heading("Words"),
+        Items(WORDS),
+        Heading("To repeat this"),
+        Listing(_commands(run, stored)),
         Heading("All settings"),
         Listing(run.recipe.to_toml().strip()),
     ]
+
+
+def _commands(run: Run, stored: Mapping[str, Any]) -> str:
+    """What measures, attacks and writes this again, with the columns that were asked for."""
+    asked = [("target", one["target"]) for one in of_kind(stored, "utility")]
+    asked += [("by", one["by"]) for one in of_kind(stored, "groups")]
+    asked += [("survival", f"{one['time']},{one['event']}={one['happened']}") for one in of_kind(stored, "survival")]
+    named = "".join(f" --{flag} {shlex.quote(text)}" for flag, text in asked)
+    measure = f"rivalry evaluate {run.name} --full{named}\n" if run.spec.kind == "table" else f"rivalry evaluate {run.name}\n"
+    return f"{measure}rivalry audit {run.name}\nrivalry report {run.name} --officer -o officer.html"
 
 
 def _last_look(run: Run) -> dict[str, Any]:

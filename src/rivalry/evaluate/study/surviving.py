@@ -97,6 +97,7 @@ def surviving(sides: Sides, pair: Pair, apart: Sequence[int]) -> dict[str, Any]:
     return {
         "time": sides.names[pair.time],
         "event": sides.names[pair.event],
+        "happened": _word(sides, pair),
         "horizon": end,
         "distance": {k: rounded(v) for k, v in
                      (("value", read.value), ("low", read.low), ("high", read.high), ("floor", floor.distance))},
@@ -106,6 +107,12 @@ def surviving(sides: Sides, pair: Pair, apart: Sequence[int]) -> dict[str, Any]:
         "concordance": _concordance(sides, pair, apart),
         "curves": _curves(known, end),
     }  # fmt: skip
+
+
+def _word(sides: Sides, pair: Pair) -> str:
+    """How the event column says that it happened."""
+    levels = sides.levels(pair.event)
+    return levels[int(pair.happened)] if levels else f"{pair.happened:g}"
 
 
 def _curves(known: dict[str, tuple[Tensor, Tensor, Tensor]], end: float) -> dict[str, Any]:
