@@ -125,7 +125,7 @@ def compare_recipes(
             place = f"{Path(recipe_name).stem}-seed{seed}"
             if recipe_name in baselines:
                 file = measure.private / f"{place}.safetensors"
-                make = partial(_fitted, baselines[recipe_name], dataset, file, seed)
+                make = partial(_fitted, baselines[recipe_name], dataset, file, seed, say)
             else:
                 path = folder / place
                 if only_trained and not finished(path):
@@ -156,9 +156,13 @@ def _private(baseline: Baseline, dp: tuple[float, float] | None) -> Baseline:
     return baseline if dp is None else baseline.private(*dp)
 
 
-def _fitted(baseline: Baseline, dataset: Dataset, file: Path, seed: int) -> tuple[Draw, float]:
+def _fitted(
+    baseline: Baseline, dataset: Dataset, file: Path, seed: int, say: Callable[[str], None]
+) -> tuple[Draw, float]:
     """(how to draw from the fitted baseline, seconds); each seed draws rows of its own."""
     found, seconds = kept(baseline, dataset, file)
+    for note in found.notes:
+        say(note)
     return lambda n, s: found.sample(n, key(seed, s)), seconds
 
 

@@ -66,7 +66,11 @@ def test_a_baseline_beside_a_training(patients: Path, tmp_path: Path) -> None:
 
 
 def test_what_was_fitted_under_privacy_is_not_mixed_with_what_was_not(patients: Path, tmp_path: Path) -> None:
-    compared(patients, tmp_path / "c", ["mst"], dp=(1.0, 0.0))
+    said: list[str] = []
+    compare_recipes(
+        patients, ["mst"], [0, 1], "5steps", str(tmp_path / "c"), device="cpu", samples=400, say=said.append, dp=(1.0, 0.0)
+    )
+    assert sum("(1, " in line and "without noise" in line for line in said) == 2  # what each fit cost, and what it did not pay for
     with pytest.raises(RunError, match="another budget"):
         compared(patients, tmp_path / "c", ["mst"])
     with pytest.raises(RunError, match="another budget"):

@@ -123,7 +123,7 @@ class Independent(_Counting):
 @register("baseline", "mst")
 @dataclass(frozen=True)
 class MST(_Counting):
-    """A maximum spanning tree of pairs of columns, after McKenna, Miklau & Sheldon 2021 (arXiv:2108.04978, section 4).
+    """A maximum spanning tree of pairs of columns, after McKenna, Miklau & Sheldon 2021 (arXiv:2108.04978).
 
     Single counts are measured; C - 1 pairs are chosen one by one by the exponential mechanism, each joining two trees,
     by how far their counts are from those of independent columns (L1); these are measured too.  Unlike theirs: counts

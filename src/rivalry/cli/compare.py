@@ -18,7 +18,7 @@ from rivalry.cli.options import as_json, device, read_options, reading
     help="Comma-separated contenders: rows of the zoo, TOML files, or baselines of tables (independent, mst).",
 )
 @click.option("--seeds", type=int, default=3, show_default=True, help="How many seeds each gets.")
-@click.option("--budget", default="3m", show_default=True, help="What each training gets.")
+@click.option("--budget", default="", help="What each training gets (3m; with --dp-epsilon the recipe's own length).")
 @click.option("--run", "--name", "name", default="", help="Name of the comparison; the same name goes on where it stopped.")
 @click.option("--dp-epsilon", type=float, metavar="EPSILON", help="Each contender learns under differential privacy.")
 @click.option("--dp-delta", type=float, metavar="DELTA", help="The other half of --dp-epsilon; N^-1.1 without it.")
@@ -47,9 +47,10 @@ def command(**given: Any) -> None:
         raise RecipeError("--dp-epsilon goes with --data: runs that are there have spent what they have spent")
     if given["data"]:
         dp = None if given["dp_epsilon"] is None else (given["dp_epsilon"], given["dp_delta"] or 0.0)
+        budget = given["budget"] or ("3m" if dp is None else "")  # a longer training is a noisier one
         recipes = [r.strip() for r in given["recipes"].split(",") if r.strip()]
         found = experiments.compare_recipes(
-            given["data"], recipes, range(given["seeds"]), given["budget"], given["name"], read_options(given),
+            given["data"], recipes, range(given["seeds"]), budget, given["name"], read_options(given),
             given["device"], given["samples"], to_stderr, dp=dp,
         )  # fmt: skip
     else:

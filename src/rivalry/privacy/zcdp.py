@@ -53,7 +53,7 @@ def gaussian_sigma(rho: float, sensitivity: float) -> float:
 
 
 def exponential_epsilon(rho: float) -> float:
-    """Of an exponential mechanism that is rho-zCDP: rho = epsilon^2 / 8 (Cesar & Rogers 2021, arXiv:2004.07223, lemma 3)."""
+    """Of an exponential mechanism that is rho-zCDP: rho = epsilon^2 / 8 (Cesar & Rogers 2021, arXiv:2004.07223)."""
     return math.sqrt(8 * rho)
 
 
