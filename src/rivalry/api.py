@@ -242,7 +242,7 @@ def train(
             raise RecipeError(f"--set takes KEY=VALUE, for example batch=32, not {line!r}")
     named = find(recipe)  # a wrong name should not have to wait for the data
     dataset = load_data(data, options=reading)
-    for note in dataset.notes:
+    for note in (*dataset.notes, *dataset.defences):
         say(note)
     chosen, why = (named, ()) if named is not None else choose(dataset, budget, device, dp_epsilon is not None)
     if dp_epsilon is not None:

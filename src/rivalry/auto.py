@@ -11,7 +11,7 @@ from rivalry.errors import RecipeError
 from rivalry.evaluate import Budget
 from rivalry.recipe import Recipe
 from rivalry.zoo import get
-from rivalry.zoo.house import critic_pictures, pictures
+from rivalry.zoo.house import critic_pictures, pictures, private_pictures
 from rivalry.zoo.tables import ABOUT as TABLE
 from rivalry.zoo.tables import table
 
@@ -59,7 +59,7 @@ def choose(
         )
     if dataset.spec.kind == "table":
         return _table(dataset, device, private)
-    return _pictures(dataset, budget, device)
+    return _private_pictures(dataset) if private else _pictures(dataset, budget, device)
 
 
 def _table(dataset: Dataset, device: str, private: bool) -> tuple[Recipe, tuple[str, ...]]:
@@ -73,6 +73,21 @@ def _table(dataset: Dataset, device: str, private: bool) -> tuple[Recipe, tuple[
         *slim,
         f"{len(dataset.train):,} rows of {columns} columns, {dataset.spec.shape[0]} numbers when encoded: the house "
         f"recipe for tables, {width} wide ({'a GPU carries it' if gpu else 'a CPU makes enough steps with it'}).",
+    )
+
+
+PRIVATE_BATCHES = 16
+"""The expected batch under differential privacy is this share of the pictures at most: a row must rarely be drawn."""
+
+
+def _private_pictures(dataset: Dataset) -> tuple[Recipe, tuple[str, ...]]:
+    n, (channels, height, width) = len(dataset.train), dataset.spec.shape
+    batch = max(1, min(256, n // PRIVATE_BATCHES))
+    return private_pictures("house-private", batch=batch), (
+        f"{n} pictures of {height} x {width}, {channels} channel{'s' if channels > 1 else ''}: the house recipe under "
+        "differential privacy: a small discriminator without batch norm, since every parameter it has gets noise, and "
+        f"batches of {batch}.",
+        "Labels are not used: fakes would take theirs from real pictures, which nobody pays for.",
     )
 
 

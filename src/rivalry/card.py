@@ -62,7 +62,8 @@ def _data(run: Run) -> list[str]:
     ]
     if spec.class_names and len(spec.class_names) <= 20:
         lines.append(f"- Classes: {', '.join(spec.class_names)}.")
-    return lines + [f"- {note}" for note in data["notes"]]
+    told = [f"- Defence: {told}" for told in data.get("defences", ())]
+    return lines + [f"- {note}" for note in data["notes"]] + told
 
 
 def _use(run: Run) -> list[str]:

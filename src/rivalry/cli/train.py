@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from rivalry.cli.options import device, read_options, reading
+from rivalry.cli.options import defending, device, read_options, reading
 
 
 @click.command("train")
@@ -68,6 +68,7 @@ from rivalry.cli.options import device, read_options, reading
 )
 @click.option("--no-tensorboard", is_flag=True, help="Write no TensorBoard logs.")
 @device
+@defending
 @reading
 def command(**given: Any) -> None:
     """Train a GAN on DATA: a name (mnist-5k, fashion-mnist, ring8 ...), a folder of pictures (sub-folders are
@@ -82,6 +83,7 @@ def command(**given: Any) -> None:
     rivalry train photos/ --recipe stylegan2-ada-small --size 64 --until "fd<3x floor" --budget 2h
     rivalry train ring8 --recipe gan-small --budget 2000steps
     rivalry train patients.csv --dp-epsilon 3
+    rivalry train patients.csv --dedupe --k-anonymous 10 --quasi sex,age,zip --clip
     """
     from rivalry.api import train
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rivalry.data import table_files, table_look
+from rivalry.data import defences, table_files, table_look
 from rivalry.data.base import Dataset, Plain
 from rivalry.data.columns import fit
 from rivalry.data.columns.cells import Cells, Index, Numbers, from_text
@@ -69,8 +69,10 @@ class TableModality:
         table = _chosen(source, options)
         fields = _fields(table, options)
         _check_learned(fields, table)
+        table, deduped = _distinct(fields, table, options)
         same, copies = _same(fields, table)
         parts = split(table.rows, same, options, table.where)
+        table, fields, parts, defended = defences.defended(table, fields, parts, _asked(options), options)
         fitted = [fit.fit(f, c, parts.train, options.seed) for f, c in zip(fields, table.cells, strict=True)]
         modality = TableModality(tuple(f.column for f in fitted), options.seed)
         raw = torch.stack([f.raw for f in fitted if f.raw is not None], 1)
@@ -81,7 +83,8 @@ class TableModality:
         hashed.update(repr((modality.state(), options.content())).encode())
         for values in (raw.numpy(), parts.train, parts.held):
             hashed.update(np.ascontiguousarray(values).tobytes())
-        return Dataset(table.name, spec, modality, sides[0], sides[1], hashed.hexdigest(), notes=notes)
+        told = (*deduped, *defended)
+        return Dataset(table.name, spec, modality, sides[0], sides[1], hashed.hexdigest(), notes=notes, defences=told)
 
     def schema(self, source: Source, options: ReadOptions) -> Schema:
         """What each column is taken for, by its cells and the schema of the options."""
@@ -189,9 +192,18 @@ def _as_columns(source: Arrays) -> Columns:
     return Columns(source.name, source.where, rows, (*names, "label"), (*cells, from_text(words)))
 
 
+def _schema(options: ReadOptions) -> Schema:
+    return Schema() if options.schema is None else Schema.read(options.schema.expanduser())
+
+
+def _asked(options: ReadOptions) -> dict[str, Field]:
+    """What the schema says, by column."""
+    return {f.name: f for f in _schema(options).fields}
+
+
 def _fields(table: Columns, options: ReadOptions) -> list[Field]:
     """What every column means.  The column that groups rows names people: it is never learned."""
-    asked = Schema() if options.schema is None else Schema.read(options.schema.expanduser())
+    asked = _schema(options)
     asked.check_columns(table.names, table.where)
     fields = list[Field]()
     for name, cells in zip(table.names, table.cells, strict=True):
@@ -213,9 +225,13 @@ def _check_learned(fields: list[Field], table: Columns) -> None:
         )
 
 
-def _same(fields: list[Field], table: Columns) -> tuple[Index, tuple[str, ...]]:
-    """([N] equal numbers for rows to be kept on one side, notes): copies, unless so many rows are copies that they are
-    no coincidence (few columns with few levels), and splitting whole groups would skew the split."""
+def _distinct(fields: list[Field], table: Columns, options: ReadOptions) -> tuple[Columns, tuple[str, ...]]:
+    """Without copies, where that is asked for."""
+    return defences.without_copies(table, fields, _equal(fields, table)) if options.dedupe else (table, ())
+
+
+def _equal(fields: list[Field], table: Columns) -> Index:
+    """[N] equal numbers for rows that are equal in all that is learned."""
     hashed = np.zeros(len(table.rows), dtype=np.uint64)
     for field, cells in zip(fields, table.cells, strict=True):
         if not field.learned:
@@ -223,7 +239,13 @@ def _same(fields: list[Field], table: Columns) -> tuple[Index, tuple[str, ...]]:
         bits = (np.nan_to_num(fit.identity(field, cells), nan=-np.inf) + 0.0).view(np.uint64)
         hashed = (hashed ^ (bits * np.uint64(0x9E3779B97F4A7C15))) * np.uint64(0xD6E8FEB86659FD93)
         hashed ^= hashed >> np.uint64(32)
-    same = np.unique(hashed, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    return np.unique(hashed, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def _same(fields: list[Field], table: Columns) -> tuple[Index, tuple[str, ...]]:
+    """([N] equal numbers for rows to be kept on one side, notes): copies, unless so many rows are copies that they are
+    no coincidence (few columns with few levels), and splitting whole groups would skew the split."""
+    same = _equal(fields, table)
     copies = len(same) - int(same.max(initial=-1)) - 1
     if copies > COPIES * len(same):
         note = f"{count(copies, 'row')} repeat an earlier one, as few columns make likely: they may be on both sides"

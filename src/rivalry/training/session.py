@@ -273,6 +273,7 @@ def _settings(dataset: Dataset, request: Request, plan: Plan, options: ReadOptio
             "options": (options or ReadOptions()).as_dict(),
             "fingerprint": dataset.fingerprint,
             "notes": list(dataset.notes),
+            "defences": list(dataset.defences),
             "train": len(dataset.train),
             "held": len(dataset.held),
             "class_shares": list(class_shares(dataset)),
