@@ -178,19 +178,23 @@ class Run:
     def audit(
         self, n: int | None = None, *, which: str = "best", weights: Path | None = None, seed: int = 1,
         device: str = "auto", data: Dataset | None = None, tick: Callable[[str, float], None] = lambda what, share: None,
+        shadows: int = 0, canaries: int = 0, steps: int | None = None,
     ) -> Audit:  # fmt: skip
         """Attacks on n samples and on the discriminator: do they tell training rows from held-out ones?  Writes audit.json
         and audit.md, and the closest pairs into private/; see `rivalry.audit` and docs/audit.md.
 
         weights: of a network to compare pictures by, trained on other pictures.  tick: told (what is done, its share).
+        shadows: so many models of the recipe are trained on random halves, for a stronger attack; canaries: so many rows are
+        planted in one more training, for a bound on epsilon.  steps: of each such training (the run's, 1,000 at most).
         """
         from rivalry.audit import audit_run
 
         dataset = data if data is not None else self.data()
         where = Engine(device).device
         return audit_run(
-            self.folder, dataset, self.sampler(which, device), n=n, seed=seed, weights=weights, device=where, tick=tick
-        )
+            self.folder, dataset, self.sampler(which, device), n=n, seed=seed, weights=weights, device=where, tick=tick,
+            shadows=shadows, planted=canaries, steps=steps,
+        )  # fmt: skip
 
     def resume(self, *, device: str = "auto", data: Dataset | None = None, say: Say = to_stderr) -> Run:
         """Goes on from the last checkpoint."""

@@ -12,7 +12,7 @@ from scipy import stats as scipy_stats
 from rivalry.errors import DataError
 from rivalry.stats.canaries import canary_bound, guesses, guesses_bound, lira, p_of_guesses, standardised
 from rivalry.stats.data_copying import data_copying, k_means, mann_whitney_z
-from rivalry.stats.risks import linked, linked_by_chance, predicates, risk
+from rivalry.stats.risks import Predicates, linked, linked_by_chance, predicates, risk
 
 # -- one-run bound ----------------------------------------------------------------------------------------------------
 
@@ -185,3 +185,19 @@ def test_predicates_ask_what_their_sample_says() -> None:
             count += yes
         brute.append(count)
     assert met.tolist() == brute
+    alone = torch.zeros(3, dtype=torch.bool)
+    for p in range(300):
+        mine = Question(asked, p).met_by(samples)
+        if mine.sum() == 1:
+            alone |= mine
+    assert torch.equal(asked.singled(samples), alone)
+
+
+class Question:
+    """One question, asked of each row on its own."""
+
+    def __init__(self, asked: Predicates, p: int) -> None:
+        self.one = Predicates(asked.used[p : p + 1], asked.values[p : p + 1], asked.above[p : p + 1], asked.number)
+
+    def met_by(self, rows: torch.Tensor) -> torch.Tensor:
+        return torch.tensor([bool(self.one.met(row[None])[0]) for row in rows])

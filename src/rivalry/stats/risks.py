@@ -22,6 +22,7 @@ CPU = torch.device("cpu")
 PREDICATES = 2000
 WIDEST = 6
 """Columns of a predicate at most."""
+PART = 100
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,8 @@ class Predicates:
     above: Tensor
     number: Tensor
 
-    def met(self, rows: Tensor) -> Tensor:
-        """[P] int64: how many of the rows [N, C] answer yes."""
+    def _answers(self, rows: Tensor) -> Tensor:
+        """[P, N] bool: which rows [N, C] answer yes to which question."""
         found = torch.ones(len(self.values), len(rows), dtype=torch.bool)
         for c in range(rows.shape[1]):
             x, v = rows[:, c][None], self.values[:, c][:, None]
@@ -104,7 +105,24 @@ class Predicates:
                 yes = x == v
             yes = torch.where(v.isnan(), x.isnan(), yes)
             found &= yes | ~self.used[:, c][:, None]
-        return found.sum(1)
+        return found
+
+    def met(self, rows: Tensor) -> Tensor:
+        """[P] int64: how many of the rows [N, C] answer yes."""
+        return torch.cat([part._answers(rows).sum(1) for part in self._parts()])
+
+    def singled(self, rows: Tensor) -> Tensor:
+        """[N] bool: is the row the only one to answer yes to one of the questions?"""
+        out = torch.zeros(len(rows), dtype=torch.bool)
+        for part in self._parts():
+            yes = part._answers(rows)
+            out[yes[yes.sum(1) == 1].int().argmax(1)] = True
+        return out
+
+    def _parts(self) -> list[Predicates]:
+        """Some questions at a time, so that answers fit a cache."""
+        cut = zip(self.used.split(PART), self.values.split(PART), self.above.split(PART), strict=True)
+        return [Predicates(u, v, a, self.number) for u, v, a in cut]
 
 
 def predicates(samples: Tensor, kinds: Sequence[str], seed: int, mixed: bool = False, count: int = PREDICATES) -> Predicates:
