@@ -22,9 +22,11 @@ from rivalry.data.table import TableModality
 from rivalry.errors import DataError, RecipeError, UnknownName
 from rivalry.evaluate import Judge, Looks, Scores, choose_extractor
 from rivalry.privacy import privatised
+from rivalry.privacy.quota import check as check_cap
+from rivalry.privacy.quota import spend
 from rivalry.recipe import Recipe, set_value
 from rivalry.run import Run as Folder
-from rivalry.sampling import Sampler, kept
+from rivalry.sampling import WALKED, Sampler, kept
 from rivalry.stats import Utility
 from rivalry.training.engine import Engine, is_main_process
 from rivalry.training.session import Request, Say, reload_data, to_stderr
@@ -82,16 +84,49 @@ class Run:
         device: str = "auto",
         players: Mapping[str, nn.Module] | None = None,
         where: str = "",
+        reject_copies: Given | None = None, say: Say = to_stderr,
     ) -> Tensor:  # fmt: skip
         """[n, ...] in the data's own form: uint8 (or uint16) pictures [n, C, H, W], points in their own units, rows of
         tables [n, columns] float64.
 
         where: conditions on a table's columns ('age>60, sex=F'); samples that do not meet them are drawn anew.
+        reject_copies: the training data; samples nearer to a training row than 5 % of held-out rows are drawn anew, and say is
+        told how many.  RunError where the run's cap on samples does not allow n more.
         """
+        spend(self.folder, n)
+        sampler = self.sampler(which, device, players)
+        if reject_copies is not None:
+            x, _ = self._guarded(n, seed, label, truncation, where, sampler, reject_copies, say)
+            return self.modality.decode(x)
+        return self._sample(n, seed, label, truncation, where, sampler)
+
+    def _sample(
+        self, n: int, seed: int, label: int | str | None, truncation: float, where: str, sampler: Sampler
+    ) -> Tensor:
+        """As `sample`, without being counted."""
         if where:
-            return self._where(n, seed, where, self.sampler(which, device, players))
-        x, _ = self.sampler(which, device, players).draw(n, seed, self._label(label), truncation)
+            return self._where(n, seed, where, sampler)
+        x, _ = sampler.draw(n, seed, self._label(label), truncation)
         return self.modality.decode(x.cpu())
+
+    def _guarded(
+        self, n: int, seed: int, label: int | str | None, truncation: float, where: str, sampler: Sampler, data: Given, say: Say
+    ) -> tuple[Tensor, Tensor | None]:
+        """Encoded samples and their labels, none of them near a training row."""
+        from rivalry.audit.rejecting import Guard, admit, guarded
+
+        dataset = load_data(data, options=ReadOptions.from_dict(self.folder.settings["data"]["options"]))
+        admit(self.folder, dataset)
+        modality, also = self.modality, None
+        if where:
+            if not isinstance(modality, TableModality):
+                raise DataError("conditions are for tables; pictures of one class are chosen with --label")
+            conditions = parse_conditions(where, modality)
+            also = lambda x: met(modality.decode(x), conditions)  # noqa: E731
+        guard = Guard.of(dataset)
+        found = guarded(sampler, guard, n, seed, self._label(label), truncation, also)
+        say(guard.told())
+        return found
 
     def _where(self, n: int, seed: int, where: str, sampler: Sampler) -> Tensor:
         """Raw rows that meet the conditions."""
@@ -103,12 +138,18 @@ class Run:
 
     def write_samples(
         self, out: Path, n: int, *, seed: int = 0, label: int | str | None = None, truncation: float = 1.0,
-        which: str = "best", device: str = "auto", where: str = "",
+        which: str = "best", device: str = "auto", where: str = "", reject_copies: Given | None = None,
+        say: Say = to_stderr,
     ) -> list[Path]:  # fmt: skip
         """Samples into files, by `out`'s ending: a folder of PNGs, a sheet (.png), .npz, .csv, .parquet.  See `sample`."""
+        spend(self.folder, n)
+        sampler = self.sampler(which, device)
+        if reject_copies is not None:
+            x, labels = self._guarded(n, seed, label, truncation, where, sampler, reject_copies, say)
+            return self.modality.write(x, out, labels, self.folder.spec.class_names)
         if where:
-            return self.modality.write(self.sample(n, seed=seed, which=which, device=device, where=where), out)
-        x, labels = self.sampler(which, device).draw(n, seed, self._label(label), truncation)
+            return self.modality.write(self._sample(n, seed, label, truncation, where, sampler), out)
+        x, labels = sampler.draw(n, seed, self._label(label), truncation)
         return self.modality.write(x.cpu(), out, labels, self.folder.spec.class_names)
 
     def walk(
@@ -118,6 +159,7 @@ class Run:
         from rivalry.pictures import film
 
         number = self._label(label)
+        spend(self.folder, WALKED)
         x = self.sampler(which, device).walk(seed, label=0 if number is None else number).cpu()
         if out.suffix.lower() == ".gif":
             if not isinstance(self.modality, ImageModality):
@@ -172,7 +214,7 @@ class Run:
         if target not in called:
             raise UnknownName("column", target, called)
         real, held = (s.raw(torch.arange(len(s))) for s in (dataset.train, dataset.held))
-        fake = self.sample(n or len(real), seed=seed, which=which, device=device)
+        fake = self._sample(n or len(real), seed, None, 1.0, "", self.sampler(which, device))
         return utility(real, fake, held, kinds(dataset.spec), called.index(target), seed)
 
     def audit(
@@ -231,16 +273,18 @@ def train(
     options: ReadOptions | None = None,
     dp_epsilon: float | None = None,
     dp_delta: float | None = None,
+    cap: int | None = None,
     say: Callable[[str], None] = to_stderr,
 ) -> Run:
     """Trains on `data` (a name, path, array, or PyTorch dataset) until the target or the budget; returns the Run.
 
     settings: 'batch=32' and the like, as the command line's --set.  players: one's own modules by network name
     ('generator', 'discriminator'); see `rivalry.parts.Net` for what they are called with.
+    cap: samples the run may hand out in all.
     dp_epsilon, dp_delta: train under differential privacy (docs/privacy.md); delta is N^-1.1 of N rows if left out.
     Raises RecipeError, DataError or RunError, and leaves nothing behind, if that cannot be done.
     """
-    reading = options or ReadOptions()
+    reading, allowed = options or ReadOptions(), check_cap(cap)
     for line in settings:
         if "=" not in line:
             raise RecipeError(f"--set takes KEY=VALUE, for example batch=32, not {line!r}")
@@ -259,8 +303,9 @@ def train(
     for reason in why:
         say(reason)
     request = Request(
-        chosen, until, budget, seed, run, overwrite, device, precision, weights, start, players, tensorboard, why
-    )
+        chosen, until, budget, seed, run, overwrite, device, precision, weights, start, players, tensorboard, why,
+        cap=allowed,
+    )  # fmt: skip
     done = Run(start_run(dataset, request, say, reading))
     if is_main_process():
         done.report()

@@ -84,7 +84,7 @@ def canaries(dataset: Dataset, count: int, seed: int) -> Tensor:
         return F.interpolate(blocks, size=spec.shape[1:], mode="nearest")
     if spec.kind == "points":
         way = torch.randn(count, *spec.shape, generator=g)
-        return FAR * way / way.flatten(1).norm(dim=1)[:, None]
+        return FAR * F.normalize(way, dim=1)
     x = torch.zeros(count, *spec.shape)
     for block in spec.blocks:
         if block.kind == "choice":

@@ -79,7 +79,7 @@ def remembered(
         len(made), found.share, found.expected, found.p_value,
         exact[0], exact[1] * len(sides.distinct[0]) / len(sides.distinct[1]),
         float((found.train_distance < close).double().mean()),
-        found.copies, found.copies_fresh, *authentic, three.c_t, three.worst,
+        found.copies, found.copies_fresh, authentic[0], authentic[1], three.c_t, three.worst,
     )  # fmt: skip
 
 

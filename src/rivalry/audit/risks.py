@@ -45,11 +45,11 @@ def _linking(space: TableSpace, train: Tensor, held: Tensor, made: Tensor, seed:
     halves = [sorted(half.tolist()) for half in columns.tensor_split(2)]
     seen = [space.only(half) for half in halves]
 
-    def pairs(rows: Tensor) -> list[tuple[Tensor, Tensor]]:
-        return [(s.plain(rows[:, h]), s.plain(made[:, h])) for s, h in zip(seen, halves, strict=True)]
+    def hits(rows: Tensor) -> Tensor:
+        left, right = ((s.plain(rows[:, h]), s.plain(made[:, h])) for s, h in zip(seen, halves, strict=True))
+        return linked(left, right)
 
-    guess = linked_by_chance(len(train), len(made), 5, seed)
-    return risk("linking", linked(*pairs(train)), linked(*pairs(held)), guess)
+    return risk("linking", hits(train), hits(held), linked_by_chance(len(train), len(made), 5, seed))
 
 
 def _inferring(space: TableSpace, train: Tensor, held: Tensor, made: Tensor, seed: int) -> Risk:
@@ -68,4 +68,4 @@ def _inferring(space: TableSpace, train: Tensor, held: Tensor, made: Tensor, see
         mine = torch.arange(column, len(train), made.shape[1])
         if len(mine):
             hits[2][mine] = space.agree(column, train[mine, column], made[picked[mine], column], CLOSE)
-    return risk("inferring", *hits)
+    return risk("inferring", hits[0], hits[1], hits[2])

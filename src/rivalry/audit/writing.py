@@ -52,7 +52,7 @@ def risk_lines(audit: Audit) -> list[tuple[str, ...]]:
     """(risk, against training rows, against held-out rows, by guessing, what is left as risk, p), () where there are none."""
     if not audit.risks:
         return []
-    rows = [("risk", "training rows", "held-out rows", "by guessing", "risk", "p")]
+    rows: list[tuple[str, ...]] = [("risk", "training rows", "held-out rows", "by guessing", "risk", "p")]
     for one, p in zip(audit.risks, audit.risk_tests, strict=True):
         said = f"{one.risk.value:.3f} ({one.risk.low:.3f} to {one.risk.high:.3f})"
         shares = (f"{i.value:.1%} ({i.low:.1%} to {i.high:.1%})" for i in (one.attack, one.control, one.guess))

@@ -31,10 +31,15 @@ from rivalry.cli.options import device
     show_default=True,
     help="The checkpoint with the best score, or the last one.",
 )
+@click.option(
+    "--reject-copies",
+    metavar="DATA",
+    help="The training data: samples nearer to a training row than 5 % of held-out rows are drawn anew.",
+)
 @device
 def command(
     run: str, count: int, out: Path | None, label: str | None, truncation: float, walk: bool, seed: int, which: str,
-    device: str, where: str,
+    device: str, where: str, reject_copies: str | None,
 ) -> None:  # fmt: skip
     """Draw samples from RUN.
 
@@ -43,6 +48,7 @@ def command(
     rivalry sample demo -n 64 -o sheet.png --label 3
     rivalry sample demo --walk -o walk.gif
     rivalry sample patients -n 10000 -o synthetic.csv --where "age>60, sex=F"
+    rivalry sample patients -n 10000 -o synthetic.csv --reject-copies patients.csv
     """
     from rivalry.api import load
 
@@ -53,6 +59,7 @@ def command(
         written = loaded.walk(out, seed=seed, label=label, which=which, device=device)
     else:
         written = loaded.write_samples(
-            out, count, seed=seed, label=label, truncation=truncation, which=which, device=device, where=where
-        )
+            out, count, seed=seed, label=label, truncation=truncation, which=which, device=device, where=where,
+            reject_copies=reject_copies,
+        )  # fmt: skip
     click.echo(str(written[0]) if len(written) == 1 else f"{len(written)} files in {out}")

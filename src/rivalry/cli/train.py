@@ -66,6 +66,7 @@ from rivalry.cli.options import defending, device, read_options, reading
     metavar="DELTA",
     help="The other half of --dp-epsilon; N^-1.1 of N training rows without it.",
 )
+@click.option("--cap", type=int, metavar="N", help="Let the run hand out so many samples in all, and no more.")
 @click.option("--no-tensorboard", is_flag=True, help="Write no TensorBoard logs.")
 @device
 @defending
@@ -104,6 +105,7 @@ def command(**given: Any) -> None:
         options=read_options(given),
         dp_epsilon=given["dp_epsilon"],
         dp_delta=given["dp_delta"],
+        cap=given["cap"],
     )
     if run.ended == "diverged":
         raise click.exceptions.Exit(3)

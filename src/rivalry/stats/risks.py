@@ -50,11 +50,10 @@ def risk(name: str, attack: Tensor, control: Tensor, guess: Tensor, confidence: 
     if not len(attack) or not len(control) or not len(guess):
         raise DataError(f"{name} was not tried at all")
     hits = [int(side.sum()) for side in (attack, control, guess)]
-    rates = [wilson(h, len(side), confidence) for h, side in zip(hits, (attack, control, guess), strict=True)]
-    a, c, _ = rates
+    a, c, g = (wilson(h, len(side), confidence) for h, side in zip(hits, (attack, control, guess), strict=True))
     low, value, high = (_beyond(x, y) for x, y in ((a.low, c.high), (a.value, c.value), (a.high, c.low)))
     p_value = hypergeometric(hits[0], hits[0] + hits[1], len(attack), len(control))
-    return Risk(name, *rates, Interval(value, min(low, value), max(high, value), confidence), p_value, len(attack))
+    return Risk(name, a, c, g, Interval(value, min(low, value), max(high, value), confidence), p_value, len(attack))
 
 
 def _beyond(attack: float, control: float) -> float:
@@ -99,10 +98,7 @@ class Predicates:
         found = torch.ones(len(self.values), len(rows), dtype=torch.bool)
         for c in range(rows.shape[1]):
             x, v = rows[:, c][None], self.values[:, c][:, None]
-            if bool(self.number[c]):
-                yes = torch.where(self.above[:, c][:, None], x >= v, x <= v)
-            else:
-                yes = x == v
+            yes = torch.where(self.above[:, c][:, None], x >= v, x <= v) if bool(self.number[c]) else x == v
             yes = torch.where(v.isnan(), x.isnan(), yes)
             found &= yes | ~self.used[:, c][:, None]
         return found
