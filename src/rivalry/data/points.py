@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -171,7 +172,9 @@ def _dataset(
     sides = torch.from_numpy(parts.train), torch.from_numpy(parts.held)
     train, held = both(points, sides, modality.encode, labels, streamed=False)
     encoded = modality.encode(points)
-    spec = Spec("points", (points.shape[1],), (float(encoded.min()), float(encoded.max())), rows.classes)
+    # whole numbers beyond the ends: nobody's own extreme is written down
+    reach = math.floor(float(encoded.min())) - 1.0, math.ceil(float(encoded.max())) + 1.0
+    spec = Spec("points", (points.shape[1],), reach, rows.classes)
     hashed = hashlib.sha256(b"rivalry points 1")
     hashed.update(repr((modality, rows.classes, options.content())).encode())
     for values in (points.numpy(), parts.held, *([] if rows.codes is None else [rows.codes])):
