@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_audit_run import write_table
 from torch import Tensor
 
 import rivalry
@@ -18,6 +17,7 @@ from rivalry.audit.retraining import Encoded, Joined
 from rivalry.audit.writing import canary_line
 from rivalry.data import Dataset, ReadOptions, load
 from rivalry.errors import RecipeError
+from test_audit_run import write_table
 
 CPU = torch.device("cpu")
 HALF = ReadOptions(holdout=0.5)

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from rivalry import ReadOptions
 from rivalry.auto import FEW, FEWER, PER_CLASS, choose
 from rivalry.data import load
 from rivalry.objectives import GAN, Relativistic, Wasserstein
+from rivalry.privacy import privatised
+from rivalry.recipe import set_value
+from rivalry.training.engine import Engine
+from rivalry.training.loop import Trainer
+from rivalry.training.state import build_state
 
 
 def pictures(n: int, side: int, labels: int = 0, seed: int = 0) -> object:
@@ -50,3 +56,18 @@ def test_points_and_tables_have_their_own_recipes() -> None:
     points, _ = choose(load("ring8", options=ReadOptions(limit=500)), "3m", "cpu")
     assert points.name == "house-points"
     assert isinstance(points.objective, Relativistic)
+
+
+def test_pictures_under_differential_privacy_get_a_recipe_that_is_admitted() -> None:
+    """Labelled ones too: no labels, no batch norm, a small discriminator; one step is taken."""
+    data = load(pictures(400, 12, 2))
+    recipe, why = choose(data, private=True)
+    assert any("Labels are not used" in line for line in why)
+    private, _ = privatised(recipe, 3.0)
+    private = set_value(private, "discriminator.private.noise", "1.0")
+    state = build_state(private, data.spec, 0, torch.device("cpu"))
+    assert sum(p.numel() for p in state.nets["discriminator"].parameters()) < 20_000
+    assert recipe.batch == len(data.train) // 16
+    trainer = Trainer(state, data.train, 2, Engine("cpu"))
+    trainer.step()
+    assert state.step == 1

@@ -121,7 +121,7 @@ def test_no_row_numbers_are_there(table: tuple[rivalry.Run, dict[str, bytes]]) -
     assert len(data.train) + len(data.held) == N
     for content in files.values():
         for kind, width in (("<i4", 4), ("<i8", 8)):
-            for start in range(0, width):
+            for start in range(width):
                 whole = content[start : len(content) - (len(content) - start) % width]
                 values = np.frombuffer(whole, dtype=kind)
                 inside = (values > 0) & (values < N)

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
-from test_audit_run import write_table
 
 import rivalry
 from rivalry.audit.rejecting import SHARE, Guard, guarded
@@ -16,6 +15,7 @@ from rivalry.data import ReadOptions, load
 from rivalry.errors import DataError, RecipeError, RunError
 from rivalry.privacy.quota import handed_out
 from rivalry.sampling import Sampler
+from test_audit_run import write_table
 
 CPU = torch.device("cpu")
 SMALL = ("generator.sizes=[32]", "discriminator.trunk.sizes=[32,32]", "batch=64")

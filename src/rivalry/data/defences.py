@@ -11,12 +11,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from rivalry.data.columns import dates, fit
-from rivalry.data.columns.cells import Cells, Floats, Index, Numbers, Words, numeric, spelled
+from rivalry.data.columns import fit
+from rivalry.data.columns.cells import Cells, Floats, Index, spelled
 from rivalry.data.columns.codes import GROUP
 from rivalry.data.columns.detect import SPIKE, detect
 from rivalry.data.columns.schema import Field
-from rivalry.data.generalise import Quasi, merged, quasi_anonymous
+from rivalry.data.generalise import Quasi, merged, quasi_anonymous, values_of, with_values
 from rivalry.data.options import ReadOptions
 from rivalry.data.sources import Columns
 from rivalry.data.split import Split
@@ -101,21 +101,6 @@ def _again(field: Field, cells: Cells, asked: Field | None, where: str) -> Field
 
 
 # -- clip -------------------------------------------------------------------------------------------------------------
-
-
-def values_of(field: Field, cells: Cells) -> Floats:
-    """[N] the numbers of a number or date column, NaN where there is none."""
-    values = fit.seconds(cells, field.format or "") if field.type == "date" else numeric(cells).values
-    return np.where(np.isfinite(values), values, np.nan)
-
-
-def with_values(field: Field, cells: Cells, values: Floats) -> Cells:
-    """The column with these numbers [N] in place of its own, of its kind and type."""
-    if field.type == "date" and not (isinstance(cells, Numbers) and cells.is_time):
-        written = dates.write(values, field.format or "").dictionary_encode()
-        codes = written.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
-        return Words(codes, written.dictionary, cells.blank, cells.dtype)
-    return Numbers(values, cells.blank, cells.dtype)
 
 
 def _clip(fields: Sequence[Field], cells: list[Cells], train: Index, clip: tuple[float, float]) -> str:

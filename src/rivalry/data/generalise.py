@@ -27,6 +27,21 @@ FINEST = 64
 """Classes a number begins with at most."""
 
 
+def values_of(field: Field, cells: Cells) -> Floats:
+    """[N] the numbers of a number or date column, NaN where there is none."""
+    values = fit.seconds(cells, field.format or "") if field.type == "date" else numeric(cells).values
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def with_values(field: Field, cells: Cells, values: Floats) -> Cells:
+    """The column with these numbers [N] in place of its own, of its kind and type."""
+    if field.type == "date" and not (isinstance(cells, Numbers) and cells.is_time):
+        written = dates.write(values, field.format or "").dictionary_encode()
+        codes = written.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+        return Words(codes, written.dictionary, cells.blank, cells.dtype)
+    return Numbers(values, cells.blank, cells.dtype)
+
+
 @dataclass(frozen=True)
 class Merged:
     """A column whose rare levels are one: how many levels of training rows went into it, and cells of all rows."""
@@ -104,10 +119,6 @@ class _Coarse:
     def is_number(self) -> bool:
         return self.described.type in ("number", "date")
 
-    def values(self) -> Floats:
-        values = fit.seconds(self.cells, self.described.format or "") if self.described.type == "date" else numeric(self.cells).values
-        return np.where(np.isfinite(values), values, np.nan)
-
     def coarser(self) -> None:
         """One step: half as many classes of a number; the last digit of a code, or the rarer half of levels, gone."""
         self.steps += 1
@@ -125,7 +136,7 @@ class _Coarse:
         self._renamed([OTHER if i in rare else w for i, w in enumerate(self.words)])
 
     def _bins(self, n: int) -> None:
-        values = self.values()
+        values = values_of(self.described, self.cells)
         mine = values[self.train]
         edges = np.unique(np.nanquantile(mine, np.arange(1, max(n, 1)) / max(n, 1))) if n > 1 else np.zeros(0)
         found = np.searchsorted(edges, np.nan_to_num(values), side="right")
@@ -144,18 +155,13 @@ class _Coarse:
             return self.cells
         if not self.is_number:
             return _compact(self.codes.astype(np.int32), self.words, spelled(self.cells))
-        values, mine = self.values(), self.codes[self.train]
+        values, mine = values_of(self.described, self.cells), self.codes[self.train]
         there = mine >= 0
         sums = np.bincount(mine[there], weights=values[self.train][there], minlength=self.classes)
         means = sums / np.bincount(mine[there], minlength=self.classes).clip(1)
         step = self.described.step or 0.0
         middle = np.round(means / step) * step if step else np.array([float(f"{m:.3g}") for m in means.tolist()])
-        spread = np.append(middle, np.nan)[self.codes]
-        if self.described.type == "date" and not (isinstance(self.cells, Numbers) and self.cells.is_time):
-            written = dates.write(spread, self.described.format or "").dictionary_encode()
-            codes = written.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
-            return Words(codes, written.dictionary, self.cells.blank, self.cells.dtype)
-        return Numbers(spread, self.cells.blank, self.cells.dtype)
+        return with_values(self.described, self.cells, np.append(middle, np.nan)[self.codes])
 
 
 def _codes(words: Sequence[str]) -> bool:
@@ -205,7 +211,7 @@ def _begun(described: Field, cells: Cells, train: Index) -> _Coarse:
         names = [str(w) for w in words.words.to_pylist()]
         return _Coarse(described, cells, train, words.codes.astype(np.int64), 0, names, len(names))
     begun = _Coarse(described, cells, train, np.zeros(0, dtype=np.int64))
-    values = begun.values()
+    values = values_of(described, cells)
     found, inverse = np.unique(values[~np.isnan(values)], return_inverse=True)
     begun.codes = np.full(len(values), -1, dtype=np.int64)
     begun.codes[~np.isnan(values)] = inverse.reshape(-1)
