@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from rivalry import ReadOptions
 from rivalry.auto import CPU_BATCH, FEW, FEWER, LEAST_BATCH, PER_CLASS, _private_batch, choose
 from rivalry.data import load
 from rivalry.objectives import GAN, Relativistic, Wasserstein
-from rivalry.privacy import sigma_for
+from rivalry.privacy import privatised, sigma_for
+from rivalry.recipe import set_value
+from rivalry.training.engine import Engine
+from rivalry.training.loop import Trainer
+from rivalry.training.state import build_state
 
 
 def pictures(n: int, side: int, labels: int = 0, seed: int = 0) -> object:
@@ -80,3 +85,16 @@ def test_private_batches_need_noise_of_about_the_clip(rows: int, epsilon: float)
 def test_private_batches_have_bounds() -> None:
     assert _private_batch(500, 1.0, gpu=False)[0] == LEAST_BATCH
     assert _private_batch(10**6, 8.0, gpu=False)[0] == CPU_BATCH < _private_batch(10**6, 8.0, gpu=True)[0]
+def test_pictures_under_differential_privacy_get_a_recipe_that_is_admitted() -> None:
+    """Labelled ones too: no labels, no batch norm, a small discriminator; one step is taken."""
+    data = load(pictures(400, 12, 2))
+    recipe, why = choose(data, epsilon=3.0)
+    assert any("Labels are not used" in line for line in why)
+    private, _ = privatised(recipe, 3.0)
+    private = set_value(private, "discriminator.private.noise", "1.0")
+    state = build_state(private, data.spec, 0, torch.device("cpu"))
+    assert sum(p.numel() for p in state.nets["discriminator"].parameters()) < 20_000
+    assert recipe.batch == len(data.train) // 16
+    trainer = Trainer(state, data.train, 2, Engine("cpu"))
+    trainer.step()
+    assert state.step == 1

@@ -11,23 +11,24 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from rivalry.audit.rejecting import guard_of
 from rivalry.auto import choose, find
 from rivalry.baselines import fit, usual
 from rivalry.data import Dataset, Modality, ReadOptions, restore
 from rivalry.data import load as load_data
-from rivalry.data.asking import Asked, asked
-from rivalry.data.conditions import levels_asked
 from rivalry.data.image import ImageModality
 from rivalry.data.opening import Given
 from rivalry.data.table import TableModality
+from rivalry.drawing import Wish, drawn, wanted
 from rivalry.errors import DataError, RecipeError, UnknownName
 from rivalry.evaluate import Judge, Looks, Scores, choose_extractor
 from rivalry.privacy import privatised
+from rivalry.privacy.quota import check as check_cap
+from rivalry.privacy.quota import spend
 from rivalry.recipe import Recipe, set_value
 from rivalry.run import Run as Folder
-from rivalry.sampling import Sampler, Tick, filled, silent, steered
+from rivalry.sampling import WALKED, Sampler, Tick, filled, silent
 from rivalry.stats import Utility
-from rivalry.streams import generator
 from rivalry.training.engine import Engine, is_main_process
 from rivalry.training.session import Request, Say, reload_data, to_stderr
 from rivalry.training.session import resume as resume_run
@@ -85,65 +86,61 @@ class Run:
 
     def sample(
         self, n: int, *, seed: int = 0, label: int | str | None = None, truncation: float = 1.0, which: str = "best",
-        device: str = "auto",
-        players: Mapping[str, nn.Module] | None = None,
-        where: str = "",
-        balance: str = "", tick: Tick = silent,
+        device: str = "auto", players: Mapping[str, nn.Module] | None = None, where: str = "", balance: str = "",
+        reject_copies: Given | None = None, tick: Tick = silent, say: Say = to_stderr,
     ) -> Tensor:  # fmt: skip
         """[n, ...] in the data's own form: uint8 (or uint16) pictures [n, C, H, W], points in their own units, rows of
         tables [n, columns] float64.
 
         where: conditions on a table's columns ('age>60, sex=F'); samples that do not meet them are drawn anew.
-        balance: equal numbers of a column's levels ('income'), or shares ('income=0.3,0.7').  tick: told how far it is.
+        balance: equal numbers of a column's levels ('income'), or shares ('income=0.3,0.7').  reject_copies: the training
+        data; samples nearer to a training row than 5 % of held-out rows are drawn anew, and say is told how many.  tick:
+        told how far it is.  RunError where the run's cap on samples does not allow n more.
         """
-        wanted = self._asked(where, balance)
-        if wanted:
-            return self._filled(n, seed, wanted, self.sampler(which, device, players), tick)
-        x, _ = self.sampler(which, device, players).draw(n, seed, self._label(label), truncation)
-        return self.modality.decode(x.cpu())
+        sampler, wish = self.sampler(which, device, players), self._wish(label, truncation, where, balance, reject_copies)
+        spend(self.folder, n)
+        x = self._raw(drawn(self.modality, sampler, n, seed, wish, tick)[0])
+        if wish.guard is not None:
+            say(wish.guard.told())
+        return x
 
-    def _asked(self, where: str = "", balance: str = "") -> Asked:
-        """What is asked of rows; DataError where they are no rows of a table."""
-        if isinstance(self.modality, TableModality):
-            return asked(self.modality, where, balance)
-        if where or balance:
-            raise DataError("conditions and balance are for tables; pictures of one class are chosen with --label")
-        return Asked()
+    def _raw(self, x: Tensor) -> Tensor:
+        """In the data's own form; float64 rows of tables are."""
+        return x if isinstance(self.modality, TableModality) and x.dtype == torch.float64 else self.modality.decode(x)
 
-    def _filled(self, n: int, seed: int, wanted: Asked, sampler: Sampler, tick: Tick = silent) -> Tensor:
-        """n raw rows that are wanted, in random order."""
-        if n < 1:
-            raise RecipeError(f"the number of samples must be at least 1, not {n}")
-        decode, steer = self.modality.decode, self._steered(sampler, wanted)
-        rows = filled(lambda m, s: decode(steer(m, s).cpu()), wanted.group, wanted.counts(n), seed, tick)
-        if wanted.balance is None:
-            return rows
-        return rows[torch.randperm(n, generator=generator(torch.device("cpu"), seed, "balance"))]
+    def _wish(
+        self, label: int | str | None, truncation: float, where: str, balance: str, reject_copies: Given | None
+    ) -> Wish:
+        guard = None
+        if reject_copies is not None:
+            options = ReadOptions.from_dict(self.folder.settings["data"]["options"])
+            guard = guard_of(self.folder, load_data(reject_copies, options=options))
+        return Wish(self._label(label), truncation, wanted(self.modality, where, balance), guard)
 
-    def _steered(self, sampler: Sampler, wanted: Asked) -> Sampler:
-        """Asks for a wanted level, where the game can be asked and columns are encoded as they are."""
-        modality = self.modality
-        if not isinstance(modality, TableModality) or modality.plan is not None:
-            return sampler
-        return steered(sampler, modality.blocks, levels_asked(wanted.conditions, modality.learned))
+    def _uncounted(self, n: int, seed: int, which: str, device: str) -> Tensor:
+        """As `sample`, but for measuring: nothing is handed out."""
+        wish = Wish(asked=wanted(self.modality))
+        return self._raw(drawn(self.modality, self.sampler(which, device), n, seed, wish)[0])
 
     def _drawn(self, sampler: Sampler) -> Callable[[int, int], Tensor]:
         """Encoded samples for rulers: without rows that break a constraint."""
-        wanted, decode = self._asked(), self.modality.decode
-        if not wanted:
+        asked, decode = wanted(self.modality), self.modality.decode
+        if not asked:
             return sampler
-        return lambda n, seed: filled(sampler, lambda x: wanted.group(decode(x)), (n,), seed)
+        return lambda n, seed: filled(sampler, lambda x: asked.group(decode(x)), (n,), seed)
 
     def write_samples(
         self, out: Path, n: int, *, seed: int = 0, label: int | str | None = None, truncation: float = 1.0,
-        which: str = "best", device: str = "auto", where: str = "", balance: str = "", tick: Tick = silent,
+        which: str = "best", device: str = "auto", where: str = "", balance: str = "", reject_copies: Given | None = None,
+        tick: Tick = silent, say: Say = to_stderr,
     ) -> list[Path]:  # fmt: skip
         """Samples into files, by `out`'s ending: a folder of PNGs, a sheet (.png), .npz, .csv, .parquet.  See `sample`."""
-        wanted = self._asked(where, balance)
-        if wanted:
-            return self.modality.write(self._filled(n, seed, wanted, self.sampler(which, device), tick), out)
-        x, labels = self.sampler(which, device).draw(n, seed, self._label(label), truncation)
-        return self.modality.write(x.cpu(), out, labels, self.folder.spec.class_names)
+        sampler, wish = self.sampler(which, device), self._wish(label, truncation, where, balance, reject_copies)
+        spend(self.folder, n)
+        x, labels = drawn(self.modality, sampler, n, seed, wish, tick)
+        if wish.guard is not None:
+            say(wish.guard.told())
+        return self.modality.write(x, out, labels, self.folder.spec.class_names)
 
     def apply(
         self, table: str | Path, out: str | Path, *, draws: int = 1, likely: bool = False, pool: int = 50_000, seed: int = 0,
@@ -156,6 +153,7 @@ class Run:
         if not isinstance(self.modality, TableModality):
             raise DataError(f"{self.name} was trained on {self.modality.kind} data; only the missing cells of tables can be filled")
         sampler = self.sampler(which, device)
+        spend(self.folder, pool)
         return fill_table(
             self.modality, sampler, Path(table), Path(out), draws=draws, likely=likely, pool=pool, seed=seed, tick=tick
         )
@@ -167,6 +165,7 @@ class Run:
         from rivalry.pictures import film
 
         number = self._label(label)
+        spend(self.folder, WALKED)
         x = self.sampler(which, device).walk(seed, label=0 if number is None else number).cpu()
         if out.suffix.lower() == ".gif":
             if not isinstance(self.modality, ImageModality):
@@ -237,7 +236,7 @@ class Run:
         if target not in called:
             raise UnknownName("column", target, called)
         real, held = (s.raw(torch.arange(len(s))) for s in (dataset.train, dataset.held))
-        fake = self.sample(n or len(real), seed=seed, which=which, device=device)
+        fake = self._uncounted(n or len(real), seed, which, device)
         return utility(real, fake, held, kinds(dataset.spec), called.index(target), seed)
 
     def study(
@@ -257,7 +256,7 @@ class Run:
         table_of(dataset)
         rows = n or len(dataset.train)
         ask = Ask(targets, by, survival, full, shown=not self.recipe.private_sides())
-        found = study(dataset, self.sample(rows, seed=seed, which=which, device=device), ask, seed)
+        found = study(dataset, self._uncounted(rows, seed, which, device), ask, seed)
         if full:
             judge = self._judge(dataset, None, n, seed, device)
             scores = judge.final(self._drawn(self.sampler(which, device)), 0)
@@ -270,19 +269,23 @@ class Run:
     def audit(
         self, n: int | None = None, *, which: str = "best", weights: Path | None = None, seed: int = 1,
         device: str = "auto", data: Dataset | None = None, tick: Callable[[str, float], None] = lambda what, share: None,
+        shadows: int = 0, canaries: int = 0, steps: int | None = None,
     ) -> Audit:  # fmt: skip
         """Attacks on n samples and on the discriminator: do they tell training rows from held-out ones?  Writes audit.json
         and audit.md, and the closest pairs into private/; see `rivalry.audit` and docs/audit.md.
 
         weights: of a network to compare pictures by, trained on other pictures.  tick: told (what is done, its share).
+        shadows: so many models of the recipe are trained on random halves, for a stronger attack; canaries: so many rows are
+        planted in one more training, for a bound on epsilon.  steps: of each such training (the run's, 1,000 at most).
         """
         from rivalry.audit import audit_run
 
         dataset = data if data is not None else self.data()
         where = Engine(device).device
         return audit_run(
-            self.folder, dataset, self.sampler(which, device), n=n, seed=seed, weights=weights, device=where, tick=tick
-        )
+            self.folder, dataset, self.sampler(which, device), n=n, seed=seed, weights=weights, device=where, tick=tick,
+            shadows=shadows, planted=canaries, steps=steps,
+        )  # fmt: skip
 
     def resume(self, *, device: str = "auto", data: Dataset | None = None, say: Say = to_stderr) -> Run:
         """Goes on from the last checkpoint."""
@@ -326,22 +329,24 @@ def train(
     options: ReadOptions | None = None,
     dp_epsilon: float | None = None,
     dp_delta: float | None = None,
+    cap: int | None = None,
     say: Callable[[str], None] = to_stderr,
 ) -> Run:
     """Trains on `data` (a name, path, array, or PyTorch dataset) until the target or the budget; returns the Run.
 
     settings: 'batch=32' and the like, as the command line's --set.  players: one's own modules by network name
     ('generator', 'discriminator'); see `rivalry.parts.Net` for what they are called with.
+    cap: samples the run may hand out in all.
     dp_epsilon, dp_delta: train under differential privacy (docs/privacy.md); delta is N^-1.1 of N rows if left out.
     Raises RecipeError, DataError or RunError, and leaves nothing behind, if that cannot be done.
     """
-    reading = options or ReadOptions()
+    reading, allowed = options or ReadOptions(), check_cap(cap)
     for line in settings:
         if "=" not in line:
             raise RecipeError(f"--set takes KEY=VALUE, for example batch=32, not {line!r}")
     named = find(recipe)  # a wrong name should not have to wait for the data
     dataset = load_data(data, options=reading)
-    for note in dataset.notes:
+    for note in (*dataset.notes, *dataset.defences):
         say(note)
     chosen, why = (named, ()) if named is not None else choose(dataset, budget, device, dp_epsilon)
     if dp_epsilon is not None:
@@ -354,8 +359,9 @@ def train(
     for reason in why:
         say(reason)
     request = Request(
-        chosen, until, budget, seed, run, overwrite, device, precision, weights, start, players, tensorboard, why
-    )
+        chosen, until, budget, seed, run, overwrite, device, precision, weights, start, players, tensorboard, why,
+        cap=allowed,
+    )  # fmt: skip
     done = Run(start_run(dataset, request, say, reading))
     if is_main_process():
         done.report()

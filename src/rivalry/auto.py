@@ -11,7 +11,7 @@ from rivalry.errors import RecipeError
 from rivalry.evaluate import Budget
 from rivalry.recipe import Recipe
 from rivalry.zoo import get
-from rivalry.zoo.house import critic_pictures, pictures
+from rivalry.zoo.house import critic_pictures, pictures, private_pictures
 from rivalry.zoo.tables import ABOUT as TABLE
 from rivalry.zoo.tables import private_table, table
 
@@ -63,7 +63,7 @@ def choose(
         )
     if dataset.spec.kind == "table":
         return _table(dataset, device, epsilon)
-    return _pictures(dataset, budget, device)
+    return _pictures(dataset, budget, device) if epsilon is None else _private_pictures(dataset)
 
 
 def _table(dataset: Dataset, device: str, epsilon: float | None) -> tuple[Recipe, tuple[str, ...]]:
@@ -97,6 +97,21 @@ def _private_batch(rows: int, epsilon: float, gpu: bool) -> tuple[int, str]:
     return batch, (
         f"Batches of {batch} rows are expected: about a hundredth of the rows for each unit of epsilon, where larger ones "
         f"would not lower the noise any more (from {LEAST_BATCH} to {most} here)."
+    )
+
+
+PRIVATE_BATCHES = 16
+"""The expected batch under differential privacy is this share of the pictures at most: a row must rarely be drawn."""
+
+
+def _private_pictures(dataset: Dataset) -> tuple[Recipe, tuple[str, ...]]:
+    n, (channels, height, width) = len(dataset.train), dataset.spec.shape
+    batch = max(1, min(256, n // PRIVATE_BATCHES))
+    return private_pictures("house-private", batch=batch), (
+        f"{n} pictures of {height} x {width}, {channels} channel{'s' if channels > 1 else ''}: the house recipe under "
+        "differential privacy: a small discriminator without batch norm, since every parameter it has gets noise, and "
+        f"batches of {batch}.",
+        "Labels are not used: fakes would take theirs from real pictures, which nobody pays for.",
     )
 
 

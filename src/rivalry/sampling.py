@@ -17,6 +17,9 @@ from rivalry.streams import Draw, key
 from rivalry.types import Block
 
 CHUNK = 256
+CORNERS, BETWEEN = 5, 12
+WALKED = (CORNERS - 1) * BETWEEN
+"""Samples that a walk shows."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class Sampler:
         generator = torch.Generator().manual_seed(Draw(seed, ("labels",)).key("label"))
         return torch.multinomial(shares, n, replacement=True, generator=generator)
 
-    def walk(self, seed: int, corners: int = 5, between: int = 12, label: int = 0) -> Tensor:
+    def walk(self, seed: int, corners: int = CORNERS, between: int = BETWEEN, label: int = 0) -> Tensor:
         """[(corners - 1) * between, *shape]: along great circles from one random latent to the next."""
         with torch.inference_mode():
             draw = Draw(seed, ("walk",), self.device)

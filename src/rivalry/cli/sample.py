@@ -33,10 +33,15 @@ from rivalry.cli.options import device
     show_default=True,
     help="The checkpoint with the best score, or the last one.",
 )
+@click.option(
+    "--reject-copies",
+    metavar="DATA",
+    help="The training data: samples nearer to a training row than 5 % of held-out rows are drawn anew.",
+)
 @device
 def command(
     run: str, count: int, out: Path | None, label: str | None, truncation: float, walk: bool, seed: int, which: str,
-    device: str, where: str, balance: str,
+    device: str, where: str, balance: str, reject_copies: str | None,
 ) -> None:  # fmt: skip
     """Draw samples from RUN.
 
@@ -46,6 +51,7 @@ def command(
     rivalry sample demo --walk -o walk.gif
     rivalry sample patients -n 10000 -o synthetic.csv --where "age>60, sex=F"
     rivalry sample patients -n 10000 -o even.csv --balance diagnosis
+    rivalry sample patients -n 10000 -o synthetic.csv --reject-copies patients.csv
     """
     from rivalry.api import load
     from rivalry.cli.bars import bar
@@ -59,6 +65,6 @@ def command(
         with bar() as tick:
             written = loaded.write_samples(
                 out, count, seed=seed, label=label, truncation=truncation, which=which, device=device, where=where,
-                balance=balance, tick=tick,
+                balance=balance, reject_copies=reject_copies, tick=tick,
             )  # fmt: skip
     click.echo(str(written[0]) if len(written) == 1 else f"{len(written)} files in {out}")

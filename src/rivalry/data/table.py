@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rivalry.data import table_files, table_look
+from rivalry.data import defences, table_files, table_look
 from rivalry.data.base import Dataset, Plain
 from rivalry.data.columns import fit
 from rivalry.data.columns.cells import Cells, Index, Numbers, from_text
@@ -82,8 +82,9 @@ class TableModality:
         table = _chosen(source, options)
         fields = _fields(table, options)
         _check_learned(fields, table)
+        table, deduped = _distinct(fields, table, options)
         texts, fields = _constraints(fields, table, options)
-        admitted = _admitted(texts, fields, table, options)
+        table, fields, admitted, defended = _admitted(texts, fields, table, options)
         modality, parts, raw = TableModality(admitted.columns, options.seed, admitted.plan), admitted.parts, admitted.raw
         sides = [TableRows.of(modality.coder, raw[torch.from_numpy(i)]) for i in (parts.train, parts.held)]
         notes = (*table.rows.notes, *_notes(fields, table), *admitted.notes)
@@ -91,7 +92,9 @@ class TableModality:
         hashed.update(repr((modality.state(), options.content())).encode())
         for values in (raw.numpy(), parts.train, parts.held):
             hashed.update(np.ascontiguousarray(values).tobytes())
-        return Dataset(table.name, modality.spec, modality, sides[0], sides[1], hashed.hexdigest(), notes=notes)
+        train, held = sides
+        told = (*deduped, *defended)
+        return Dataset(table.name, modality.spec, modality, train, held, hashed.hexdigest(), notes=notes, defences=told)
 
     def schema(self, source: Source, options: ReadOptions) -> Schema:
         """What each column is taken for, by its cells and the schema of the options."""
@@ -105,7 +108,7 @@ class TableModality:
         table = _chosen(source, options)
         fields = _fields(table, options)
         texts, kept = _constraints(fields, table, options)
-        said = _admitted(texts, kept, table, options).notes if texts else ()
+        said = _admitted(texts, kept, table, options)[2].notes if texts else ()
         official = None if table.rows.held is None else int(table.rows.held.sum())
         back = official if official is not None else round(share_held(len(table.rows), options.holdout) * len(table.rows))
         return Inspection(
@@ -117,7 +120,7 @@ class TableModality:
             held=official,
             columns=tuple(table_look.column(f, c) for f, c in zip(fields, table.cells, strict=True)),
             proposal={"columns to learn": sum(f.learned for f in fields), "held back": back},
-            notes=(*table.rows.notes, *_notes(fields, table), *said),
+            notes=(*table.rows.notes, *_notes(fields, table), *(q for f in fields for q in f.quotes), *said),
             constraints={p.text: p.why for p in _proposals(fields, table, options)},
         )
 
@@ -208,9 +211,18 @@ def _as_columns(source: Arrays) -> Columns:
     return Columns(source.name, source.where, rows, (*names, "label"), (*cells, from_text(words)))
 
 
+def _schema(options: ReadOptions) -> Schema:
+    return Schema() if options.schema is None else Schema.read(options.schema.expanduser())
+
+
+def _asked(options: ReadOptions) -> dict[str, Field]:
+    """What the schema says, by column."""
+    return {f.name: f for f in _schema(options).fields}
+
+
 def _fields(table: Columns, options: ReadOptions) -> list[Field]:
     """What every column means.  The column that groups rows names people: it is never learned."""
-    asked = Schema() if options.schema is None else Schema.read(options.schema.expanduser())
+    asked = _schema(options)
     asked.check_columns(table.names, table.where)
     fields = list[Field]()
     for name, cells in zip(table.names, table.cells, strict=True):
@@ -223,7 +235,7 @@ def _fields(table: Columns, options: ReadOptions) -> list[Field]:
 
 def _constraints(fields: list[Field], table: Columns, options: ReadOptions) -> tuple[tuple[str, ...], list[Field]]:
     """(the constraints that are asked for, those proposed written out; the fields that they leave)."""
-    schema = Schema() if options.schema is None else Schema.read(options.schema.expanduser())
+    schema = _schema(options)
     asked = list(dict.fromkeys((*schema.constraints, *options.constraints)))
     if PROPOSED in asked:
         asked += [p.text for p in _proposals(fields, table, options)]
@@ -231,12 +243,16 @@ def _constraints(fields: list[Field], table: Columns, options: ReadOptions) -> t
     return texts, as_levels(fields, texts)
 
 
-def _admitted(texts: tuple[str, ...], fields: list[Field], table: Columns, options: ReadOptions) -> Admitted:
-    """The split rows that meet the constraints, with columns fitted to them."""
+def _admitted(
+    texts: tuple[str, ...], fields: list[Field], table: Columns, options: ReadOptions
+) -> tuple[Columns, list[Field], Admitted, tuple[str, ...]]:
+    """(the table and its fields, defended as asked; the split rows that meet the constraints, with columns fitted to them;
+    what the defences did)."""
     same, copies = _same(fields, table)
     parts = split(table.rows, same, options, table.where)
-    found = admit(texts, fields, table.cells, parts, options.seed, table.where)
-    return replace(found, notes=(*copies, *parts.notes, *found.notes))
+    table, fields, parts, defended = defences.defended(table, fields, parts, _asked(options), options)
+    found = admit(texts, as_levels(fields, texts), table.cells, parts, options.seed, table.where)
+    return table, fields, replace(found, notes=(*copies, *parts.notes, *found.notes)), defended
 
 
 def _proposals(fields: list[Field], table: Columns, options: ReadOptions) -> tuple[Proposal, ...]:
@@ -254,9 +270,13 @@ def _check_learned(fields: list[Field], table: Columns) -> None:
         )
 
 
-def _same(fields: list[Field], table: Columns) -> tuple[Index, tuple[str, ...]]:
-    """([N] equal numbers for rows to be kept on one side, notes): copies, unless so many rows are copies that they are
-    no coincidence (few columns with few levels), and splitting whole groups would skew the split."""
+def _distinct(fields: list[Field], table: Columns, options: ReadOptions) -> tuple[Columns, tuple[str, ...]]:
+    """Without copies, where that is asked for."""
+    return defences.without_copies(table, fields, _equal(fields, table)) if options.dedupe else (table, ())
+
+
+def _equal(fields: list[Field], table: Columns) -> Index:
+    """[N] equal numbers for rows that are equal in all that is learned."""
     hashed = np.zeros(len(table.rows), dtype=np.uint64)
     for field, cells in zip(fields, table.cells, strict=True):
         if not field.learned:
@@ -264,7 +284,13 @@ def _same(fields: list[Field], table: Columns) -> tuple[Index, tuple[str, ...]]:
         bits = (np.nan_to_num(fit.identity(field, cells), nan=-np.inf) + 0.0).view(np.uint64)
         hashed = (hashed ^ (bits * np.uint64(0x9E3779B97F4A7C15))) * np.uint64(0xD6E8FEB86659FD93)
         hashed ^= hashed >> np.uint64(32)
-    same = np.unique(hashed, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    return np.unique(hashed, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def _same(fields: list[Field], table: Columns) -> tuple[Index, tuple[str, ...]]:
+    """([N] equal numbers for rows to be kept on one side, notes): copies, unless so many rows are copies that they are
+    no coincidence (few columns with few levels), and splitting whole groups would skew the split."""
+    same = _equal(fields, table)
     copies = len(same) - int(same.max(initial=-1)) - 1
     if copies > COPIES * len(same):
         note = f"{count(copies, 'row')} repeat an earlier one, as few columns make likely: they may be on both sides"

@@ -223,8 +223,8 @@ class Watch:
         return "target" if verdict.met else ""
 
     def _reference(self) -> Tensor | None:
-        """Real points to show samples beside; pictures speak for themselves, and tables' rows stay in private/."""
-        if self.data.spec.kind != "points":
+        """Points of a known density to show samples beside; pictures speak for themselves, and real rows stay in private/."""
+        if self.data.truth is None:
             return None
         return self.data.held.batch(torch.arange(min(1000, len(self.data.held))), self.engine.device).x
 

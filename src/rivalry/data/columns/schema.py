@@ -34,7 +34,8 @@ class Field:
     """A column's meaning; None: to be decided from the data.
 
     step, low, high, spikes: of numbers and dates, in their units (dates: seconds since 1970 UTC).  format: of dates.
-    levels: distinct values; missing: share of the rows.  notes: what was decided, in sentences.
+    levels: distinct values; missing: share of the rows.  notes: what was decided, in sentences.  quotes: sentences that show
+    cells; they are for the screen, and recorded nowhere.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Field:
     levels: int = 0
     missing: float = 0.0
     notes: tuple[str, ...] = ()
+    quotes: tuple[str, ...] = ()
 
     @property
     def learned(self) -> bool:
