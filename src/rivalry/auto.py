@@ -12,6 +12,8 @@ from rivalry.evaluate import Budget
 from rivalry.recipe import Recipe
 from rivalry.zoo import get
 from rivalry.zoo.house import critic_pictures, pictures
+from rivalry.zoo.records import ABOUT as RECORDS
+from rivalry.zoo.records import records
 from rivalry.zoo.tables import ABOUT as TABLE
 from rivalry.zoo.tables import table
 
@@ -59,6 +61,8 @@ def choose(
         )
     if dataset.spec.kind == "table":
         return _table(dataset, device, private)
+    if dataset.spec.kind == "records":
+        return _records(dataset, device)
     return _pictures(dataset, budget, device)
 
 
@@ -73,6 +77,16 @@ def _table(dataset: Dataset, device: str, private: bool) -> tuple[Recipe, tuple[
         *slim,
         f"{len(dataset.train):,} rows of {columns} columns, {dataset.spec.shape[0]} numbers when encoded: the house "
         f"recipe for tables, {width} wide ({'a GPU carries it' if gpu else 'a CPU makes enough steps with it'}).",
+    )
+
+
+def _records(dataset: Dataset, device: str) -> tuple[Recipe, tuple[str, ...]]:
+    gpu = device in ("auto", "cuda") and torch.cuda.is_available()
+    spec, width = dataset.spec, 256 if gpu else 64
+    recipe = records(width, steps=20_000, batch=1000 if gpu else 128).recipe("house-records", RECORDS)
+    return recipe, (
+        f"{len(dataset.train):,} patients with up to {spec.visits} visits, {spec.shape[0]} numbers when encoded: the house recipe "
+        f"for records, {width} wide ({'a GPU carries it' if gpu else 'a CPU makes enough steps with it'}).",
     )
 
 

@@ -113,7 +113,7 @@ class Run:
         blocks = tuple(Block(b["name"], b["kind"], b["start"], b["width"], tuple(b["shares"])) for b in spec.get("blocks", ()))
         return Spec(
             spec["kind"], tuple(spec["shape"]), tuple(spec["range"]), tuple(spec["class_names"]), spec["vocabulary"],
-            blocks,
+            blocks, spec.get("static", 0), spec.get("visits", 0), tuple(spec.get("survival", ())),
         )  # fmt: skip
 
     def metrics(self) -> list[dict[str, Any]]:

@@ -134,7 +134,7 @@ def settle(sampler: Sampler, seed: int, batches: int = 10) -> None:
         _standing(sampler, norms, seed, batches)
     for module in modules:
         if isinstance(module, Settles):
-            module.settle(lambda: _draw_batches(sampler, seed, 4 * batches))
+            module.settle(lambda m=module: _draw_batches(sampler, seed, m.appetite * batches))
     for k, net in sampler.nets.items():
         net.train(modes[k])
 

@@ -38,9 +38,13 @@ class Block(NamedTuple):
 class Spec:
     """What networks may know of the data.
 
-    kind: 'points' (shape (D,)), 'image' (C, H, W), 'tokens' (T,), 'series' (T, D), 'table' (D,).
+    kind: 'points' (shape (D,)), 'image' (C, H, W), 'tokens' (T,), 'series' (T, D), 'table' (D,), 'records' (D,).
     range: of the encoded values.  classes: 0 when there are no labels.  vocabulary: of tokens.  blocks: of a table's
     rows, without gaps and in order.
+
+    Of records, the first `static` entries of an example are the patient's own, then come `visits` visits of one layout;
+    each begins with a choice of 'there is this visit' and 'there is none'.  survival: the static columns that hold a
+    time until an event and whether it was the event, () without them.
     """
 
     kind: str
@@ -49,10 +53,18 @@ class Spec:
     class_names: tuple[str, ...] = ()
     vocabulary: int = 0
     blocks: tuple[Block, ...] = ()
+    static: int = 0
+    visits: int = 0
+    survival: tuple[str, ...] = ()
 
     @property
     def classes(self) -> int:
         return len(self.class_names)
+
+    @property
+    def visit_width(self) -> int:
+        """Entries of one visit; 0 where there are none."""
+        return (self.shape[0] - self.static) // self.visits if self.visits else 0
 
 
 @dataclass

@@ -33,7 +33,9 @@ READING: tuple[Decorator, ...] = (
     click.option("--labels", type=click.Path(path_type=Path), help="CSV with the columns file and label."),
     click.option("--group", help="Keep rows of one group on one side of the split: a column, 'folder', or a regex."),
     click.option("--columns", help="Comma-separated columns of a table to use."),
-    click.option("--kind", type=click.Choice(["points", "table"]), help="What to take a table of numbers as."),
+    click.option("--kind", type=click.Choice(["points", "table", "records"]), help="What to take a table as."),
+    click.option("--key", help="Column that names patients: their rows become records, with visits in time."),
+    click.option("--time", help="Column that says when a visit was (found by itself where only one can be it)."),
     click.option("--schema", type=click.Path(path_type=Path), help="TOML file on what a table's columns mean."),
     click.option("--only", help="Comma-separated classes to keep."),
     click.option("--holdout", type=float, help="Share of rows kept back for measuring (a tenth)."),
@@ -66,6 +68,8 @@ def read_options(given: dict[str, Any], seed: int = 0) -> ReadOptions:
         limit=given["limit"],
         kind=given["kind"],
         schema=given["schema"],
+        key=given["key"],
+        time=given["time"],
         seed=seed,
     )
 

@@ -12,6 +12,7 @@ from rivalry.nets.fastgan import FastGAN, FastGANTrunk
 from rivalry.nets.latent import LatentJudge
 from rivalry.nets.mlp import MLP, MLPTrunk
 from rivalry.nets.projected import Projected
+from rivalry.nets.records import RecordNet, RecordTrunk
 from rivalry.nets.resnet import ResNet, ResNetTrunk
 from rivalry.nets.resnet3 import ResNet3, ResNet3Trunk
 from rivalry.nets.spectral import spectral
@@ -42,6 +43,8 @@ __all__ = [
     "MLPTrunk",
     "Projected",
     "RandomPyramid",
+    "RecordNet",
+    "RecordTrunk",
     "ResNet",
     "ResNet3",
     "ResNet3Trunk",

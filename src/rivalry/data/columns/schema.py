@@ -11,6 +11,7 @@ from typing import Literal, get_args
 
 import tomli_w
 
+from rivalry.data.columns.roles import Roles
 from rivalry.errors import DataError
 
 Type = Literal["number", "category", "boolean", "date", "identifier", "text", "constant"]
@@ -53,16 +54,18 @@ class Field:
 
 @dataclass(frozen=True)
 class Schema:
-    """The fields of a table, in its order."""
+    """The fields of a table, in its order; of patient records, what their columns are for."""
 
     fields: tuple[Field, ...] = ()
+    records: Roles | None = None
 
     def get(self, name: str) -> Field | None:
         return next((f for f in self.fields if f.name == name), None)
 
     def to_toml(self) -> str:
         columns = {f.name: _plain(f) for f in self.fields}
-        return HEAD + "\n" + tomli_w.dumps({"columns": columns})
+        roles: dict[str, object] = {} if self.records is None else {"records": self.records.plain()}
+        return HEAD + "\n" + tomli_w.dumps(roles | {"columns": columns})
 
     @classmethod
     def from_toml(cls, text: str, where: str = "the schema") -> Schema:
@@ -73,12 +76,13 @@ class Schema:
         except tomllib.TOMLDecodeError as error:
             raise DataError(f"{where} is no TOML ({error}); mend that line") from error
         for k in plain:
-            if k != "columns":
-                raise DataError(f"{where} has the key {k!r}; {_nearest(k, ('columns',))}")
+            if k not in ("columns", "records"):
+                raise DataError(f"{where} has the key {k!r}; {_nearest(k, ('columns', 'records'))}")
         columns = plain.get("columns", {})
         if not isinstance(columns, dict) or not all(isinstance(v, dict) for v in columns.values()):
             raise DataError(f"{where} must hold a section [columns.NAME] for each column")
-        return cls(tuple(_field(name, section, where) for name, section in columns.items()))
+        roles = Roles.read(plain["records"], where) if "records" in plain else None
+        return cls(tuple(_field(name, section, where) for name, section in columns.items()), roles)
 
     @classmethod
     def read(cls, path: Path) -> Schema:
