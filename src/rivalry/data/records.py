@@ -16,7 +16,8 @@ from torch import Tensor
 from rivalry.data import record_files, table_look
 from rivalry.data.base import Dataset, Plain
 from rivalry.data.columns import fit
-from rivalry.data.columns.cells import Cells, Index, Numbers
+from rivalry.data.columns.cells import Cells, Index, Numbers, spelled
+from rivalry.data.columns.codes import NumberCode
 from rivalry.data.columns.detect import detect
 from rivalry.data.columns.fit import Column
 from rivalry.data.columns.schema import Field, Schema
@@ -246,8 +247,6 @@ def _columns(found: Records) -> list[tuple[str, Cells]]:
 
 def _groups(found: Records, options: ReadOptions) -> np.ndarray[tuple[int], np.dtype[np.str_]] | None:
     """[N] the patients' groups, where a static column is to keep them on one side."""
-    from rivalry.data.columns.cells import spelled
-
     if options.group is None or options.group == found.roles.key:
         return None
     cells = dict(found.static).get(options.group)
@@ -315,10 +314,8 @@ def _fitted(
     return modality, raw, tuple(n for f in (*static, *dynamic, gap) for n in f.notes)
 
 
-def _time_code(found: Records) -> fit.Code:
+def _time_code(found: Records) -> NumberCode:
     """What writing a time needs: its step; the bounds are the records' own."""
-    from rivalry.data.columns.codes import NumberCode
-
     return NumberCode(found.when.step or 0.0, -np.inf, np.inf)
 
 

@@ -90,8 +90,8 @@ def _sides(fake: Features, reference: Reference) -> tuple[Patients, Patients, La
     assert fake.points is not None
     assert reference.held.points is not None
     layout = Layout.of(reference.spec)
-    real, made = (Patients.of(reference.decode(f.points), layout) for f in (reference.held, fake))
-    return real, made, layout
+    real = Patients.of(reference.decode(reference.held.points), layout)
+    return real, Patients.of(reference.decode(fake.points), layout), layout
 
 
 def _jackknifed(made: Patients, measure: Callable[[Patients], float]) -> Reading:

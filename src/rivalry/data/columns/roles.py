@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from rivalry.errors import DataError
 
@@ -53,7 +54,8 @@ class Roles:
             fits = isinstance(v, list) and all(isinstance(w, str) for w in v) if many else isinstance(v, str)
             if not fits:
                 raise DataError(f"{where}, section [records], has {k} = {v!r}; give {'a list of names' if many else 'a name'}")
-        roles = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()})
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}
+        roles = cls(**values)
         if bool(roles.survival) != bool(roles.event):
             raise DataError(f"{where}, section [records], must name both survival (a time) and event, or neither")
         twice = sorted(set(roles.static) & set(roles.dynamic))
