@@ -343,12 +343,20 @@ def _kinds(tables: Sequence[Columns], files: Sequence[str], roles: Roles) -> lis
     every = [n for t in tables for n in t.names]
     shared = {n for n in every if every.count(n) > 1}
     kinds = []
-    for table in tables:
+    for table, file in zip(tables, files, strict=True):
         own = [n for n in table.names if n not in shared]
+        timed = any(n == roles.time or _time_like(n, c) for n, c in zip(table.names, table.cells, strict=True))
         if not _repeats(_cells(table, roles.key)):
             kinds.append("patients")
         elif (own and set(own) <= set(roles.codes)) or (len(own) == 1 and not _time_like(own[0], _cells(table, own[0]))):
             kinds.append("codes")
+        elif not timed:
+            words = spelled(_cells(table, roles.key))
+            name = words.words[int(words.counts().argmax())].as_py()
+            raise DataError(
+                f"{file} has several rows of the same {roles.key!r}, such as {name!r}, and no column that looks like a time: remove "
+                "the duplicate keys, or name the time of a visit with --time"
+            )
         else:
             kinds.append("visits")
     found = [f for f, k in zip(files, kinds, strict=True) if k == "visits"]
