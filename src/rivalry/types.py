@@ -34,6 +34,16 @@ class Block(NamedTuple):
     shares: tuple[float, ...] = ()
 
 
+class Outcome(NamedTuple):
+    """Survival among the static columns of records: `time` until the event or the end of follow-up; the event happened where
+    the column `event` has the level of that number.  after: columns that are known only later, and so predict nothing."""
+
+    time: str
+    event: str
+    level: int = 1
+    after: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Spec:
     """What networks may know of the data.
@@ -43,8 +53,7 @@ class Spec:
     rows, without gaps and in order.
 
     Of records, the first `static` entries of an example are the patient's own, then come `visits` visits of one layout;
-    each begins with a choice of 'there is this visit' and 'there is none'.  survival: the static columns that hold a
-    time until an event and whether it was the event, () without them.
+    each begins with a choice of 'there is this visit' and 'there is none'.  survival: where their columns hold an outcome.
     """
 
     kind: str
@@ -55,7 +64,7 @@ class Spec:
     blocks: tuple[Block, ...] = ()
     static: int = 0
     visits: int = 0
-    survival: tuple[str, ...] = ()
+    survival: Outcome | None = None
 
     @property
     def classes(self) -> int:

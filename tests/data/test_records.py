@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +75,7 @@ def test_times_only_grow_whatever_the_network_says(tmp_path: Path) -> None:
     x = torch.randn(200, *data.spec.shape, generator=torch.Generator().manual_seed(0))
     (out,) = data.modality.write(x, tmp_path / "out.csv")
     rows = read(out)
-    for a, b in zip(rows, rows[1:], strict=False):
+    for a, b in pairwise(rows):
         assert a["pid"] != b["pid"] or a["date"] < b["date"]
     assert {len(r["date"]) for r in rows} == {10}
 
@@ -229,7 +230,7 @@ def test_roles_that_make_no_sense(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="name the column of patients with --key"):
         load(path, options=ReadOptions(kind="records"))
     (tmp_path / "one.csv").write_text("pid,date\n" + "".join(f"{i},2020-01-{i + 1:02d}\n" for i in range(20)))
-    with pytest.raises(DataError, match="no patient of one has a second row|no patient .* second row"):
+    with pytest.raises(DataError, match="no patient of one has a second row"):
         load(tmp_path / "one.csv", options=KEY)
     bad = {
         '[records]\nkey = "pid"\nstatic = ["weight"]\n': "changes within patients",

@@ -287,7 +287,7 @@ def _fixed(cells: Cells, owner: Index, order: Index) -> bool:
 
 
 def _check_survival(roles: Roles, static: set[str], where: str) -> None:
-    for name in (roles.survival, roles.event):
+    for name in (roles.survival, roles.event_column, *roles.after):
         if name and name not in static:
             raise DataError(f"the survival column {name!r} of {where} must be one value for each patient, and it changes")
 

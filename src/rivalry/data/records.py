@@ -17,7 +17,7 @@ from rivalry.data import record_files, table_look
 from rivalry.data.base import Dataset, Plain
 from rivalry.data.columns import fit
 from rivalry.data.columns.cells import Cells, Index, Numbers, spelled
-from rivalry.data.columns.codes import NumberCode
+from rivalry.data.columns.codes import LevelCode, NumberCode
 from rivalry.data.columns.detect import detect
 from rivalry.data.columns.fit import Column
 from rivalry.data.columns.schema import Field, Schema
@@ -32,7 +32,10 @@ from rivalry.data.sources import Columns, Source, Tables
 from rivalry.data.split import share_held, split
 from rivalry.data.words import count
 from rivalry.errors import DataError
-from rivalry.types import Block, Spec
+from rivalry.types import Block, Outcome, Spec
+
+EVENTS = {"1", "yes", "y", "true", "t", "dead", "death", "died", "event"}
+"""How columns say that the event happened."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class RecordModality:
     shares: tuple[float, ...] = ()
     layouts: tuple[Layout, ...] = ()
     bags: tuple[Bag, ...] = ()
-    survival: tuple[str, ...] = ()
+    survival: Outcome | None = None
     seed: int = 0
     kind: ClassVar[str] = "records"
 
@@ -196,19 +199,19 @@ class RecordModality:
 
     def state(self) -> dict[str, object]:
         singles = {k: c.state() for k in ("gap", "time", "key", "visit") if (c := getattr(self, k)) is not None}
-        return singles | {
+        outcome = {} if self.survival is None else {"survival": [*self.survival[:3], list(self.survival.after)]}
+        return singles | outcome | {
             "static": [c.state() for c in self.static],
             "dynamic": [c.state() for c in self.dynamic],
             "shares": list(self.shares),
             "layouts": [asdict(x) | {"columns": list(x.columns)} for x in self.layouts],
             "bags": [asdict(b) | {"codes": list(b.codes)} for b in self.bags],
-            "survival": list(self.survival),
             "seed": self.seed,
         }
 
     def restored(self, state: Plain) -> RecordModality:
         try:
-            lists = {k: _list(state, k) for k in ("static", "dynamic", "shares", "layouts", "bags", "survival")}
+            lists = {k: _list(state, k) for k in ("static", "dynamic", "shares", "layouts", "bags")}
             return RecordModality(
                 static=tuple(fit.restored(c) for c in lists["static"]),
                 dynamic=tuple(fit.restored(c) for c in lists["dynamic"]),
@@ -223,7 +226,7 @@ class RecordModality:
                     for p in lists["bags"]
                     if isinstance(p, Mapping)
                 ),
-                survival=tuple(map(str, lists["survival"])),
+                survival=_outcome(state.get("survival")),
                 seed=int(str(state.get("seed", 0))),
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -339,7 +342,29 @@ def _shares(found: Records, train: Index, longest: int) -> tuple[float, ...]:
     return tuple((have / (len(visits) + 1)).tolist())
 
 
-def _survival(found: Records, static: list[fit.Fitted]) -> tuple[str, ...]:
+def _survival(found: Records, static: list[fit.Fitted]) -> Outcome | None:
+    """Where the outcome is.  Raises DataError where nothing says which level is the event, or the time is no number."""
     r = found.roles
-    learned = {f.column.name for f in static if f.raw is not None}
-    return (r.survival, r.event) if r.event and {r.survival, r.event} <= learned else ()
+    if not r.event:
+        return None
+    codes = {f.column.name: f.column.code for f in static}
+    event, time = codes.get(r.event_column), codes.get(r.survival)
+    if not isinstance(time, NumberCode):
+        raise DataError(f"the survival column {r.survival!r} of {found.where} must hold numbers; name the time until the event")
+    if not isinstance(event, LevelCode):
+        raise DataError(f"the event column {r.event_column!r} of {found.where} must have levels, such as 0 and 1")
+    said = r.event.partition("=")[2].strip()
+    hits = [i for i, level in enumerate(event.levels) if (level == said if said else level.casefold() in EVENTS)]
+    if len(hits) != 1 or (not said and len(event.levels) != 2):
+        shown = ", ".join(event.levels[:6])
+        raise DataError(f"nothing says which of {shown} is the event; write event = '{r.event_column}=LEVEL' in the schema")
+    return Outcome(r.survival, r.event_column, hits[0], r.after)
+
+
+def _outcome(stored: object) -> Outcome | None:
+    if stored is None:
+        return None
+    if not isinstance(stored, list | tuple) or len(stored) != 4:
+        raise TypeError("survival is no outcome")
+    time, event, level, after = stored
+    return Outcome(str(time), str(event), int(level), tuple(map(str, after)))

@@ -20,6 +20,9 @@ from rivalry.stats import records as by_visit
 from rivalry.stats import survival
 from rivalry.types import Spec
 
+RIDGE = 0.01
+"""Of Cox's regression."""
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -169,22 +172,22 @@ def told_apart(fake: Features, reference: Reference) -> Found:
     return Found({"c2st": Reading(found.value, found.low, found.high)})
 
 
-def outcome(static: Tensor, layout: Layout, spec: Spec) -> tuple[Tensor, Tensor]:
-    """(time, event) of the patients that have both; the event is the level or number that is the greater of two."""
-    at = [layout.static.index(n) for n in spec.survival]
-    time, event = static[:, at[0]], static[:, at[1]]
+def outcome(static: Tensor, layout: Layout, spec: Spec) -> tuple[Tensor, Tensor, Tensor]:
+    """(time, event, known [N]) of the patients that have both: of those."""
+    assert spec.survival is not None
+    time, event = (static[:, layout.static.index(n)] for n in spec.survival[:2])
     known = ~(time.isnan() | event.isnan())
-    return time[known].clamp_min(0.0), (event[known] > 0).double()
+    return time[known].clamp_min(0.0), (event[known] == spec.survival.level).double(), known
 
 
 def survived(fake: Features, reference: Reference) -> Found:
     """Distance of the Kaplan-Meier curves, and of the shares of patients that are censored."""
     real, made, layout = _sides(fake, reference)
     spec = reference.spec
-    truth = outcome(real.static, layout, spec)
+    truth = outcome(real.static, layout, spec)[:2]
 
     def curve(m: Patients) -> float:
-        return survival.curve_distance(truth, outcome(m.static, layout, spec))
+        return survival.curve_distance(truth, outcome(m.static, layout, spec)[:2])
 
     def censored(m: Patients) -> float:
         return abs(float(truth[1].mean()) - float(outcome(m.static, layout, spec)[1].mean()))
@@ -192,13 +195,53 @@ def survived(fake: Features, reference: Reference) -> Found:
     return Found({"km": _jackknifed(made, curve), "censoring": _jackknifed(made, censored)})
 
 
+def prognosis(real: Patients, made: Patients, layout: Layout, spec: Spec) -> float:
+    """Harrell's C on real patients of Cox's regression that was fitted to samples: from the columns that are known at the first
+    visit, none of the outcome's.  .5 where the samples hold nothing to learn from."""
+    assert spec.survival is not None
+    (x, time, event), (y, later, happened) = (_known_at_first(side, layout, spec) for side in (made, real))
+    if not bool(event.any()) or len(x) < 2:
+        return 0.5
+    kinds = [*_predictors(layout, spec).values(), *layout.visit_kinds[1:]]
+    train, test = survival.design(x, y, kinds)
+    return survival.concordance(later, happened, test @ survival.cox(train, time, event, RIDGE))
+
+
+def _predictors(layout: Layout, spec: Spec) -> dict[int, str]:
+    """place -> kind of the static columns that may predict."""
+    assert spec.survival is not None
+    hidden = {spec.survival.time, spec.survival.event, *spec.survival.after}
+    return {i: k for i, (n, k) in enumerate(zip(layout.static, layout.static_kinds, strict=True)) if n not in hidden}
+
+
+def _known_at_first(side: Patients, layout: Layout, spec: Spec) -> tuple[Tensor, Tensor, Tensor]:
+    time, event, known = outcome(side.static, layout, spec)
+    first = torch.full((len(side), len(layout.visit)), torch.nan, dtype=torch.float64)
+    begins = torch.cat([torch.ones(1, dtype=torch.bool), side.owner[1:] != side.owner[:-1]])[: len(side.owner)]
+    first[side.owner[begins]] = side.visits[begins]
+    x = torch.cat([side.static[:, list(_predictors(layout, spec))], first[:, 1:]], 1)
+    return x[known], time, event
+
+
+def predicted(fake: Features, reference: Reference) -> Found:
+    """C-index: train on samples, test on held-out patients."""
+    real, made, layout = _sides(fake, reference)
+    value = prognosis(real, made, layout, reference.spec)
+    groups = min(GROUPS, len(made) // 2)
+    parts = torch.tensor([prognosis(real, made.without(g, groups), layout, reference.spec) for g in range(groups)])
+    error = math.sqrt((groups - 1) / groups * float((parts - parts.mean()).square().sum()))
+    half = stats.student_quantile(0.5 + CONFIDENCE / 2, groups - 1) * error
+    return Found({"cindex": Reading(value, max(0.0, value - half), min(1.0, value + half))})
+
+
 COLUMNS = Measure(("shape", "trend", "crossed", "missingness"), columns)
 COURSE = Measure(("visits", "gaps", "lag", "change"), course)
 SURVIVAL = Measure(("km", "censoring"), survived)
+PROGNOSIS = Measure(("cindex",), predicted)
 TREES = Measure(("c2st",), told_apart)
 
 
 def measures(spec: Spec) -> tuple[Measure, ...]:
     """What can be measured of records of this Spec."""
-    outcomes = (SURVIVAL,) if spec.survival else ()
+    outcomes = (SURVIVAL, PROGNOSIS) if spec.survival else ()
     return (COLUMNS, COURSE, *outcomes, *((TREES,) if find_spec("sklearn") else ()))

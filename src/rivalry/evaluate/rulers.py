@@ -62,6 +62,7 @@ METRICS: Mapping[str, Metric] = {
         Metric("lag", "lag-1 error", "lower", "mean distance of columns' relations to themselves a visit later", False),
         Metric("change", "change error", "lower", "mean distance of the changes from a visit to the next", False),
         Metric("km", "Kaplan-Meier", "lower", "mean distance of the survival curves", False),
+        Metric("cindex", "C-index", "higher", "concordance on held-out patients of Cox's regression fitted to samples", False),
         Metric("censoring", "censoring", "lower", "difference of the shares of patients that had the event", False, False),
         Metric("swd", "SWD", "lower", "sliced Wasserstein distance in units of the encoded data", False),
     )

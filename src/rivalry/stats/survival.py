@@ -6,6 +6,7 @@ Everything is float64.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -15,6 +16,7 @@ from rivalry.errors import DataError
 
 BLOCK = 2048
 NEWTON, ENOUGH = 50, 1e-9
+REACH = 5.0
 
 
 class Curve(NamedTuple):
@@ -74,6 +76,22 @@ def concordance(time: Tensor, event: Tensor, risk: Tensor) -> float:
         good += float((known & (r > risk)).sum() + 0.5 * (known & (r == risk)).sum())
         pairs += float(known.sum())
     return good / pairs if pairs else float("nan")
+
+
+def design(train: Tensor, test: Tensor, kinds: Sequence[str]) -> tuple[Tensor, Tensor]:
+    """Tables [N, C], [M, C] -> columns for a linear model [N, D], [M, D]: numbers in standard deviations of the training rows,
+    at most REACH of them, missing ones 0; categories a column for each level that training has, missing ones all 0."""
+    out: list[tuple[Tensor, Tensor]] = []
+    for own, other, kind in zip(train.double().unbind(1), test.double().unbind(1), kinds, strict=True):
+        known = own[~own.isnan()]
+        if kind == "number":
+            centre, spread = (known.mean(), known.std(correction=0)) if len(known) else (own.new_zeros(()), own.new_zeros(()))
+            unit = [((v - centre) / (spread if spread > 0 else 1.0)).clamp(-REACH, REACH).nan_to_num(0.0) for v in (own, other)]
+            out.append((unit[0][:, None], unit[1][:, None]))
+        else:
+            levels = known.unique()
+            out.append(((own[:, None] == levels).double(), (other[:, None] == levels).double()))
+    return torch.cat([a for a, _ in out], 1), torch.cat([b for _, b in out], 1)
 
 
 def cox(x: Tensor, time: Tensor, event: Tensor, ridge: float = 1e-3) -> Tensor:

@@ -16,8 +16,9 @@ class Roles:
 
     key: names patients.  time: when a visit was.  visit: names visits, where another table refers to them.  static,
     dynamic: columns that are the patient's, or the visit's, whatever they look like.  codes: columns of a table with a
-    row for each code.  survival: static column with the time until an event or the end of follow-up; event: whether it
-    was the event.
+    row for each code.  survival: static column with the time until an event or the end of follow-up; event: the column that
+    says whether it was the event, with its level if it has more than two ('status=dead'); after: further columns that are
+    known only after follow-up, from which survival is not to be predicted.
     """
 
     key: str = ""
@@ -28,12 +29,18 @@ class Roles:
     codes: tuple[str, ...] = ()
     survival: str = ""
     event: str = ""
+    after: tuple[str, ...] = ()
 
     @property
     def named(self) -> tuple[str, ...]:
         """Every column that has a role."""
-        single = (self.key, self.time, self.visit, self.survival, self.event)
-        return tuple(n for n in (*single, *self.static, *self.dynamic, *self.codes) if n)
+        single = (self.key, self.time, self.visit, self.survival, self.event_column)
+        return tuple(n for n in (*single, *self.static, *self.dynamic, *self.codes, *self.after) if n)
+
+    @property
+    def event_column(self) -> str:
+        """The event's column, without its level."""
+        return self.event.split("=")[0].strip()
 
     def plain(self) -> dict[str, object]:
         """For TOML, without what is left open."""
