@@ -4,5 +4,6 @@ from rivalry.games.invert import Autoencode, Invert
 from rivalry.games.lazy import LazyPlay, lazy
 from rivalry.games.sample import Sample, StyleSample
 from rivalry.games.samplers import IID, Poisson
+from rivalry.games.timegan import TimeGAN
 
-__all__ = ["IID", "Autoencode", "Invert", "LazyPlay", "Poisson", "Sample", "StyleSample", "lazy"]
+__all__ = ["IID", "Autoencode", "Invert", "LazyPlay", "Poisson", "Sample", "StyleSample", "TimeGAN", "lazy"]

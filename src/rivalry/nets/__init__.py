@@ -15,6 +15,15 @@ from rivalry.nets.projected import Projected
 from rivalry.nets.records import RecordNet, RecordTrunk
 from rivalry.nets.resnet import ResNet, ResNetTrunk
 from rivalry.nets.resnet3 import ResNet3, ResNet3Trunk
+from rivalry.nets.series import (
+    RCGANJudge,
+    RCGANNet,
+    TimeGANEmbedder,
+    TimeGANGenerator,
+    TimeGANJudge,
+    TimeGANRecovery,
+    TimeGANSupervisor,
+)
 from rivalry.nets.spectral import spectral
 from rivalry.nets.stylegan2 import StyleGAN2, StyleGAN2Trunk, Truncates
 from rivalry.nets.summary import count, describe
@@ -42,6 +51,8 @@ __all__ = [
     "LatentJudge",
     "MLPTrunk",
     "Projected",
+    "RCGANJudge",
+    "RCGANNet",
     "RandomPyramid",
     "RecordNet",
     "RecordTrunk",
@@ -53,6 +64,11 @@ __all__ = [
     "StyleGAN2",
     "StyleGAN2Trunk",
     "TableNet",
+    "TimeGANEmbedder",
+    "TimeGANGenerator",
+    "TimeGANJudge",
+    "TimeGANRecovery",
+    "TimeGANSupervisor",
     "Truncates",
     "Trunk",
     "TrunkModule",
