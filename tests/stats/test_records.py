@@ -45,6 +45,16 @@ def test_lag_and_change_against_counting() -> None:
     assert change.tolist() == pytest.approx([0.5, 1.0])
 
 
+def test_a_change_that_one_side_alone_knows_counts_by_how_often_it_is() -> None:
+    owner = torch.arange(100).repeat_interleave(2)
+    real = torch.full((200, 1), torch.nan, dtype=F)
+    fake = real.clone()
+    fake[:6] = torch.tensor([[1.0], [2], [1], [3], [5], [4]], dtype=F)
+    assert change_errors((real, owner), (fake, owner), ["number"]).tolist() == pytest.approx([0.03])
+    real[10:16] = torch.tensor([[1.0], [2], [1], [3], [4], [3]], dtype=F)  # the same changes, elsewhere
+    assert change_errors((real, owner), (fake, owner), ["number"]).tolist() == pytest.approx([0.0])
+
+
 def test_a_faithful_model_is_near_and_a_shuffled_one_is_not() -> None:
     real, fresh = walks(2000, 0), walks(2000, 1)
     order = torch.randperm(len(fresh[0]), generator=torch.Generator().manual_seed(0))

@@ -48,10 +48,11 @@ def lag_errors(
 def change_errors(real: tuple[Tensor, Tensor], fake: tuple[Tensor, Tensor], kinds: Sequence[str]) -> Tensor:
     """[C] in [0, 1]: how far the distribution of changes from a visit to the next is off.
 
-    number: Kolmogorov-Smirnov distance of the differences; category: difference of the shares of visits with another level
-    than the one before (missing is a level).
+    number: sup over t of the difference of the shares of pairs whose change is known and at most t, so that a change that is
+    known on one side only counts by how often it is; category: difference of the shares of visits with another level than the
+    one before (missing is a level).
     """
-    changes = []
+    changes = list[Tensor]()
     for table, owner in (real, fake):
         (table,) = checked(kinds, table)
         at = successive(owner)
@@ -64,7 +65,9 @@ def change_errors(real: tuple[Tensor, Tensor], fake: tuple[Tensor, Tensor], kind
         changes.append(step)
     if not len(changes[0]) or not len(changes[1]):
         return torch.full((len(kinds),), float(len(changes[0]) != len(changes[1])), dtype=torch.float64)
-    return shape_errors(changes[0], changes[1], kinds)
+    beyond = torch.cat(changes).nan_to_num(-torch.inf).amax(0).clamp_min(0.0) + 1.0  # where what is unknown is never reached
+    filled = [torch.where(c.isnan(), beyond, c) for c in changes]
+    return shape_errors(filled[0], filled[1], kinds)
 
 
 def summaries(table: Tensor, owner: Tensor, patients: int, kinds: Sequence[str]) -> tuple[Tensor, list[str]]:
