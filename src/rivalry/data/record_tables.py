@@ -8,18 +8,17 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from rivalry.data.columns.cells import Cells, Floats, Index, Numbers, Words, numeric, plain, spelled
-from rivalry.data.columns.detect import detect, is_key, tokens
-from rivalry.data.columns.fit import seconds
+from rivalry.data.columns.cells import Cells, Floats, Index, Words, spelled
+from rivalry.data.columns.detect import is_key
 from rivalry.data.columns.roles import Roles
 from rivalry.data.columns.schema import Field, Schema
 from rivalry.data.options import ReadOptions
 from rivalry.data.record_codes import Bag, gathered, match
+from rivalry.data.record_times import find_time, ordered, time_like, times_of
 from rivalry.data.sources import Columns, Tables
 from rivalry.data.words import count, some
 from rivalry.errors import DataError
 
-TIMES = {"time", "date", "day", "days", "week", "weeks", "month", "months", "year", "years", "datetime", "timestamp"}
 MOST = 64
 """Visits of a patient beyond so many are left out."""
 
@@ -180,58 +179,6 @@ def _repeats(cells: Cells) -> bool:
     return bool((words.counts() > 1).any())
 
 
-# -- times -----------------------------------------------------------------------------------------------------------
-
-
-def _time_like(name: str, cells: Cells) -> bool:
-    """A date, or a number that is named like a time and is no level."""
-    if isinstance(cells, Numbers) and cells.is_time:
-        return True
-    if detect(name, cells, None, "").type == "date":
-        return True
-    whole = isinstance(cells, Numbers) or bool(plain(cells.words).all())
-    return whole and bool(tokens(name) & TIMES)
-
-
-def _find_time(candidates: Sequence[tuple[str, Cells]], file: str) -> str:
-    """The only column that can say when a visit was.  Raises DataError for none and for several."""
-    found = [n for n, c in candidates if _time_like(n, c)]
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise DataError(f"no column of {file} looks like the time of a visit; name it with --time")
-    raise DataError(f"{count(len(found), 'column')} of {file} could be the time of a visit ({some(found, 6)}); name one with --time")
-
-
-def _times(name: str, cells: Cells, asked: Field | None, file: str) -> tuple[Floats, Field]:
-    """[V] numbers or seconds, and what the column is.  Raises DataError for cells without a time."""
-    numbers = isinstance(cells, Numbers) or bool(plain(cells.words).all())
-    if asked is None and numbers and not (isinstance(cells, Numbers) and cells.is_time):
-        asked = Field(name, "number")
-    when = detect(name, cells, asked, file)
-    if when.type not in ("number", "date"):
-        words = spelled(cells)
-        example = words.words[0].as_py() if len(words.words) else ""
-        raise DataError(f"the column {name!r} of {file} holds {example!r}, which is no time; name another with --time")
-    values = seconds(cells, when.format or "") if when.type == "date" else numeric(cells).values
-    bad = np.flatnonzero(~np.isfinite(values))
-    if len(bad):
-        words = spelled(cells)
-        code = int(words.codes[bad[0]])
-        what = "is missing" if code < 0 else f"is {words.words[code].as_py()!r}, no {when.type}"
-        like = f" like {when.format!r}" if when.format and code >= 0 else ""
-        raise DataError(
-            f"{count(len(bad), 'visit')} of {file} have no time: that of row {bad[0] + 1:,} in {name!r} {what}{like}; mend or "
-            "remove them"
-        )
-    return values, when
-
-
-def ordered(owner: Index, times: Floats) -> Index:
-    """The order by patient, then by time, then as it was."""
-    return np.lexsort((times, owner)).astype(np.int64)
-
-
 # -- one long table --------------------------------------------------------------------------------------------------
 
 
@@ -248,8 +195,8 @@ def _long(table: Columns, file: str, roles: Roles, schema: Schema) -> Records:
     fixed = {n: _fixed(c, owner, by_patient) for n, c in others}
     static = {n for n, _ in others if (fixed[n] or n in roles.static) and n not in (*roles.dynamic, roles.time)}
     if not roles.time:
-        roles = replace(roles, time=_find_time([(n, c) for n, c in others if n not in static], file))
-    times, when = _times(roles.time, _cells(table, roles.time), schema.get(roles.time), file)
+        roles = replace(roles, time=find_time([(n, c) for n, c in others if n not in static], file))
+    times, when = times_of(roles.time, _cells(table, roles.time), schema.get(roles.time), file)
     for n in roles.static:
         if not fixed[n]:
             raise DataError(f"the column {n!r} of {file} changes within patients, so it is not static; take it out of the schema")
@@ -309,8 +256,8 @@ def _joined(
     owner = _places(spelled(_cells(visits, roles.key)), keys, known, file, people, roles.key)
     others = [(n, c) for n, c in zip(visits.names, visits.cells, strict=True) if n != roles.key]
     if not roles.time:
-        roles = replace(roles, time=_find_time(others, file))
-    times, when = _times(roles.time, _cells(visits, roles.time), schema.get(roles.time), file)
+        roles = replace(roles, time=find_time(others, file))
+    times, when = times_of(roles.time, _cells(visits, roles.time), schema.get(roles.time), file)
     lists = [(t, f) for t, f, k in zip(tables, files, kinds, strict=True) if k == "codes"]
     roles = replace(roles, visit=roles.visit or _visit_key(visits, lists, roles))
     if roles.visit and roles.visit in visits.names and _repeats(_cells(visits, roles.visit)):
@@ -345,10 +292,10 @@ def _kinds(tables: Sequence[Columns], files: Sequence[str], roles: Roles) -> lis
     kinds = []
     for table, file in zip(tables, files, strict=True):
         own = [n for n in table.names if n not in shared]
-        timed = any(n == roles.time or _time_like(n, c) for n, c in zip(table.names, table.cells, strict=True))
+        timed = any(n == roles.time or time_like(n, c) for n, c in zip(table.names, table.cells, strict=True))
         if not _repeats(_cells(table, roles.key)):
             kinds.append("patients")
-        elif (own and set(own) <= set(roles.codes)) or (len(own) == 1 and not _time_like(own[0], _cells(table, own[0]))):
+        elif (own and set(own) <= set(roles.codes)) or (len(own) == 1 and not time_like(own[0], _cells(table, own[0]))):
             kinds.append("codes")
         elif not timed:
             words = spelled(_cells(table, roles.key))
