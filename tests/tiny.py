@@ -29,6 +29,25 @@ TABLE = Spec(
         Block("colour", "choice", 4, 3, (0.5, 0.3, 0.2)),
     ),
 )
+VISIT = (
+    Block("(visit)", "choice", 0, 2, (0.9, 0.1)),
+    Block("(gap)", "number", 2, 1),
+    Block("lab", "choice", 3, 2, (0.8, 0.2)),
+    Block("lab", "number", 5, 1),
+    Block("ward", "choice", 6, 3, (0.5, 0.3, 0.2)),
+)
+RECORDS = Spec(
+    "records",
+    (4 + 3 * 9,),
+    blocks=(
+        Block("age", "number", 0, 1),
+        Block("sex", "choice", 1, 3, (0.5, 0.4, 0.1)),
+        *(b._replace(start=4 + 9 * i + b.start, shares=(s, 1 - s) if b.name == "(visit)" else b.shares)
+          for i, s in enumerate((0.95, 0.7, 0.4)) for b in VISIT),
+    ),
+    static=4,
+    visits=3,
+)  # fmt: skip
 
 
 @dataclass
@@ -74,6 +93,24 @@ def people(n: int = 512) -> Rows:
     colour = torch.bucketize(height, torch.tensor([0.0, 0.2]))
     choice = torch.cat([~poor, poor], 1).float()
     return Rows(torch.cat([height, choice, income * ~poor, torch.nn.functional.one_hot(colour[:, 0], 3)], 1))
+
+
+def histories(n: int = 512) -> Rows:
+    """[n, 31] by RECORDS: the ward stays from visit to visit, the lab hangs on the age and is missing at times."""
+    g = torch.Generator().manual_seed(0)
+    age = torch.randn(n, 1, generator=g) / 4
+    sex = torch.nn.functional.one_hot(torch.randint(3, (n,), generator=g), 3)
+    ward = torch.nn.functional.one_hot(torch.randint(3, (n,), generator=g), 3)
+    there = torch.rand(n, 1, generator=g) < torch.tensor([[0.95, 0.7, 0.4]])
+    there = there.cumprod(1).bool()
+    parts: list[Tensor] = [age, sex]
+    for i in range(3):
+        gone = torch.rand(n, 1, generator=g) < 0.2
+        lab = (age + torch.randn(n, 1, generator=g) / 10) * ~gone
+        gap = torch.randn(n, 1, generator=g) / 4 * (i > 0)
+        alive = there[:, i : i + 1]
+        parts += [alive, ~alive, torch.cat([gap, ~gone, gone, lab, ward], 1) * alive]
+    return Rows(torch.cat([p.float() for p in parts], 1))
 
 
 def trainer(recipe: Recipe, spec: Spec, rows: Rows, steps: int, seed: int = 0) -> Trainer:

@@ -230,6 +230,11 @@ class Run:
         from rivalry.stats import utility
 
         dataset = data if data is not None else self.data()
+        if dataset.spec.kind == "records":
+            raise DataError(
+                "what records are good for is measured by survival: name a time and an event in the schema, and `rivalry evaluate` "
+                "without a target shows the C-index"
+            )
         called = names(dataset.spec)
         if not called:
             raise DataError("utility is measured on tables: it predicts a column from the others")

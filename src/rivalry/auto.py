@@ -12,6 +12,8 @@ from rivalry.evaluate import Budget
 from rivalry.recipe import Recipe
 from rivalry.zoo import get
 from rivalry.zoo.house import critic_pictures, pictures, private_pictures
+from rivalry.zoo.records import ABOUT as RECORDS
+from rivalry.zoo.records import records
 from rivalry.zoo.tables import ABOUT as TABLE
 from rivalry.zoo.tables import private_table, table
 
@@ -63,6 +65,8 @@ def choose(
         )
     if dataset.spec.kind == "table":
         return _table(dataset, device, epsilon)
+    if dataset.spec.kind == "records":
+        return _records(dataset, device)
     return _pictures(dataset, budget, device) if epsilon is None else _private_pictures(dataset)
 
 
@@ -112,6 +116,16 @@ def _private_pictures(dataset: Dataset) -> tuple[Recipe, tuple[str, ...]]:
         "differential privacy: a small discriminator without batch norm, since every parameter it has gets noise, and "
         f"batches of {batch}.",
         "Labels are not used: fakes would take theirs from real pictures, which nobody pays for.",
+    )
+
+
+def _records(dataset: Dataset, device: str) -> tuple[Recipe, tuple[str, ...]]:
+    gpu = device in ("auto", "cuda") and torch.cuda.is_available()
+    spec, width = dataset.spec, 256 if gpu else 64
+    recipe = records(width, steps=20_000, batch=1000 if gpu else 128).recipe("house-records", RECORDS)
+    return recipe, (
+        f"{len(dataset.train):,} patients with up to {spec.visits} visits, {spec.shape[0]} numbers when encoded: the house recipe "
+        f"for records, {width} wide ({'a GPU carries it' if gpu else 'a CPU makes enough steps with it'}).",
     )
 
 

@@ -328,7 +328,11 @@ class Refreshes(ABC):
 
 class Settles(ABC):
     """Marks modules that must see what a generator makes before it is sampled from: its weights are averaged, and the
-    average behaves otherwise than what was averaged."""
+    average behaves otherwise than what was averaged.
+
+    appetite: how many times the samples of standing statistics it sees at each call."""
+
+    appetite: ClassVar[int] = 4
 
     @abstractmethod
     def settle(self, sample: Callable[[], None]) -> None:

@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from rivalry.errors import RunError, UnknownName
 from rivalry.files import read_tensors, write_tensors, write_text
 from rivalry.recipe import Recipe
-from rivalry.types import Block, Spec
+from rivalry.types import Block, Outcome, Spec
 
 ROOT = Path("runs")
 FORMAT = 1
@@ -111,9 +111,14 @@ class Run:
     def spec(self) -> Spec:
         spec = self.settings["data"]["spec"]
         blocks = tuple(Block(b["name"], b["kind"], b["start"], b["width"], tuple(b["shares"])) for b in spec.get("blocks", ()))
+        outcome = None
+        if "survival" in spec:
+            time, event, level, after = spec["survival"]
+            outcome = Outcome(time, event, level, tuple(after))
         return Spec(
             spec["kind"], tuple(spec["shape"]), tuple(spec["range"]), tuple(spec["class_names"]), spec["vocabulary"],
             blocks, tuple((str(name), str(kind)) for name, kind in spec.get("columns", ())),
+            spec.get("static", 0), spec.get("visits", 0), outcome,
         )  # fmt: skip
 
     def metrics(self) -> list[dict[str, Any]]:

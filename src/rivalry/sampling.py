@@ -201,9 +201,13 @@ def settle(sampler: Sampler, seed: int, batches: int = 10) -> None:
         _standing(sampler, norms, seed, batches)
     for module in modules:
         if isinstance(module, Settles):
-            module.settle(lambda: _draw_batches(sampler, seed, 4 * batches))
+            _settle(module, sampler, seed, batches)
     for k, net in sampler.nets.items():
         net.train(modes[k])
+
+
+def _settle(module: Settles, sampler: Sampler, seed: int, batches: int) -> None:
+    module.settle(lambda: _draw_batches(sampler, seed, module.appetite * batches))
 
 
 def _standing(sampler: Sampler, norms: Sequence[nn.modules.batchnorm._BatchNorm], seed: int, batches: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -282,3 +282,31 @@ class LatentReconstruction(Paired):
     def __call__(self, play: Play, turn: Turn) -> Tensor:
         estimate, z, _ = self.compared(play)
         return _sum((estimate - z).square())
+
+
+@register("term", "root")
+@dataclass(frozen=True)
+class Root(Paired):
+    """[1]: the root of the mean of (a - b)^2 over the whole batch, as TimeGAN charges its reconstruction and supervision
+    (Yoon et al. 2019, the authors' code)."""
+
+    couples: ClassVar[bool] = True
+
+    def __call__(self, play: Play, turn: Turn) -> Tensor:
+        a, b, _ = self.compared(play)
+        return ((a - b).square().mean() + 1e-12).sqrt().reshape(1)
+
+
+@register("term", "moments")
+@dataclass(frozen=True)
+class TwoMoments(Paired):
+    """[1]: the mean over entries of |mean a - mean b| + |sqrt(var a + 1e-6) - sqrt(var b + 1e-6)|, moments over the batch, of
+    the pair (a, b) [N, ...] (Yoon et al. 2019, the authors' code)."""
+
+    pair: str = "moments"
+    couples: ClassVar[bool] = True
+
+    def __call__(self, play: Play, turn: Turn) -> Tensor:
+        a, b, _ = self.compared(play)
+        spread = [x.var(0, correction=0).add(1e-6).sqrt() for x in (a, b)]
+        return ((a.mean(0) - b.mean(0)).abs() + (spread[0] - spread[1]).abs()).mean().reshape(1)

@@ -34,14 +34,27 @@ class Block(NamedTuple):
     shares: tuple[float, ...] = ()
 
 
+class Outcome(NamedTuple):
+    """Survival among the static columns of records: `time` until the event or the end of follow-up; the event happened where
+    the column `event` has the level of that number.  after: columns that are known only later, and so predict nothing."""
+
+    time: str
+    event: str
+    level: int = 1
+    after: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Spec:
     """What networks may know of the data.
 
-    kind: 'points' (shape (D,)), 'image' (C, H, W), 'tokens' (T,), 'series' (T, D), 'table' (D,).
+    kind: 'points' (shape (D,)), 'image' (C, H, W), 'tokens' (T,), 'series' (T, D), 'table' (D,), 'records' (D,).
     range: of the encoded values.  classes: 0 when there are no labels.  vocabulary: of tokens.  blocks: of a table's
     rows, without gaps and in order.  columns: names of a table's raw columns and whether each is a 'number' or a
     'category', where they are others than those of its blocks (tables with constraints).
+
+    Of records, the first `static` entries of an example are the patient's own, then come `visits` visits of one layout;
+    each begins with a choice of 'there is this visit' and 'there is none'.  survival: where their columns hold an outcome.
     """
 
     kind: str
@@ -51,10 +64,18 @@ class Spec:
     vocabulary: int = 0
     blocks: tuple[Block, ...] = ()
     columns: tuple[tuple[str, str], ...] = ()
+    static: int = 0
+    visits: int = 0
+    survival: Outcome | None = None
 
     @property
     def classes(self) -> int:
         return len(self.class_names)
+
+    @property
+    def visit_width(self) -> int:
+        """Entries of one visit; 0 where there are none."""
+        return (self.shape[0] - self.static) // self.visits if self.visits else 0
 
 
 @dataclass

@@ -17,6 +17,7 @@ from rivalry.stats.survival import (
     concordance,
     cox,
     cox_loss,
+    design,
     kaplan_meier,
     restricted_mean,
     still_seen,
@@ -184,3 +185,11 @@ def test_bad_input() -> None:
         cox(torch.ones(3, 1), ok, torch.zeros(3))
     with pytest.raises(DataError, match="at least 1"):
         kaplan_meier(torch.zeros(0), torch.zeros(0))
+
+
+def test_design_knows_the_training_rows_only() -> None:
+    train = torch.tensor([[1.0, 0.0], [3.0, 1.0], [torch.nan, 1.0]], dtype=torch.float64)
+    test = torch.tensor([[2.0, 2.0], [torch.nan, torch.nan]], dtype=torch.float64)
+    a, b = design(train, test, ["number", "category"])
+    assert a.tolist() == [[-1, 1, 0], [1, 0, 1], [0, 0, 1]]
+    assert b.tolist() == [[0, 0, 0], [0, 0, 0]]

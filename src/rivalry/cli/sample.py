@@ -8,6 +8,9 @@ import click
 
 from rivalry.cli.options import device
 
+USUAL = {"table": "samples.csv", "records": "records"}
+"""Where samples go without -o, in RUN/samples, by kind of data."""
+
 
 @click.command("sample")
 @click.argument("run")
@@ -57,7 +60,7 @@ def command(
     from rivalry.cli.bars import bar
 
     loaded = load(run)
-    usual = "walk.gif" if walk else "samples.csv" if loaded.modality.kind == "table" else "samples.png"
+    usual = "walk.gif" if walk else USUAL.get(loaded.modality.kind, "samples.png")
     out = out or loaded.path / "samples" / usual
     if walk:
         written = loaded.walk(out, seed=seed, label=label, which=which, device=device)

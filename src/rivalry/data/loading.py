@@ -13,7 +13,8 @@ from rivalry.data.inspection import Inspection
 from rivalry.data.opening import Given, open_source
 from rivalry.data.options import ReadOptions
 from rivalry.data.points import PointsModality
-from rivalry.data.sources import Arrays, Columns, Other, Source
+from rivalry.data.records import RecordModality
+from rivalry.data.sources import Arrays, Columns, Other, Source, Tables
 from rivalry.data.table import TableModality
 from rivalry.errors import DataError, UnknownName
 
@@ -29,6 +30,7 @@ def register_modality(modality: Modality) -> None:
 register_modality(ImageModality())
 register_modality(PointsModality())
 register_modality(TableModality())
+register_modality(RecordModality())
 
 
 def restore(kind: str, state: Plain) -> Modality:
@@ -40,7 +42,11 @@ def restore(kind: str, state: Plain) -> Modality:
 
 def claimant(source: Source, options: ReadOptions = DEFAULTS) -> Modality:
     """The kind of data that the source is, or is to be taken as; raises DataError if it is none that is known."""
+    if options.key is not None and options.kind in (None, "records"):
+        return _MODALITIES["records"]
     if options.kind is not None:
+        if isinstance(source, Tables) and options.kind == "records":
+            return _MODALITIES["records"]
         if not isinstance(source, Columns) and not (isinstance(source, Arrays) and source.x.ndim == 2):
             raise DataError(f"{source.where} is no table, so it cannot be read as {options.kind!r}; leave kind out")
         return _MODALITIES[options.kind]
@@ -76,6 +82,9 @@ def schema(source: Given, *, options: ReadOptions = DEFAULTS) -> Schema:
     """What the columns of a table are taken for: to be written as TOML, corrected, and handed back by
     ReadOptions(schema=...).  Raises DataError for what is no table."""
     opened = open_source(source, options)
+    table = claimant(opened, options)
+    if isinstance(table, RecordModality):
+        return table.schema(opened, options)
     table = _MODALITIES["table"]
     if not isinstance(table, TableModality) or not table.sniff(opened):
         raise DataError(f"{opened.where} is no table, and only tables have a schema; name a CSV, TSV or Parquet file")

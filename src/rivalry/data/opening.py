@@ -14,7 +14,7 @@ import numpy.typing as npt
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
-from rivalry.data import arrays, builtin, idx, parquet, tables
+from rivalry.data import arrays, builtin, idx, joining, parquet, tables
 from rivalry.data.containers import Container, Content, Entry, is_archive, open_container, read_one
 from rivalry.data.options import ReadOptions
 from rivalry.data.parquet import ArrowTable, Interchange
@@ -141,6 +141,8 @@ def _open_container(path: Path, options: ReadOptions) -> Source:
 
 def _open_inner(container: Container, path: Path, name: str, options: ReadOptions) -> Source:
     """A folder or archive without pictures: the data file in it, if there is one (or shards of one)."""
+    if path.is_dir() and (joined := joining.tables_of(path, name, [e.name for e in container.entries], options)) is not None:
+        return joined
     shards = [e for e in container.entries if e.ending == ".parquet"]
     if shards and path.is_dir():
         return parquet.read_parquet([path / e.name for e in shards], str(path), options)

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 from rivalry.errors import DataError, UnknownName
 
 Fit = Literal["crop", "pad", "stretch"]
-Kind = Literal["points", "table"]
+Kind = Literal["points", "table", "records"]
 GIB = 1 << 30
 
 
@@ -31,6 +31,8 @@ class ReadOptions:
     schema: a TOML file that says what the columns of a table mean, where it is not as it looks.
     constraints: on the rows of a table, such as 'discharge >= admission', beside those of the schema; 'proposed' stands for
         those that the data suggest.
+    key: the column that names patients: the rows of one are a record, a row of its own and a series of visits.
+    time: the column that says when a visit was; found by itself where only one column can be it.
     only: keep these classes.
     holdout: share of rows kept back for the rulers, 0.01 to 0.5; None: a tenth, up to a fifth of small sets, at
         most 20,000.  An official split (train and test) goes before it.
@@ -65,6 +67,8 @@ class ReadOptions:
     k_anonymous: int | None = None
     quasi: tuple[str, ...] = ()
     clip: tuple[float, float] | None = None
+    key: str | None = None
+    time: str | None = None
 
     def __post_init__(self) -> None:
         _check_size(self.size)
@@ -111,6 +115,8 @@ class ReadOptions:
         held = (self.fit, self.channels, self.group, self.columns, self.only, self.holdout, self.limit, self.seed)
         defended = (self.dedupe, self.k_anonymous, self.quasi, self.clip)
         return repr((self.height_width, *held, *(defended if any(defended) else ())))
+        records = () if self.key is None and self.time is None else (self.key, self.time)
+        return repr((self.height_width, *held, *records))
 
 
 def _check_size(size: tuple[int, int] | int | None) -> None:

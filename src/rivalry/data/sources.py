@@ -85,6 +85,16 @@ def _is_numeric(cells: Cells) -> bool:
 
 
 @dataclass(frozen=True)
+class Tables:
+    """Several tables that share a key: patients, their visits, codes.  files: the name of each, as it was read."""
+
+    name: str
+    where: str
+    files: tuple[str, ...]
+    tables: tuple[Columns, ...]
+
+
+@dataclass(frozen=True)
 class Drawn:
     """Points that are drawn from a density that is known."""
 
@@ -105,4 +115,4 @@ class Other:
     holds: str
 
 
-Source = Encoded | Arrays | Columns | Drawn | Other
+Source = Encoded | Arrays | Columns | Tables | Drawn | Other

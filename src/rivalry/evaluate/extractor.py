@@ -49,7 +49,7 @@ def choose_extractor(
     WeightsError for weights that are missing, damaged or of no known network; UnknownName for an unknown name.
     """
     where = device or CPU
-    if dataset.spec.kind in ("points", "table"):
+    if dataset.spec.kind in ("points", "table", "records"):
         if weights is not None:
             raise WeightsError(f"points and tables are measured as they are; leave the weights {weights} out")
         return PointsExtractor(dataset.spec.shape[0])

@@ -19,7 +19,7 @@ from rivalry.streams import key
 COSTLY = frozenset({"copies", "memorisation", "c2st"})
 """Searched among all training rows, or trained for the purpose: for the verdict only."""
 
-HEADLINES = {"points": "swd", "table": "trend"}
+HEADLINES = {"points": "swd", "table": "trend", "records": "trend"}
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,8 @@ class Judge:
             usual = {"swd", "modes", "hq", "variance", "kl", "precision", "coverage"}
         if self.headline == "trend":
             usual = {"trend", "shape", "missingness", "coverage"}
+        if self.dataset.spec.kind == "records":
+            usual |= {"crossed", "visits", "gaps", "lag", "change", "km", "censoring"}
         wanted = usual | set(self.target.metrics if self.target else ())
         return tuple(m for m in known if m in wanted - COSTLY)
 

@@ -12,6 +12,7 @@ from rivalry import stats
 from rivalry.data.truths import Truth
 from rivalry.evaluate.features import Features
 from rivalry.evaluate.found import Found, Measure, Reading
+from rivalry.evaluate.records import measures as record_measures
 from rivalry.evaluate.reference import Reference
 from rivalry.evaluate.rulers import CONFIDENCE
 from rivalry.evaluate.tabular import COLUMNS, FAITH, TREES
@@ -218,6 +219,8 @@ def measures_for(reference: Reference) -> tuple[Measure, ...]:
     """What can be measured against this reference, in the order in which people read it."""
     if reference.spec.kind == "table":
         return (COLUMNS, *((TREES,) if find_spec("sklearn") else ()), FAITH, *SPACE)
+    if reference.spec.kind == "records":
+        return (*record_measures(reference.spec), *SPACE)
     found: tuple[Measure, ...] = ()
     if reference.truth is not None:
         found += (MODES,) if reference.truth.modes is not None else (CURVE,)

@@ -64,7 +64,7 @@ class Reference:
         """
         where = device or torch.device("cpu")
         points = dataset.spec.kind == "points"
-        own_units = dataset.spec.kind in ("points", "table")
+        own_units = dataset.spec.kind in ("points", "table", "records")
 
         def side(store: Store, name: str, most: int) -> Features:
             index = torch.randperm(len(store), generator=generator(torch.device("cpu"), seed, "reference", name))

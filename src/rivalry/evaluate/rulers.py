@@ -58,6 +58,14 @@ METRICS: Mapping[str, Metric] = {
         Metric("c2st", "C2ST AUC", "lower", "how well boosted trees tell samples from held-out rows; .5 at best", False),
         Metric("alpha", "alpha-precision", "higher", "how typical samples are of the real; 1 at best", False),
         Metric("beta", "beta-recall", "higher", "how much of the real samples reach; the floor's is the best", False),
+        Metric("crossed", "static to visit", "lower", "mean distance of the relations of patients' to visits' columns", False),
+        Metric("visits", "visits a patient", "lower", "distance of the distributions of numbers of visits (KS)", False),
+        Metric("gaps", "gaps", "lower", "distance of the distributions of gaps between visits (KS)", False),
+        Metric("lag", "lag-1 error", "lower", "mean distance of columns' relations to themselves a visit later", False),
+        Metric("change", "change error", "lower", "mean distance of the changes from a visit to the next", False),
+        Metric("km", "Kaplan-Meier", "lower", "mean distance of the survival curves", False),
+        Metric("cindex", "C-index", "higher", "concordance on held-out patients of Cox's regression fitted to samples", False),
+        Metric("censoring", "censoring", "lower", "difference of the shares of patients that had the event", False, False),
         Metric("swd", "SWD", "lower", "sliced Wasserstein distance in units of the encoded data", False),
     )
 }

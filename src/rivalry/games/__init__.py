@@ -7,5 +7,9 @@ from rivalry.games.lazy import LazyPlay, lazy
 from rivalry.games.pate import Partitioned, Pate
 from rivalry.games.sample import Sample, StyleSample
 from rivalry.games.samplers import IID, Poisson
+from rivalry.games.timegan import TimeGAN
 
-__all__ = ["IID", "Autoencode", "ByColumn", "ByLevel", "Decode", "Invert", "LazyPlay", "Partitioned", "Pate", "Poisson", "Sample", "StyleSample", "lazy"]
+__all__ = [
+    "IID", "Autoencode", "ByColumn", "ByLevel", "Decode", "Invert", "LazyPlay", "Partitioned", "Pate", "Poisson", "Sample",
+    "StyleSample", "TimeGAN", "lazy",
+]  # fmt: skip

@@ -14,8 +14,18 @@ from rivalry.nets.fastgan import FastGAN, FastGANTrunk
 from rivalry.nets.latent import LatentJudge
 from rivalry.nets.mlp import MLP, MLPTrunk
 from rivalry.nets.projected import Projected
+from rivalry.nets.records import RecordNet, RecordTrunk
 from rivalry.nets.resnet import ResNet, ResNetTrunk
 from rivalry.nets.resnet3 import ResNet3, ResNet3Trunk
+from rivalry.nets.series import (
+    RCGANJudge,
+    RCGANNet,
+    TimeGANEmbedder,
+    TimeGANGenerator,
+    TimeGANJudge,
+    TimeGANRecovery,
+    TimeGANSupervisor,
+)
 from rivalry.nets.spectral import spectral
 from rivalry.nets.square import SquareTable, SquareTrunk
 from rivalry.nets.stylegan2 import StyleGAN2, StyleGAN2Trunk, Truncates
@@ -48,7 +58,11 @@ __all__ = [
     "LatentJudge",
     "MLPTrunk",
     "Projected",
+    "RCGANJudge",
+    "RCGANNet",
     "RandomPyramid",
+    "RecordNet",
+    "RecordTrunk",
     "ResNet",
     "ResNet3",
     "ResNet3Trunk",
@@ -60,6 +74,11 @@ __all__ = [
     "StyleGAN2Trunk",
     "TableNet",
     "Teachers",
+    "TimeGANEmbedder",
+    "TimeGANGenerator",
+    "TimeGANJudge",
+    "TimeGANRecovery",
+    "TimeGANSupervisor",
     "Truncates",
     "Trunk",
     "TrunkModule",

@@ -7,6 +7,7 @@ Everywhere time [N] >= 0 is when a row's event happened or when it was last seen
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -15,6 +16,8 @@ from torch import Tensor
 from rivalry.errors import DataError
 from rivalry.stats.intervals import Interval, check_confidence, normal_quantile
 
+REACH = 5.0
+"""Standard deviations beyond which a number tells a linear model nothing more."""
 CELLS = 4_000_000
 """Pairs of rows that are compared at a time."""
 
@@ -186,3 +189,19 @@ def cox(x: Tensor, time: Tensor, event: Tensor, ridge: float = 0.0) -> Tensor:
 
     solver.step(closure)  # type: ignore[arg-type]
     return beta.detach()
+
+
+def design(train: Tensor, test: Tensor, kinds: Sequence[str]) -> tuple[Tensor, Tensor]:
+    """Tables [N, C], [M, C] -> columns for a linear model [N, D], [M, D]: numbers in standard deviations of the training rows,
+    at most REACH of them, missing ones 0; categories a column for each level that training has, missing ones all 0."""
+    out: list[tuple[Tensor, Tensor]] = []
+    for own, other, kind in zip(train.double().unbind(1), test.double().unbind(1), kinds, strict=True):
+        known = own[~own.isnan()]
+        if kind == "number":
+            centre, spread = (known.mean(), known.std(correction=0)) if len(known) else (own.new_zeros(()), own.new_zeros(()))
+            unit = [((v - centre) / (spread if spread > 0 else 1.0)).clamp(-REACH, REACH).nan_to_num(0.0) for v in (own, other)]
+            out.append((unit[0][:, None], unit[1][:, None]))
+        else:
+            levels = known.unique()
+            out.append(((own[:, None] == levels).double(), (other[:, None] == levels).double()))
+    return torch.cat([a for a, _ in out], 1), torch.cat([b for _, b in out], 1)

@@ -28,7 +28,7 @@ def close(run: Run, sampler: Sampler, data: Dataset, judge: Judge, seed: int) ->
     index = torch.arange(min(2000, len(data.held)))
     reference = None if data.spec.kind == "image" else data.held.batch(index, sampler.device).x
     x = sampler(2000 if reference is not None else SHEET, seed)
-    if data.spec.kind == "table":
+    if data.spec.kind in ("table", "records"):
         data.modality.preview(x, run.path / "samples" / "final.png")
         data.modality.preview(x, run.path / "private" / "columns.png", reference)
         return

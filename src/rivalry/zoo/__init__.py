@@ -12,7 +12,9 @@ from rivalry.errors import UnknownName
 from rivalry.recipe import Recipe
 from rivalry.zoo.rows import MAKERS, Row
 
-GROUPS = ("losses", "latent", "conditional", "backbones", "stabilisers", "house", "points", "tables", "conditional_tables")
+GROUPS = (
+    "losses", "latent", "conditional", "backbones", "stabilisers", "house", "points", "tables", "conditional_tables", "records",
+)  # fmt: skip
 SMALL = "-small"
 
 __all__ = ["Row", "get", "names", "row", "search"]

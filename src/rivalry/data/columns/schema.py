@@ -11,6 +11,7 @@ from typing import Literal, get_args
 
 import tomli_w
 
+from rivalry.data.columns.roles import Roles
 from rivalry.errors import DataError
 
 Type = Literal["number", "category", "boolean", "date", "identifier", "text", "constant"]
@@ -18,6 +19,7 @@ TYPES: tuple[Type, ...] = get_args(Type)
 LEARNED = ("number", "date", "category", "boolean")
 CHANGEABLE = ("type", "step", "format", "low", "high", "spikes")
 SHOWN = ("levels", "missing")
+SECTIONS = ("columns", "constraints", "records")
 HEAD = """\
 # What the columns of the table mean.  Change what is wrong and hand the file back with --schema FILE.
 # type: number, category, boolean, date (learned); identifier (made anew), constant (repeated), text (left out).
@@ -57,11 +59,13 @@ class Field:
 
 @dataclass(frozen=True)
 class Schema:
-    """The fields of a table, in its order, and its constraints; those that are proposed are written as a comment."""
+    """The fields of a table, in its order, and its constraints (those that are proposed are written as a comment); of patient
+    records, what their columns are for."""
 
     fields: tuple[Field, ...] = ()
     constraints: tuple[str, ...] = ()
     proposed: tuple[str, ...] = ()
+    records: Roles | None = None
 
     def get(self, name: str) -> Field | None:
         return next((f for f in self.fields if f.name == name), None)
@@ -69,6 +73,7 @@ class Schema:
     def to_toml(self) -> str:
         columns = {f.name: _plain(f) for f in self.fields}
         head: dict[str, object] = {"constraints": list(self.constraints)} if self.constraints else {}
+        head |= {} if self.records is None else {"records": self.records.plain()}
         proposed = tomli_w.dumps({"constraints": list(self.proposed)}) if self.proposed else ""
         comment = "".join(f"# {line}\n" for line in proposed.splitlines())
         if comment:
@@ -84,15 +89,16 @@ class Schema:
         except tomllib.TOMLDecodeError as error:
             raise DataError(f"{where} is no TOML ({error}); mend that line") from error
         for k in plain:
-            if k not in ("columns", "constraints"):
-                raise DataError(f"{where} has the key {k!r}; {_nearest(k, ('columns', 'constraints'))}")
+            if k not in SECTIONS:
+                raise DataError(f"{where} has the key {k!r}; {_nearest(k, SECTIONS)}")
         columns = plain.get("columns", {})
         if not isinstance(columns, dict) or not all(isinstance(v, dict) for v in columns.values()):
             raise DataError(f"{where} must hold a section [columns.NAME] for each column")
         rules = plain.get("constraints", [])
         if not isinstance(rules, list) or not all(isinstance(r, str) for r in rules):
             raise DataError(f"{where} has constraints = {rules!r}; give a list of strings, such as [\"discharge >= admission\"]")
-        return cls(tuple(_field(name, section, where) for name, section in columns.items()), tuple(rules))
+        roles = Roles.read(plain["records"], where) if "records" in plain else None
+        return cls(tuple(_field(name, section, where) for name, section in columns.items()), tuple(rules), records=roles)
 
     @classmethod
     def read(cls, path: Path) -> Schema:

@@ -1,0 +1,370 @@
+"""Patient records, a row of one's own and a series of visits at irregular times: the modality 'records'."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rivalry.data import record_files, table_look
+from rivalry.data.base import Dataset, Plain
+from rivalry.data.columns import fit
+from rivalry.data.columns.cells import Cells, Index, Numbers, spelled
+from rivalry.data.columns.codes import LevelCode, NumberCode
+from rivalry.data.columns.detect import detect
+from rivalry.data.columns.fit import Column
+from rivalry.data.columns.schema import Field, Schema
+from rivalry.data.inspection import Inspection
+from rivalry.data.options import ReadOptions
+from rivalry.data.record_codes import Bag
+from rivalry.data.record_fit import FIRST, GAP, GROUP, VISIT, gap_field, visit_column
+from rivalry.data.record_store import ALIVE, RecordCoder, RecordRows
+from rivalry.data.record_tables import MOST, Layout, Records, assemble
+from rivalry.data.rows import Rows, choose
+from rivalry.data.sources import Columns, Source, Tables
+from rivalry.data.split import share_held, split
+from rivalry.data.words import count
+from rivalry.errors import DataError
+from rivalry.types import Block, Outcome, Spec
+
+EVENTS = {"1", "yes", "y", "true", "t", "dead", "death", "died", "event"}
+"""How columns say that the event happened."""
+
+
+@dataclass(frozen=True)
+class RecordModality:
+    """Records of patients.
+
+    Raw and encoded records are laid out as `record_store` says.  static: the patient's columns, also those that are not
+    learned, the time of the first visit last; gap, dynamic: of visits.  time, key, visit: columns as they are written.
+    shares: of patients that have a first visit, a second ...  bags: code counts among the columns.  Nothing here is a row, an
+    exact quantile or an extreme.
+    """
+
+    static: tuple[Column, ...] = ()
+    gap: Column | None = None
+    dynamic: tuple[Column, ...] = ()
+    time: Column | None = None
+    key: Column | None = None
+    visit: Column | None = None
+    shares: tuple[float, ...] = ()
+    layouts: tuple[Layout, ...] = ()
+    bags: tuple[Bag, ...] = ()
+    survival: Outcome | None = None
+    seed: int = 0
+    kind: ClassVar[str] = "records"
+
+    @cached_property
+    def own(self) -> tuple[Column, ...]:
+        """The learned static columns."""
+        return tuple(c for c in self.static if c.code is not None)
+
+    @cached_property
+    def changing(self) -> tuple[Column, ...]:
+        """The gap and the learned columns of visits."""
+        assert self.gap is not None
+        return (self.gap, *(c for c in self.dynamic if c.code is not None))
+
+    @cached_property
+    def coder(self) -> RecordCoder:
+        static, visit = ([c.code for c in side if c.code is not None] for side in (self.own, self.changing))
+        return RecordCoder(static, visit, len(self.shares), self.seed)
+
+    @cached_property
+    def spec(self) -> Spec:
+        made = list[Block]()
+        for column in self.own:
+            made += column.blocks(_end(made))
+        static = _end(made)
+        for share in self.shares:
+            made.append(Block(VISIT, "choice", _end(made), ALIVE, (share, 1 - share)))
+            for column in self.changing:
+                made += column.blocks(_end(made))
+        return Spec(
+            "records", (_end(made),), blocks=tuple(made), static=static, visits=len(self.shares), survival=self.survival
+        )
+
+    def sniff(self, source: Source) -> bool:
+        """Several tables that share a key; a single one is taken for records only where a key is named."""
+        return isinstance(source, Tables)
+
+    def read(self, source: Source, options: ReadOptions) -> Dataset:
+        """Raises DataError for keys, times and visits that do not fit together."""
+        found, schema = self._found(source, options)
+        fields = {n: detect(n, c, schema.get(n), found.where) for n, c in _columns(found)}
+        told = _told(found)
+        patients = choose(Rows(len(found.names)), options)
+        found = found.take(patients) if len(patients) < len(found.names) else found
+        rows = Rows(len(found.names), held=found.held, groups=_groups(found, options))
+        parts = split(rows, np.arange(len(rows)), options, f"the patients of {found.where}")
+        longest = _longest(found, parts.train)
+        lost = int((found.position >= longest).sum())
+        cut = (f"visits after the {longest}th, which fewer than {GROUP} patients have: {lost:,}, left out",) if lost else ()
+        found = found.first(longest)
+        modality, raw, notes = _fitted(found, fields, parts.train, longest, options.seed)
+        sides = [RecordRows(modality.coder, raw[torch.from_numpy(i)]) for i in (parts.train, parts.held)]
+        hashed = hashlib.sha256(b"rivalry records 1")
+        hashed.update(repr((modality.state(), options.content())).encode())
+        for values in (raw.numpy(), parts.train, parts.held):
+            hashed.update(np.ascontiguousarray(values).tobytes())
+        said = (*found.notes, *told, *(n for f in fields.values() for n in f.notes), *notes, *cut, *(n.replace("rows", "patients") for n in parts.notes))
+        return Dataset(found.name, modality.spec, modality, sides[0], sides[1], hashed.hexdigest(), notes=said)
+
+    def _found(self, source: Source, options: ReadOptions) -> tuple[Records, Schema]:
+        if not isinstance(source, Columns | Tables):
+            raise DataError(f"{source.where} is no table, so it holds no records; name a CSV or Parquet file, or a folder of them")
+        schema = Schema() if options.schema is None else Schema.read(options.schema.expanduser())
+        tables = source.tables if isinstance(source, Tables) else (source,)
+        every = tuple(dict.fromkeys(n for t in tables for n in t.names))
+        schema.check_columns(every, source.where)
+        return assemble(source, options, schema), schema
+
+    def schema(self, source: Source, options: ReadOptions) -> Schema:
+        """What each column is taken for, and what it does in a record."""
+        found, schema = self._found(source, options)
+        fields = [detect(n, c, schema.get(n), found.where) for n, c in _columns(found)]
+        bags = {name for bag in found.bags for name in bag.names()}
+        counted = tuple(bag.column for bag in found.bags)
+        static, dynamic = (tuple(n for n, _ in side if n not in bags) for side in (found.static, found.dynamic))
+        roles = replace(found.roles, static=static, dynamic=dynamic, codes=counted)
+        return Schema(tuple(f for f in fields if f.name not in bags), records=roles)
+
+    def inspect(self, source: Source, options: ReadOptions) -> Inspection:
+        found, schema = self._found(source, options)
+        pairs = _columns(found)
+        fields = [detect(n, c, schema.get(n), found.where) for n, c in pairs]
+        n = len(found.names)
+        back = round(share_held(n, options.holdout) * n)
+        learned = sum(f.learned for f in fields)
+        return Inspection(
+            found.name,
+            found.where,
+            "records",
+            total=n,
+            whole=n,
+            columns=tuple(table_look.column(f, c) for f, (_, c) in zip(fields, pairs, strict=True)),
+            proposal={"columns to learn": learned, "patients held back": back},
+            notes=(*found.notes, *_told(found), *(s for f in fields for s in f.notes)),
+        )
+
+    def encode(self, raw: Tensor) -> Tensor:
+        """[N, R] raw -> [N, D] float32."""
+        return self.coder.encode(raw)
+
+    def decode(self, x: Tensor) -> Tensor:
+        """[N, D], any scores in the places of choices -> [N, R] float64 raw records."""
+        return self.coder.decode(x)
+
+    def _raw(self, x: Tensor) -> Tensor:
+        return x if x.dtype == torch.float64 else self.decode(x)
+
+    def write(self, x: Tensor, out: Path, labels: Tensor | None = None, names: tuple[str, ...] = ()) -> list[Path]:
+        """x [N, D] encoded (or [N, R] float64 raw) -> the tables that were read, with new keys that join: a folder, or for a
+        single table a .csv, .tsv or .parquet.  Raises DataError for other endings."""
+        return record_files.write(self, self._raw(x).cpu(), out)
+
+    def preview(self, x: Tensor, path: Path, reference: Tensor | None = None) -> None:
+        """The distributions of at most twelve columns of visits as a PNG, beside the reference's if there is one."""
+        sides = [None if side is None else self.rows(self._raw(side).cpu())[2] for side in (x, reference)]
+        assert sides[0] is not None
+        table_look.marginals((*self.changing, *self.own), sides[0], path, sides[1])
+
+    def rows(self, raw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Raw records -> of their V visits the patient [V], the place among the patient's [V], and the values [V, 1 + V + S]:
+        gap (NaN for first visits), columns, and the patient's own."""
+        static, visits = self.coder.raw_parts(raw)
+        who, which = (~visits[:, :, 0].isnan()).nonzero(as_tuple=True)
+        values = visits[who, which]
+        values[which == 0, 0] = torch.nan
+        return who, which, torch.cat([values, static[who]], 1)
+
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        """[N, D] twice -> [N]: the mean difference of the encoded entries."""
+        return (a - b).abs().mean(1)
+
+    def augments(self) -> tuple[str, ...]:
+        """None: a changed cell is another patient."""
+        return ()
+
+    def extractors(self) -> tuple[str, ...]:
+        """Records are measured as they are."""
+        return ("records",)
+
+    def state(self) -> dict[str, object]:
+        singles = {k: c.state() for k in ("gap", "time", "key", "visit") if (c := getattr(self, k)) is not None}
+        outcome = {} if self.survival is None else {"survival": [*self.survival[:3], list(self.survival.after)]}
+        return singles | outcome | {
+            "static": [c.state() for c in self.static],
+            "dynamic": [c.state() for c in self.dynamic],
+            "shares": list(self.shares),
+            "layouts": [asdict(x) | {"columns": list(x.columns)} for x in self.layouts],
+            "bags": [asdict(b) | {"codes": list(b.codes)} for b in self.bags],
+            "seed": self.seed,
+        }
+
+    def restored(self, state: Plain) -> RecordModality:
+        try:
+            lists = {k: _list(state, k) for k in ("static", "dynamic", "shares", "layouts", "bags")}
+            return RecordModality(
+                static=tuple(fit.restored(c) for c in lists["static"]),
+                dynamic=tuple(fit.restored(c) for c in lists["dynamic"]),
+                gap=fit.restored(state["gap"]),
+                time=fit.restored(state["time"]),
+                key=fit.restored(state["key"]),
+                visit=fit.restored(state["visit"]) if "visit" in state else None,
+                shares=tuple(float(str(s)) for s in lists["shares"]),
+                layouts=tuple(Layout(p["file"], p["kind"], tuple(p["columns"])) for p in lists["layouts"] if isinstance(p, Mapping)),
+                bags=tuple(
+                    Bag(p["file"], p["column"], tuple(p["codes"]), bool(p["visit"]))
+                    for p in lists["bags"]
+                    if isinstance(p, Mapping)
+                ),
+                survival=_outcome(state.get("survival")),
+                seed=int(str(state.get("seed", 0))),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"the state of the records is not whole ({error}); restore the run's run.toml") from error
+
+
+def _list(state: Plain, key: str) -> list[object]:
+    values = state.get(key, [])
+    if not isinstance(values, list | tuple):
+        raise TypeError(f"{key} is no list")
+    return list(values)
+
+
+def _end(blocks: list[Block]) -> int:
+    return blocks[-1].start + blocks[-1].width if blocks else 0
+
+
+def _columns(found: Records) -> list[tuple[str, Cells]]:
+    return [*found.static, *found.dynamic]
+
+
+def _groups(found: Records, options: ReadOptions) -> np.ndarray[tuple[int], np.dtype[np.str_]] | None:
+    """[N] the patients' groups, where a static column is to keep them on one side."""
+    if options.group is None or options.group == found.roles.key:
+        return None
+    cells = dict(found.static).get(options.group)
+    if cells is None:
+        raise DataError(f"group {options.group!r} must be a column that does not change within patients of {found.where}")
+    words = spelled(cells)
+    return np.array([*words.words.to_pylist(), ""], dtype=np.str_)[words.codes]
+
+
+def _longest(found: Records, train: Index) -> int:
+    """The number of visits that at least five training patients have, at most MOST; of fewer patients the most there are."""
+    visits = np.sort(np.diff(found.starts)[train])
+    place = min(GROUP, len(visits)) if len(visits) >= 10 * GROUP else 1
+    return int(max(1, min(visits[-place], MOST)))
+
+
+def _told(found: Records) -> list[str]:
+    """What does what."""
+    visits = np.diff(found.starts)
+    r = found.roles
+    static, dynamic = (", ".join(n for n, _ in side) or "none" for side in (found.static, found.dynamic))
+    said = [
+        f"{count(len(visits), 'patient')} by {r.key!r}, {count(len(found.owner), 'visit')} by {r.time!r}, "
+        f"{visits.min():,} to {visits.max():,} each",
+        f"columns of patients: {static}",
+        f"columns of visits: {dynamic}",
+    ]
+    if r.event:
+        said.append(f"survival: {r.survival!r} until {r.event!r} or the end of follow-up")
+    return said
+
+
+def _fitted(
+    found: Records, fields: Mapping[str, Field], train: Index, longest: int, seed: int
+) -> tuple[RecordModality, Tensor, tuple[str, ...]]:
+    """(modality, raw records [N, R], notes)."""
+    owner, position = found.owner, found.position
+    static = [fit.fit(fields[n], c, train, seed) for n, c in found.static]
+    dynamic = [visit_column(fields[n], c, owner, train, seed) for n, c in found.dynamic]
+    static.append(_first_time(found, train, seed))
+    field, gaps = gap_field(found)
+    later = np.flatnonzero(position > 0)
+    if not len(later):
+        raise DataError(f"no patient of {found.where} has a second visit; leave the table of visits out")
+    gap = visit_column(detect(GAP, Numbers(gaps[later]), field, found.where), Numbers(gaps[later]), owner[later], train, seed)
+    modality = RecordModality(
+        static=tuple(f.column for f in static),
+        gap=replace(gap.column, name=GAP),
+        dynamic=tuple(f.column for f in dynamic),
+        time=Column(found.roles.time, found.when.type, form=found.when.format or "", dtype=found.form[0], blank=found.form[1],
+                    code=_time_code(found)),
+        key=fit.fit(Field(found.roles.key, "identifier"), found.keys, train, seed).column,
+        visit=None if found.visit is None else fit.fit(Field(found.roles.visit, "identifier"), found.visit, train, seed).column,
+        shares=_shares(found, train, longest),
+        layouts=found.layouts,
+        bags=found.bags,
+        survival=_survival(found, static),
+        seed=seed,
+    )  # fmt: skip
+    visits = torch.full((len(found.names), longest, len(modality.changing)), torch.nan, dtype=torch.float64)
+    values = [torch.from_numpy(gaps), *(f.raw for f in dynamic if f.raw is not None)]
+    visits[torch.from_numpy(owner), torch.from_numpy(position)] = torch.stack(values, 1)
+    own = [f.raw for f in static if f.raw is not None]
+    raw = torch.cat([*([torch.stack(own, 1)] if own else []), visits.flatten(1)], 1)
+    return modality, raw, tuple(n for f in (*static, *dynamic, gap) for n in f.notes)
+
+
+def _time_code(found: Records) -> NumberCode:
+    """What writing a time needs: its step; the bounds are the records' own."""
+    return NumberCode(found.when.step or 0.0, -np.inf, np.inf)
+
+
+def _first_time(found: Records, train: Index, seed: int) -> fit.Fitted:
+    """When the first visit was, as a column of patients."""
+    times = np.full(len(found.names), np.nan)
+    first = found.position == 0
+    times[found.owner[first]] = found.times[first]
+    spread = times[np.isfinite(times)]
+    if len(spread) and (spread == spread[0]).all() and len(spread) == len(times):
+        return fit.Fitted(Column(FIRST, "constant", value=repr(float(spread[0]))), None)
+    field = Field(FIRST, "number", step=found.when.step or 0.0)
+    made = fit.fit(detect(FIRST, Numbers(times), field, found.where), Numbers(times), train, seed)
+    return replace(made, column=replace(made.column, name=FIRST))
+
+
+def _shares(found: Records, train: Index, longest: int) -> tuple[float, ...]:
+    """Of training patients that have so many visits or more, as if half a patient more had each and none."""
+    visits = np.diff(found.starts)[train]
+    have = (visits[:, None] > np.arange(longest)).sum(0) + 0.5
+    return tuple((have / (len(visits) + 1)).tolist())
+
+
+def _survival(found: Records, static: list[fit.Fitted]) -> Outcome | None:
+    """Where the outcome is.  Raises DataError where nothing says which level is the event, or the time is no number."""
+    r = found.roles
+    if not r.event:
+        return None
+    codes = {f.column.name: f.column.code for f in static}
+    event, time = codes.get(r.event_column), codes.get(r.survival)
+    if not isinstance(time, NumberCode):
+        raise DataError(f"the survival column {r.survival!r} of {found.where} must hold numbers; name the time until the event")
+    if not isinstance(event, LevelCode):
+        raise DataError(f"the event column {r.event_column!r} of {found.where} must have levels, such as 0 and 1")
+    said = r.event.partition("=")[2].strip()
+    hits = [i for i, level in enumerate(event.levels) if (level == said if said else level.casefold() in EVENTS)]
+    if len(hits) != 1 or (not said and len(event.levels) != 2):
+        shown = ", ".join(event.levels[:6])
+        raise DataError(f"nothing says which of {shown} is the event; write event = '{r.event_column}=LEVEL' in the schema")
+    return Outcome(r.survival, r.event_column, hits[0], r.after)
+
+
+def _outcome(stored: object) -> Outcome | None:
+    if stored is None:
+        return None
+    if not isinstance(stored, list | tuple) or len(stored) != 4:
+        raise TypeError("survival is no outcome")
+    time, event, level, after = stored
+    return Outcome(str(time), str(event), int(level), tuple(map(str, after)))

@@ -1,0 +1,136 @@
+"""Patient records from end to end: trained, sampled, measured; and what a run folder must not hold."""
+
+from __future__ import annotations
+
+import csv
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+
+import rivalry
+from data.records import folder, long_table
+from rivalry.data import ReadOptions, load
+from rivalry.errors import DataError, RivalryError
+from rivalry.evaluate import Reference, choose_extractor, evaluate
+from rivalry.evaluate.records import Layout, Patients, trends
+
+ROLES = """[records]
+key = "pid"
+time = "date"
+survival = "age"
+event = "sex=M"
+"""
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open() as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return folder(tmp_path_factory.mktemp("data") / "hospital")
+
+
+@pytest.fixture(scope="module")
+def run(source: Path) -> rivalry.Run:
+    roles = source.parent / "roles.toml"
+    roles.write_text(ROLES)
+    return rivalry.train(
+        str(source), recipe="house-records-small", budget="2steps", run=str(source.parent / "runs" / "hospital"),
+        options=ReadOptions(schema=roles), tensorboard=False, say=lambda line: None,
+    )  # fmt: skip
+
+
+def test_samples_are_tables_that_join(run: rivalry.Run, source: Path, tmp_path: Path) -> None:
+    run.write_samples(tmp_path / "synthetic", 50)
+    people, visits, codes = (read(tmp_path / "synthetic" / f"{n}.csv") for n in ("patients", "visits", "codes"))
+    assert len({r["pid"] for r in people}) == 50
+    assert {r["pid"] for r in visits} <= {r["pid"] for r in people}
+    owner = {r["visit_id"]: r["pid"] for r in visits}
+    assert all(owner[r["visit_id"]] == r["pid"] for r in codes)
+    for a, b in pairwise(visits):
+        assert a["pid"] != b["pid"] or a["date"] < b["date"]
+    assert not {r["pid"] for r in people} & {r["pid"] for r in read(source / "patients.csv")}
+
+
+def test_the_command_line_samples_into_the_run(run: rivalry.Run) -> None:
+    from click.testing import CliRunner
+
+    from rivalry.cli import cli
+
+    done = CliRunner().invoke(cli, ["sample", str(run.path), "-n", "10"])
+    assert done.exit_code == 0, done.output
+    assert (run.path / "samples" / "records" / "visits.csv").exists()
+
+
+def test_every_score_of_records_is_there(run: rivalry.Run) -> None:
+    scores = run.evaluate()
+    wanted = {"shape", "trend", "crossed", "missingness", "visits", "gaps", "lag", "change", "km", "censoring", "cindex", "c2st"}
+    assert wanted <= set(scores)
+    for name in wanted - {"c2st"}:
+        assert 0 <= scores[name].value <= 1
+        assert scores[name].low <= scores[name].value <= scores[name].high
+
+
+def test_the_run_reads_its_spec_again(run: rivalry.Run, source: Path) -> None:
+    spec = run.folder.spec
+    assert spec == run.data().spec
+    assert spec.survival is not None
+    assert spec.survival[:2] == ("age", "sex")
+    level = next(c for c in run.modality.own if c.name == "sex").code.levels[spec.survival.level]
+    assert level == "M"
+
+
+def test_what_is_handed_on_holds_no_row(run: rivalry.Run, source: Path) -> None:
+    """Neither a key, nor a day of a visit, nor the extremes, in anything outside private/."""
+    visits, people = read(source / "visits.csv"), read(source / "patients.csv")
+    weights = sorted({float(r["weight"]) for r in visits})
+    words = {r["pid"] for r in people} | {r["visit_id"] for r in visits} | {r["date"] for r in visits}
+    files = [p for p in run.path.rglob("*") if p.is_file() and "private" not in p.parts and p.suffix in (".toml", ".md", ".jsonl", ".safetensors")]
+    assert files
+    for file in files:
+        content = file.read_bytes().decode("latin-1")
+        assert not [w for w in words if f'"{w}"' in content], file
+    kept = json.dumps([c.state() for c in run.modality.dynamic])
+    assert not [w for w in (weights[0], weights[-1]) if f"{w}," in kept or f"{w}]" in kept]
+
+
+def test_independent_columns_lose_trends_and_real_patients_have_them(tmp_path: Path) -> None:
+    data = load(long_table(tmp_path / "long.csv", 300), options=ReadOptions(key="pid", holdout=0.5))
+    reference = Reference.build(data, choose_extractor(data), 200)
+    x = data.train.batch(torch.arange(len(data.train)), torch.device("cpu")).x
+    width, start = data.spec.visit_width, data.spec.static
+    visits = x[:, start:].reshape(len(x), data.spec.visits, width)
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
+    parted = torch.cat([x[:, :start], torch.cat([visits[:, :1], visits[order][:, 1:]], 1).flatten(1)], 1)
+    names = ("lag",)
+    real = evaluate(lambda n, seed: _next(x, n, seed), reference, len(x), 0, metrics=names)
+    fake = evaluate(lambda n, seed: _next(parted, n, seed), reference, len(x), 0, metrics=names)
+    assert real["lag"].value < 0.1
+    assert fake["lag"].value > 2 * real["lag"].value
+    layout = Layout.of(data.spec)
+    own = Patients.of(data.modality.decode(x), layout)
+    assert trends(own, own, layout) == (0.0, 0.0)
+
+
+def _next(x: torch.Tensor, n: int, seed: int) -> torch.Tensor:
+    return x[torch.randint(len(x), (n,), generator=torch.Generator().manual_seed(seed % 2**31))]
+
+
+def test_an_event_that_nobody_named(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "roles.toml").write_text(ROLES.replace("sex=M", "sex"))
+    with pytest.raises(DataError, match="write event = 'sex=LEVEL'"):
+        load(source, options=ReadOptions(schema=tmp_path / "roles.toml"))
+
+
+def test_bad_data_leave_nothing_behind(source: Path, tmp_path: Path) -> None:
+    other = folder(tmp_path / "hospital")
+    with (other / "visits.csv").open("a") as stream:
+        stream.write("V9999,P777,2020-03-04,70.0,no\n")
+    with pytest.raises(RivalryError, match="P777"):
+        rivalry.train(str(other), run=str(tmp_path / "runs" / "bad"), budget="2steps", say=lambda line: None)
+    assert not (tmp_path / "runs").exists()
