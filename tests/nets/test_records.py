@@ -80,6 +80,18 @@ def test_later_visits_hang_on_earlier_ones_only() -> None:
     assert float(other[:, 1:, 0].sum()) == 0.0
 
 
+def test_numbers_may_begin_as_those_of_the_visit_before() -> None:
+    """kept = k: the last layer adds k times the number before; the choices are left alone."""
+    net = RecordNet(width=16, noise=4, kept=0.8).build(RECORDS, WIRING)
+    before, other = torch.zeros(1, 16 + 9), torch.zeros(1, 16 + 9)
+    other[0, 16 + 5] = 1.0  # the lab of the visit before
+    gain = (net.last(other) - net.last(before)).detach()[0]
+    assert float(gain[5]) == pytest.approx(0.8)
+    others = torch.zeros(1, 16 + 9)
+    others[0, 16 + 6] = 1.0  # its ward
+    assert float((net.last(others) - net.last(before)).detach()[0, 5]) == 0.0
+
+
 def test_margins_are_set_right_after_settling() -> None:
     """Whatever the weights: numbers of visits, choices over all visits, and the quantiles of numbers."""
     recipe = zoo.get("house-records-small")
@@ -185,7 +197,7 @@ class _Double(Draw):
 def test_timegan_codes_come_from_the_past_alone() -> None:
     nets = players()
     x = histories(6).x.double()
-    code = nets["embedder"](x)
+    code = nets["embedder"](x).detach()
     assert code.shape == (6, 4, 7)
     assert float(code.min()) > 0
     assert float(code.max()) < 1
@@ -221,15 +233,15 @@ def test_timegan_pairs_and_matches_are_the_paper_s() -> None:
 
 def test_timegan_s_terms_in_float64() -> None:
     play = TimeGAN(latent=5).play(players(), Store(), turn())
-    a, b = play.pair("reconstruction")
+    a, b = (p.detach() for p in play.pair("reconstruction"))
     by_hand = (sum(float(v) ** 2 for v in (a - b).flatten()) / a.numel()) ** 0.5
-    assert Root()(play, turn()).tolist() == pytest.approx([by_hand])
-    a, b = play.pair("moments")
+    assert Root()(play, turn()).detach().tolist() == pytest.approx([by_hand])
+    a, b = (p.detach() for p in play.pair("moments"))
     total = 0.0
     for p, q in zip(a.T, b.T, strict=True):
         spread = [(float(((v - v.mean()) ** 2).mean()) + 1e-6) ** 0.5 for v in (p, q)]
         total += abs(float(p.mean() - q.mean())) + abs(spread[0] - spread[1])
-    assert TwoMoments()(play, turn()).tolist() == pytest.approx([total / a.shape[1]])
+    assert TwoMoments()(play, turn()).detach().tolist() == pytest.approx([total / a.shape[1]])
 
 
 def test_timegan_recovers_records_when_sampling() -> None:

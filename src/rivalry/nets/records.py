@@ -69,13 +69,15 @@ class RecordNet(Net):
     drawn), the patient's columns and fresh noise of `noise` entries; from its state, what it read, and z come whether there is a
     visit, the gap, and the columns.  So a visit hangs on those before it, and times only grow.
 
-    width: of all hidden layers.  depth: of the MLPs.  temperature: of Gumbel-softmax, see 'table'.  margins: set right when weights are
+    width: of all hidden layers.  depth: of the MLPs.  kept: of a number's deviate at the visit before, when training begins (0:
+    left to chance).  temperature: of Gumbel-softmax, see 'table'.  margins: set right when weights are
     averaged: the patient's columns, the columns of all visits together, and the numbers of visits (see `VisitMargins`).
     """
 
     width: int = 128
     depth: int = 2
     noise: int = 16
+    kept: float = 0.0
     temperature: float = 0.2
     slope: float = 0.2
     label_width: int = 16
@@ -108,6 +110,10 @@ class RecordGenerator(nn.Module):
         nn.init.xavier_normal_(self.last.weight)
         with torch.no_grad():
             self.last.bias.copy_(log_shares(blocks))
+            numbers = torch.tensor([b.start for b in blocks if b.kind == "number" and b.start >= ALIVE + gap_width(spec)])
+            if s.kept and len(numbers):
+                self.last.weight[numbers, s.width :] = 0.0
+                self.last.weight[numbers, s.width + numbers] = s.kept
         have = presence(spec)
         before = torch.cat([torch.ones(1), have[:-1]])
         going = (have / before).clamp(0.01, 0.995)
