@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import platform
 import shlex
+import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
+from rivalry import stats
+from rivalry.baselines import fit
+from rivalry.data import Dataset
+from rivalry.evaluate.tabular import kinds, names
+from rivalry.parts import Baseline
 from rivalry.run import machine, versions
 
 HERE = Path(__file__).parent
@@ -52,6 +59,40 @@ def shared(folder: str) -> Path:
     if not path.exists():
         sys.exit(f"this benchmark needs the development data {folder}, which are not at {path}")
     return path
+
+
+def interval(values: Sequence[float], digits: int = 3) -> str:
+    """Mean and half-width of the 95 % interval over seeds; one value as it is."""
+    if len(values) == 1:
+        return f"{values[0]:.{digits}f}"
+    half = stats.student_quantile(0.975, len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5
+    return f"{statistics.mean(values):.{digits}f} ± {half:.{digits}f}"
+
+
+def rows(dataset: Dataset, side: str) -> Tensor:
+    """[N, C] raw rows of a table's side."""
+    store = dataset.train if side == "train" else dataset.held
+    return store.raw(torch.arange(len(store)))
+
+
+def measured(fake: Tensor, dataset: Dataset, target: str) -> dict[str, float]:
+    """What synthetic rows [M, C] score against held-out rows, and how well they teach to predict the target."""
+    train, test, what = rows(dataset, "train"), rows(dataset, "held"), kinds(dataset.spec)
+    used = stats.utility(train, fake, test, what, names(dataset.spec).index(target), 0)
+    return {
+        "shape": 100 * stats.shape_error(test, fake, what),
+        "trend": 100 * stats.trend_error(test, fake, what),
+        "c2st": stats.classifier_two_sample(test, fake[: len(test)], what, 0).value,
+        "tstr": used.fake.trees,
+        "tstr linear": used.fake.linear,
+        "augmented": used.augmented.trees,
+        "real": used.real.trees,
+    }
+
+
+def counted(baseline: Baseline, dataset: Dataset, seed: int) -> Tensor:
+    """As many rows [N, C] as training has, from a baseline fitted to them."""
+    return dataset.modality.decode(fit(baseline, dataset).sample(len(dataset.train), seed))
 
 
 def threads(count: int) -> None:

@@ -2,7 +2,8 @@
 
 'tutorial' is the loop as introductions write it: Adam as it comes, two backward passes for the discriminator, .item()
 every step, a DataLoader of pictures; 'careful' detaches, keeps data as uint8 in memory, uses fused Adam and
-channels-last, and synchronises never.  Rounds alternate; medians and ratios are quoted.
+channels-last, and synchronises never.  Each loop has a process of its own, as a user would run it (ours sets the
+allocator of its process); rounds alternate, the others wait; medians and ratios are quoted.
 
     python benchmarks/speed.py
 """
@@ -10,8 +11,11 @@ channels-last, and synchronises never.  Rounds alternate; medians and ratios are
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -38,6 +42,7 @@ from rivalry.training.watch import Watch
 from rivalry.zoo.rows import Duel
 
 BATCH, LATENT = 64, 100
+LOOPS = ("rivalry", "tutorial", "careful")
 
 
 def recipes() -> dict[str, tuple[int, Recipe]]:
@@ -57,7 +62,7 @@ def pictures(size: int, n: int = 2048) -> Tensor:
 
 def ours(recipe: Recipe, data: Dataset, steps: int) -> Callable[[], None]:
     """Our loop as `rivalry train` runs it: notes, metrics, health, averages, previews, progress."""
-    path = WORK / "speed"
+    path = WORK / "speed" / str(os.getpid())
     shutil.rmtree(path, ignore_errors=True)
     engine = Engine("cpu")
     state = build_state(recipe, data.spec, 0, engine.device)
@@ -138,17 +143,48 @@ def careful(recipe: Recipe, data: Dataset, raw: Tensor, steps: int) -> Callable[
     return go
 
 
-def measure(loops: dict[str, Callable[[], None]], rounds: int, steps: int) -> dict[str, list[float]]:
+def loop(name: str, net: str, steps: int) -> Callable[[], None]:
+    size, recipe = recipes()[net]
+    raw = pictures(size)
+    data = load(raw.numpy())
+    if name == "rivalry":
+        return ours(recipe, data, steps)
+    return (tutorial if name == "tutorial" else careful)(recipe, data, raw, steps)
+
+
+def serve(name: str, net: str, steps: int) -> None:
+    """A loop that runs a round for every line it is sent, and answers with images a second."""
+    go = loop(name, net, steps)
+    go()
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        begun = time.perf_counter()
+        go()
+        print(steps * BATCH / (time.perf_counter() - begun), flush=True)
+
+
+def measure(net: str, rounds: int, steps: int, count: int) -> dict[str, list[float]]:
     """Images per second of each loop, round by round, in turn."""
+    command = [sys.executable, __file__, "--net", net, "--steps", str(steps), "--threads", str(count), "--serve"]
+    loops = {name: subprocess.Popen([*command, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for name in LOOPS}
+    for one in loops.values():
+        answer(one)
     rates: dict[str, list[float]] = {name: [] for name in loops}
-    for loop in loops.values():
-        loop()
     for _ in range(rounds):
-        for name, loop in loops.items():
-            begun = time.perf_counter()
-            loop()
-            rates[name].append(steps * BATCH / (time.perf_counter() - begun))
+        for name, one in loops.items():
+            assert one.stdin is not None
+            one.stdin.write("go\n")
+            one.stdin.flush()
+            rates[name].append(float(answer(one)))
+    for one in loops.values():
+        one.communicate()
     return rates
+
+
+def answer(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    said = process.stdout.readline()
+    return said if said else sys.exit("a loop has stopped; see above")
 
 
 def main() -> None:
@@ -156,23 +192,24 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--net", default="", help="one of them only")
+    parser.add_argument("--serve", default="", choices=["", *LOOPS], help="be one of the loops")
     given = parser.parse_args()
     threads(given.threads)
+    if given.serve:
+        serve(given.serve, given.net, given.steps)
+        return
     rows = []
-    for name, (size, recipe) in recipes().items():
-        raw = pictures(size)
-        data = load(raw.numpy())
-        loops = {
-            "rivalry": ours(recipe, data, given.steps),
-            "tutorial": tutorial(recipe, data, raw, given.steps),
-            "careful": careful(recipe, data, raw, given.steps),
-        }
-        rates = measure(loops, given.rounds, given.steps)
+    for name in [given.net] if given.net else recipes():
+        rates = measure(name, given.rounds, given.steps, given.threads)
         medians = {k: statistics.median(v) for k, v in rates.items()}
-        ratio = {k: statistics.median(a / b for a, b in zip(rates["rivalry"], rates[k], strict=True)) for k in loops}
-        rows.append((name, *(f"{medians[k]:.0f}" for k in loops), f"{ratio['tutorial']:.2f}", f"{ratio['careful']:.2f}"))
-    head = ("nets", "rivalry", "tutorial", "careful", "rivalry / tutorial", "rivalry / careful")
-    text = table(head, rows) + f"\n\nImages per second, medians of {given.rounds} alternating rounds of {given.steps} steps, batch {BATCH}."
+        ratio = {k: statistics.median(a / b for a, b in zip(rates["rivalry"], rates[k], strict=True)) for k in LOOPS}
+        rows.append((name, *(f"{medians[k]:.0f}" for k in LOOPS), f"{ratio['tutorial']:.2f}", f"{ratio['careful']:.2f}"))
+    head = ("nets", *LOOPS, "rivalry / tutorial", "rivalry / careful")
+    text = table(head, rows) + (
+        f"\n\nImages per second, medians of {given.rounds} alternating rounds of {given.steps} steps, batch {BATCH}; ratios are "
+        "medians of the rounds' own."
+    )
     keep("speed", "Speed of the loop", text)
 
 

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from rivalry import ReadOptions
-from rivalry.auto import FEW, FEWER, PER_CLASS, choose
+from rivalry.auto import CPU_BATCH, FEW, FEWER, LEAST_BATCH, PER_CLASS, _private_batch, choose
 from rivalry.data import load
 from rivalry.objectives import GAN, Relativistic, Wasserstein
+from rivalry.privacy import privatised, sigma_for
+from rivalry.recipe import set_value
+from rivalry.training.engine import Engine
+from rivalry.training.loop import Trainer
+from rivalry.training.state import build_state
 
 
 def pictures(n: int, side: int, labels: int = 0, seed: int = 0) -> object:
@@ -50,3 +56,45 @@ def test_points_and_tables_have_their_own_recipes() -> None:
     points, _ = choose(load("ring8", options=ReadOptions(limit=500)), "3m", "cpu")
     assert points.name == "house-points"
     assert isinstance(points.objective, Relativistic)
+
+
+def test_private_tables_get_a_small_discriminator_and_batches_by_rows_and_epsilon() -> None:
+    rng = np.random.default_rng(0)
+    dataset = load((rng.normal(size=(4000, 3)), rng.integers(0, 2, 4000)), options=ReadOptions(kind="table"))
+    plain, _ = choose(dataset, "", "cpu")
+    strict, why = choose(dataset, "", "cpu", 1.0)
+    loose, _ = choose(dataset, "", "cpu", 10.0)
+    judge = {side.name: side for side in strict.sides()}["discriminator"]
+    assert strict.nets["discriminator"] != plain.nets["discriminator"]
+    assert judge.turns == 3
+    assert strict.steps < plain.steps / 10  # every turn costs
+    assert strict.batch == round(len(dataset.train) / 100)
+    assert loose.batch == round(len(dataset.train) / 10)
+    assert any("noise" in line for line in why)
+    assert any("Batches" in line for line in why)
+
+
+@pytest.mark.parametrize(("rows", "epsilon"), [(32_561, 1.0), (32_561, 3.0), (5_000, 8.0)])
+def test_private_batches_need_noise_of_about_the_clip(rows: int, epsilon: float) -> None:
+    """Below 1 a batch pays more than its share, far above it only takes time."""
+    batch, _ = _private_batch(rows, epsilon, gpu=False)
+    assert LEAST_BATCH < batch < CPU_BATCH
+    assert 0.9 < sigma_for(epsilon, rows**-1.1, batch / rows, 600) < 1.6
+
+
+def test_private_batches_have_bounds() -> None:
+    assert _private_batch(500, 1.0, gpu=False)[0] == LEAST_BATCH
+    assert _private_batch(10**6, 8.0, gpu=False)[0] == CPU_BATCH < _private_batch(10**6, 8.0, gpu=True)[0]
+def test_pictures_under_differential_privacy_get_a_recipe_that_is_admitted() -> None:
+    """Labelled ones too: no labels, no batch norm, a small discriminator; one step is taken."""
+    data = load(pictures(400, 12, 2))
+    recipe, why = choose(data, epsilon=3.0)
+    assert any("Labels are not used" in line for line in why)
+    private, _ = privatised(recipe, 3.0)
+    private = set_value(private, "discriminator.private.noise", "1.0")
+    state = build_state(private, data.spec, 0, torch.device("cpu"))
+    assert sum(p.numel() for p in state.nets["discriminator"].parameters()) < 20_000
+    assert recipe.batch == len(data.train) // 16
+    trainer = Trainer(state, data.train, 2, Engine("cpu"))
+    trainer.step()
+    assert state.step == 1

@@ -14,9 +14,9 @@ FLOORS = (
      "extractors"),
     ("data",),
     ("games", "recipe", "sampling", "zoo"),
-    ("run", "evaluate", "health", "card", "report", "privacy"),
+    ("run", "evaluate", "health", "card", "report", "privacy", "baselines", "officer"),
     ("training",),
-    ("auto", "experiments", "checks", "audit"),
+    ("auto", "experiments", "checks", "audit", "apply"),
     ("api", "cli"),
 )  # fmt: skip
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}

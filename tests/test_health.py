@@ -175,6 +175,18 @@ def test_findings_are_said_in_words() -> None:
     assert not first.fatal
 
 
+def test_a_jolt_is_believed_at_once_and_is_not_fatal() -> None:
+    """Gradients 12 times the usual, seen once, and samples twice as far away: what a rate x100 leaves behind."""
+    monitor, quiet = Monitor(), [{}] * 6
+    found = [monitor.observe(v) for v in readings(*quiet, {"gradient": 24.0, "distance": 0.04}, {"distance": 0.04})]
+    assert [d.kind for d in found] == ["healthy"] * 6 + ["divergence", "healthy"]
+    assert not found[6].fatal
+    assert "a step was far too large: the generator's gradients are 24" in found[6].sentence
+    assert kinds(*quiet, {"gradient": 24.0}) == ["healthy"] * 7, "loud, and no further away"
+    assert kinds(*quiet, {"distance": 0.04}) == ["healthy"] * 7, "further away, and not loud"
+    assert kinds({}, {}, {"gradient": 24.0, "distance": 0.04}) == ["healthy"] * 3, "too early to know what is usual"
+
+
 # -- memory -----------------------------------------------------------------------------------------------------------
 
 GOOD = Vitals(0, 0.95, 0.9, 0.9, 0.02, 1.0, (0.0,) * 8, 1.0, -1.0, 2.0)

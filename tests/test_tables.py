@@ -195,7 +195,7 @@ def test_conditioned_rows_are_the_model_s_own_under_the_condition(run: rivalry.R
         ("age", "no condition"),
         ("patient_id=P00001", "not learned"),
         ("age>old", "no number"),
-        ("age>60, age<60", "loosen"),
+        ("age>60, age<60", "loosen the conditions"),
     ],
 )
 def test_conditions_that_cannot_be_met_say_so(where: str, hint: str, run: rivalry.Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,25 +6,28 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from rivalry.audit.rejecting import guard_of
 from rivalry.auto import choose, find
+from rivalry.baselines import fit, usual
 from rivalry.data import Dataset, Modality, ReadOptions, restore
 from rivalry.data import load as load_data
-from rivalry.data.conditions import levels_asked, met
-from rivalry.data.conditions import parse as parse_conditions
 from rivalry.data.image import ImageModality
 from rivalry.data.opening import Given
 from rivalry.data.table import TableModality
+from rivalry.drawing import Wish, drawn, wanted
 from rivalry.errors import DataError, RecipeError, UnknownName
 from rivalry.evaluate import Judge, Looks, Scores, choose_extractor
 from rivalry.privacy import privatised
+from rivalry.privacy.quota import check as check_cap
+from rivalry.privacy.quota import spend
 from rivalry.recipe import Recipe, set_value
 from rivalry.run import Run as Folder
-from rivalry.sampling import Sampler, kept, steered
+from rivalry.sampling import WALKED, Sampler, Tick, filled, silent
 from rivalry.stats import Utility
 from rivalry.training.engine import Engine, is_main_process
 from rivalry.training.session import Request, Say, reload_data, to_stderr
@@ -32,10 +35,14 @@ from rivalry.training.session import resume as resume_run
 from rivalry.training.session import start as start_run
 
 if TYPE_CHECKING:
+    from rivalry.apply import Filled
     from rivalry.audit import Audit
     from rivalry.experiments import Comparison
 
 __all__ = ["Run", "compare", "load", "train"]
+
+BESIDE = ("shape", "trend", "missingness", "c2st")
+"""What a baseline is measured by, beside a run."""
 
 
 @dataclass(frozen=True)
@@ -79,38 +86,77 @@ class Run:
 
     def sample(
         self, n: int, *, seed: int = 0, label: int | str | None = None, truncation: float = 1.0, which: str = "best",
-        device: str = "auto",
-        players: Mapping[str, nn.Module] | None = None,
-        where: str = "",
+        device: str = "auto", players: Mapping[str, nn.Module] | None = None, where: str = "", balance: str = "",
+        reject_copies: Given | None = None, tick: Tick = silent, say: Say = to_stderr,
     ) -> Tensor:  # fmt: skip
         """[n, ...] in the data's own form: uint8 (or uint16) pictures [n, C, H, W], points in their own units, rows of
         tables [n, columns] float64.
 
         where: conditions on a table's columns ('age>60, sex=F'); samples that do not meet them are drawn anew.
+        balance: equal numbers of a column's levels ('income'), or shares ('income=0.3,0.7').  reject_copies: the training
+        data; samples nearer to a training row than 5 % of held-out rows are drawn anew, and say is told how many.  tick:
+        told how far it is.  RunError where the run's cap on samples does not allow n more.
         """
-        if where:
-            return self._where(n, seed, where, self.sampler(which, device, players))
-        x, _ = self.sampler(which, device, players).draw(n, seed, self._label(label), truncation)
-        return self.modality.decode(x.cpu())
+        sampler, wish = self.sampler(which, device, players), self._wish(label, truncation, where, balance, reject_copies)
+        spend(self.folder, n)
+        x = self._raw(drawn(self.modality, sampler, n, seed, wish, tick)[0])
+        if wish.guard is not None:
+            say(wish.guard.told())
+        return x
 
-    def _where(self, n: int, seed: int, where: str, sampler: Sampler) -> Tensor:
-        """Raw rows that meet the conditions."""
-        modality = self.modality
-        if not isinstance(modality, TableModality):
-            raise DataError("conditions are for tables; pictures of one class are chosen with --label")
-        conditions = parse_conditions(where, modality)
-        sampler = steered(sampler, modality.blocks, levels_asked(conditions, modality))
-        return kept(lambda m, s: modality.decode(sampler(m, s).cpu()), lambda raw: met(raw, conditions), n, seed)
+    def _raw(self, x: Tensor) -> Tensor:
+        """In the data's own form; float64 rows of tables are."""
+        return x if isinstance(self.modality, TableModality) and x.dtype == torch.float64 else self.modality.decode(x)
+
+    def _wish(
+        self, label: int | str | None, truncation: float, where: str, balance: str, reject_copies: Given | None
+    ) -> Wish:
+        guard = None
+        if reject_copies is not None:
+            options = ReadOptions.from_dict(self.folder.settings["data"]["options"])
+            guard = guard_of(self.folder, load_data(reject_copies, options=options))
+        return Wish(self._label(label), truncation, wanted(self.modality, where, balance), guard)
+
+    def _uncounted(self, n: int, seed: int, which: str, device: str) -> Tensor:
+        """As `sample`, but for measuring: nothing is handed out."""
+        wish = Wish(asked=wanted(self.modality))
+        return self._raw(drawn(self.modality, self.sampler(which, device), n, seed, wish)[0])
+
+    def _drawn(self, sampler: Sampler) -> Callable[[int, int], Tensor]:
+        """Encoded samples for rulers: without rows that break a constraint."""
+        asked, decode = wanted(self.modality), self.modality.decode
+        if not asked:
+            return sampler
+        return lambda n, seed: filled(sampler, lambda x: asked.group(decode(x)), (n,), seed)
 
     def write_samples(
         self, out: Path, n: int, *, seed: int = 0, label: int | str | None = None, truncation: float = 1.0,
-        which: str = "best", device: str = "auto", where: str = "",
+        which: str = "best", device: str = "auto", where: str = "", balance: str = "", reject_copies: Given | None = None,
+        tick: Tick = silent, say: Say = to_stderr,
     ) -> list[Path]:  # fmt: skip
         """Samples into files, by `out`'s ending: a folder of PNGs, a sheet (.png), .npz, .csv, .parquet.  See `sample`."""
-        if where:
-            return self.modality.write(self.sample(n, seed=seed, which=which, device=device, where=where), out)
-        x, labels = self.sampler(which, device).draw(n, seed, self._label(label), truncation)
-        return self.modality.write(x.cpu(), out, labels, self.folder.spec.class_names)
+        sampler, wish = self.sampler(which, device), self._wish(label, truncation, where, balance, reject_copies)
+        spend(self.folder, n)
+        x, labels = drawn(self.modality, sampler, n, seed, wish, tick)
+        if wish.guard is not None:
+            say(wish.guard.told())
+        return self.modality.write(x, out, labels, self.folder.spec.class_names)
+
+    def apply(
+        self, table: str | Path, out: str | Path, *, draws: int = 1, likely: bool = False, pool: int = 50_000, seed: int = 0,
+        which: str = "best", device: str = "auto", tick: Tick = silent,
+    ) -> Filled:  # fmt: skip
+        """Fills the missing cells of a table (CSV, TSV or Parquet) by draws from the model, given what is known of their
+        row; see `rivalry.apply.fill_table`."""
+        from rivalry.apply import fill_table
+
+        if not isinstance(self.modality, TableModality):
+            raise DataError(f"{self.name} was trained on {self.modality.kind} data; only the missing cells of tables can be filled")
+        sampler = self.sampler(which, device)
+        spend(self.folder, pool)
+        return fill_table(
+            self.modality, sampler, Path(table), Path(out), draws=draws, likely=likely, pool=pool, seed=seed, tick=tick
+        )
 
     def walk(
         self, out: Path, *, seed: int = 0, label: int | str | None = None, which: str = "best", device: str = "auto"
@@ -119,6 +165,7 @@ class Run:
         from rivalry.pictures import film
 
         number = self._label(label)
+        spend(self.folder, WALKED)
         x = self.sampler(which, device).walk(seed, label=0 if number is None else number).cpu()
         if out.suffix.lower() == ".gif":
             if not isinstance(self.modality, ImageModality):
@@ -148,14 +195,30 @@ class Run:
         device: str = "auto", data: Dataset | None = None,
     ) -> Scores:  # fmt: skip
         """Every score that fits the data, on n fresh samples; see `rivalry.evaluate`."""
+        judge = self._judge(data if data is not None else self.data(), weights, n, seed, device)
+        return judge.final(self._drawn(self.sampler(which, device)), 0)
+
+    def beside(
+        self, n: int | None = None, *, which: str = "best", weights: Path | None = None, seed: int = 1,
+        device: str = "auto", data: Dataset | None = None,
+    ) -> tuple[Scores, dict[str, Scores]]:  # fmt: skip
+        """(what `evaluate` says, what the usual baselines score by the same ruler, by their names): of tables what
+        independent columns do, beside which a shape error says little.  They are fitted without privacy, and kept
+        nowhere."""
+        judge = self._judge(data if data is not None else self.data(), weights, n, seed, device)
+        scores = judge.final(self._drawn(self.sampler(which, device)), 0)
+        fitted = {name: fit(one, judge.dataset) for name, one in usual(judge.dataset.spec).items()}
+        metrics = tuple(m for m in BESIDE if m in scores)
+        return scores, {name: judge.final(one.sample, 0, metrics=metrics) for name, one in fitted.items()}
+
+    def _judge(self, data: Dataset, weights: Path | None, n: int | None, seed: int, device: str) -> Judge:
         engine = Engine(device)
-        dataset = (data if data is not None else self.data()).to(engine.device)
+        dataset = data.to(engine.device)
         own = self.folder.settings["train"]["weights"]
         chosen = weights or (Path(own) if own else None)
         extractor = choose_extractor(dataset, chosen, engine.device, self.path / "private")
         looks = Looks(verdict=max(n, 4), gate=min(max(n, 4), 2000)) if n is not None else Looks()
-        judge = Judge(dataset, extractor, None, seed, engine.device, looks)
-        return judge.final(self.sampler(which, device), 0)
+        return Judge(dataset, extractor, None, seed, engine.device, looks)
 
     def utility(
         self, target: str, *, n: int | None = None, which: str = "best", seed: int = 1, device: str = "auto",
@@ -173,25 +236,56 @@ class Run:
         if target not in called:
             raise UnknownName("column", target, called)
         real, held = (s.raw(torch.arange(len(s))) for s in (dataset.train, dataset.held))
-        fake = self.sample(n or len(real), seed=seed, which=which, device=device)
+        fake = self._uncounted(n or len(real), seed, which, device)
         return utility(real, fake, held, kinds(dataset.spec), called.index(target), seed)
+
+    def study(
+        self, targets: Sequence[str] = (), by: Sequence[str] = (), survival: Sequence[str] = (), *, full: bool = False,
+        n: int | None = None, which: str = "best", seed: int = 1, device: str = "auto", data: Dataset | None = None,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Measures of a table's synthetic rows (n, as many as trained on by default) as plain values by section, which are
+        also kept in the run's evaluation.json, for the report; none holds a row.  See docs/table-scores.md.
+
+        targets: columns to predict.  by: columns whose groups are measured apart.  survival: 'time,event' pairs.  full: also
+        all scores beside a baseline, clinical measures, and what pictures show.
+        """
+        from rivalry.evaluate.study import Ask, add_sections, study, table_of
+        from rivalry.evaluate.study.making import fidelity, stamped
+
+        dataset = data if data is not None else self.data()
+        table_of(dataset)
+        rows = n or len(dataset.train)
+        ask = Ask(targets, by, survival, full, shown=not self.recipe.private_sides())
+        found = study(dataset, self._uncounted(rows, seed, which, device), ask, seed)
+        if full:
+            judge = self._judge(dataset, None, n, seed, device)
+            scores = judge.final(self._drawn(self.sampler(which, device)), 0)
+            found = {"fidelity": fidelity(dataset, judge, scores, seed)} | found
+        step = self.folder.step(which)
+        sections = {name: stamped(one, step, which, rows, seed) for name, one in found.items()}
+        add_sections(self.path, sections)
+        return sections
 
     def audit(
         self, n: int | None = None, *, which: str = "best", weights: Path | None = None, seed: int = 1,
         device: str = "auto", data: Dataset | None = None, tick: Callable[[str, float], None] = lambda what, share: None,
+        shadows: int = 0, canaries: int = 0, steps: int | None = None,
     ) -> Audit:  # fmt: skip
         """Attacks on n samples and on the discriminator: do they tell training rows from held-out ones?  Writes audit.json
         and audit.md, and the closest pairs into private/; see `rivalry.audit` and docs/audit.md.
 
         weights: of a network to compare pictures by, trained on other pictures.  tick: told (what is done, its share).
+        shadows: so many models of the recipe are trained on random halves, for a stronger attack; canaries: so many rows are
+        planted in one more training, for a bound on epsilon.  steps: of each such training (the run's, 1,000 at most).
         """
         from rivalry.audit import audit_run
 
         dataset = data if data is not None else self.data()
         where = Engine(device).device
         return audit_run(
-            self.folder, dataset, self.sampler(which, device), n=n, seed=seed, weights=weights, device=where, tick=tick
-        )
+            self.folder, dataset, self.sampler(which, device), n=n, seed=seed, weights=weights, device=where, tick=tick,
+            shadows=shadows, planted=canaries, steps=steps,
+        )  # fmt: skip
 
     def resume(self, *, device: str = "auto", data: Dataset | None = None, say: Say = to_stderr) -> Run:
         """Goes on from the last checkpoint."""
@@ -202,6 +296,13 @@ class Run:
         from rivalry.report import write_report
 
         return write_report(self.folder)
+
+    def officer_report(self, out: Path | None = None) -> Path:
+        """Writes the report for a data officer, one .html (officer.html in the run's folder by default) or .md file without
+        any row of the data; returns where.  It tells what `study(full=True)` and `audit()` found before."""
+        from rivalry.officer import write_officer
+
+        return write_officer(self.folder, out or self.path / "officer.html")
 
 
 def load(run: str | Path) -> Run:
@@ -228,24 +329,26 @@ def train(
     options: ReadOptions | None = None,
     dp_epsilon: float | None = None,
     dp_delta: float | None = None,
+    cap: int | None = None,
     say: Callable[[str], None] = to_stderr,
 ) -> Run:
     """Trains on `data` (a name, path, array, or PyTorch dataset) until the target or the budget; returns the Run.
 
     settings: 'batch=32' and the like, as the command line's --set.  players: one's own modules by network name
     ('generator', 'discriminator'); see `rivalry.parts.Net` for what they are called with.
+    cap: samples the run may hand out in all.
     dp_epsilon, dp_delta: train under differential privacy (docs/privacy.md); delta is N^-1.1 of N rows if left out.
     Raises RecipeError, DataError or RunError, and leaves nothing behind, if that cannot be done.
     """
-    reading = options or ReadOptions()
+    reading, allowed = options or ReadOptions(), check_cap(cap)
     for line in settings:
         if "=" not in line:
             raise RecipeError(f"--set takes KEY=VALUE, for example batch=32, not {line!r}")
     named = find(recipe)  # a wrong name should not have to wait for the data
     dataset = load_data(data, options=reading)
-    for note in dataset.notes:
+    for note in (*dataset.notes, *dataset.defences):
         say(note)
-    chosen, why = (named, ()) if named is not None else choose(dataset, budget, device, dp_epsilon is not None)
+    chosen, why = (named, ()) if named is not None else choose(dataset, budget, device, dp_epsilon)
     if dp_epsilon is not None:
         chosen, changed = privatised(chosen, dp_epsilon, dp_delta or 0.0)
         why += changed
@@ -256,8 +359,9 @@ def train(
     for reason in why:
         say(reason)
     request = Request(
-        chosen, until, budget, seed, run, overwrite, device, precision, weights, start, players, tensorboard, why
-    )
+        chosen, until, budget, seed, run, overwrite, device, precision, weights, start, players, tensorboard, why,
+        cap=allowed,
+    )  # fmt: skip
     done = Run(start_run(dataset, request, say, reading))
     if is_main_process():
         done.report()

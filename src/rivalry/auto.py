@@ -11,9 +11,9 @@ from rivalry.errors import RecipeError
 from rivalry.evaluate import Budget
 from rivalry.recipe import Recipe
 from rivalry.zoo import get
-from rivalry.zoo.house import critic_pictures, pictures
+from rivalry.zoo.house import critic_pictures, pictures, private_pictures
 from rivalry.zoo.tables import ABOUT as TABLE
-from rivalry.zoo.tables import table
+from rivalry.zoo.tables import private_table, table
 
 FEW = 4_000
 """Below so many pictures the discriminator is augmented."""
@@ -25,6 +25,9 @@ SMALL = 32
 """Up to so many pixels a side are small pictures."""
 PER_CLASS = 20
 """Labels are used if every class has at least so many pictures."""
+SHARE = 0.01
+"""Of the rows, for each unit of epsilon: a private batch.  It makes sigma 1 to 1.4 (docs/lab/private-tables.md)."""
+LEAST_BATCH, CPU_BATCH, GPU_BATCH = 16, 1000, 4000
 
 
 def find(recipe: str | Recipe) -> Recipe | None:
@@ -42,37 +45,73 @@ def find(recipe: str | Recipe) -> Recipe | None:
 
 
 def resolve(
-    recipe: str | Recipe, dataset: Dataset, budget: str = "", device: str = "auto"
+    recipe: str | Recipe, dataset: Dataset, budget: str = "", device: str = "auto", epsilon: float | None = None
 ) -> tuple[Recipe, tuple[str, ...]]:
-    """(recipe, reasons): what is named, or what is chosen for data and machine."""
+    """(recipe, reasons): what is named, or what is chosen for data and machine, and for differential privacy with this
+    epsilon."""
     named = find(recipe)
-    return (named, ()) if named is not None else choose(dataset, budget, device)
+    return (named, ()) if named is not None else choose(dataset, budget, device, epsilon)
 
 
 def choose(
-    dataset: Dataset, budget: str = "", device: str = "auto", private: bool = False
+    dataset: Dataset, budget: str = "", device: str = "auto", epsilon: float | None = None
 ) -> tuple[Recipe, tuple[str, ...]]:
-    """(recipe, reasons), one sentence each.  private: it will be trained under differential privacy."""
+    """(recipe, reasons), one sentence each.  epsilon: of the differential privacy it will be trained under, if any."""
     if dataset.spec.kind == "points":
         return get("house-points"), (
             "Points in the plane: the house recipe for points, relativistic with R1 and R2.",
         )
     if dataset.spec.kind == "table":
-        return _table(dataset, device, private)
-    return _pictures(dataset, budget, device)
+        return _table(dataset, device, epsilon)
+    return _pictures(dataset, budget, device) if epsilon is None else _private_pictures(dataset)
 
 
-def _table(dataset: Dataset, device: str, private: bool) -> tuple[Recipe, tuple[str, ...]]:
+def _table(dataset: Dataset, device: str, epsilon: float | None) -> tuple[Recipe, tuple[str, ...]]:
     gpu = device in ("auto", "cuda") and torch.cuda.is_available()
     columns = len({b.name for b in dataset.spec.blocks})
-    width = 512 if gpu else 256
-    judge = (64, 64) if private else ()
-    recipe = table(width, steps=20_000, batch=2000 if gpu else 500, judge=judge).recipe("house-table", TABLE)
-    slim = ("The discriminator is 64 wide: every parameter it has gets noise.",) if private else ()
+    width, carries = (512, "a GPU carries it") if gpu else (256, "a CPU makes enough steps with it")
+    seen = (
+        f"{len(dataset.train):,} rows of {columns} columns, {dataset.spec.shape[0]} numbers when encoded: the house recipe "
+        f"for tables, {width} wide ({carries})."
+    )
+    if epsilon is None:
+        return table(width, steps=20_000, batch=2000 if gpu else 500).recipe("house-table", TABLE), (seen,)
+    batch, why = _private_batch(len(dataset.train), epsilon, gpu)
+    recipe = private_table(width, batch).recipe("house-table-private", TABLE)
     return recipe, (
-        *slim,
-        f"{len(dataset.train):,} rows of {columns} columns, {dataset.spec.shape[0]} numbers when encoded: the house "
-        f"recipe for tables, {width} wide ({'a GPU carries it' if gpu else 'a CPU makes enough steps with it'}).",
+        seen,
+        "The discriminator is 64 wide, since every parameter it has gets noise, and takes three turns to one of the "
+        f"generator, {3 * recipe.steps} in all: noise grows with the root of their number.",
+        why,
+    )
+
+
+def _private_batch(rows: int, epsilon: float, gpu: bool) -> tuple[int, str]:
+    """(expected rows a turn, the reason).
+
+    Noise per turn over the batch is sqrt(turns) / (rows mu(epsilon)) whatever the batch, as long as sigma is above 1 or so;
+    below, small batches pay more.  sigma grows with batch / (rows epsilon), so the batch goes by their product.
+    """
+    most = GPU_BATCH if gpu else CPU_BATCH
+    batch = max(LEAST_BATCH, min(most, round(rows * epsilon * SHARE)))
+    return batch, (
+        f"Batches of {batch} rows are expected: about a hundredth of the rows for each unit of epsilon, where larger ones "
+        f"would not lower the noise any more (from {LEAST_BATCH} to {most} here)."
+    )
+
+
+PRIVATE_BATCHES = 16
+"""The expected batch under differential privacy is this share of the pictures at most: a row must rarely be drawn."""
+
+
+def _private_pictures(dataset: Dataset) -> tuple[Recipe, tuple[str, ...]]:
+    n, (channels, height, width) = len(dataset.train), dataset.spec.shape
+    batch = max(1, min(256, n // PRIVATE_BATCHES))
+    return private_pictures("house-private", batch=batch), (
+        f"{n} pictures of {height} x {width}, {channels} channel{'s' if channels > 1 else ''}: the house recipe under "
+        "differential privacy: a small discriminator without batch norm, since every parameter it has gets noise, and "
+        f"batches of {batch}.",
+        "Labels are not used: fakes would take theirs from real pictures, which nobody pays for.",
     )
 
 

@@ -62,7 +62,8 @@ def _data(run: Run) -> list[str]:
     ]
     if spec.class_names and len(spec.class_names) <= 20:
         lines.append(f"- Classes: {', '.join(spec.class_names)}.")
-    return lines + [f"- {note}" for note in data["notes"]]
+    told = [f"- Defence: {told}" for told in data.get("defences", ())]
+    return lines + [f"- {note}" for note in data["notes"]] + told
 
 
 def _use(run: Run) -> list[str]:
@@ -70,6 +71,7 @@ def _use(run: Run) -> list[str]:
         "- To draw new rows of the kind it was trained on: to try things out, to teach, to augment or stand in for data "
         "where that is allowed.",
         "- Not for decisions about people, and not as evidence of facts: what it makes is invented.",
+        *([f"- The run hands out {cap:,} samples in all, and no more."] if (cap := run.settings["train"].get("cap", 0)) else []),
         "- Terms of the training data may bind the model and its samples; they are not recorded here.",
     ]
 

@@ -38,6 +38,7 @@ BUILT_INS = (
     "rivalry.nets",
     "rivalry.games",
     "rivalry.recipe",
+    "rivalry.baselines",
 )
 
 

@@ -10,18 +10,24 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 from rivalry.auto import resolve
+from rivalry.baselines import check, kept
 from rivalry.data import Dataset, ReadOptions, load
 from rivalry.errors import RecipeError, RulerMismatch, RunError
-from rivalry.evaluate import Judge, Looks, Scores, choose_extractor
+from rivalry.evaluate import Draw, Judge, Looks, Scores, choose_extractor
 from rivalry.files import write_json
+from rivalry.parts import Baseline
+from rivalry.privacy import privatised
+from rivalry.recipe import Recipe
 from rivalry.report import write_report
 from rivalry.run import ROOT, Run
 from rivalry.sampling import Sampler, class_shares
+from rivalry.streams import key
 from rivalry.training.engine import Engine
 from rivalry.training.session import Request, resume, start
 
@@ -95,34 +101,69 @@ def compare_recipes(
     samples: int | None = None,
     say: Callable[[str], None] = print,
     only_trained: bool = False,
+    dp: tuple[float, float] | None = None,
 ) -> Comparison:
     """Trains every recipe with every seed for the same budget, measures all by one ruler on the same held-out rows.
 
+    A contender may also be a baseline ('independent', 'mst'), which is fitted and takes no budget.  dp: (epsilon, delta)
+    that each training and each fit may spend, delta 0 for N^-1.1.
     What is done already (same name) is not done again; `only_trained` measures what is there and trains nothing.
-    Raises RecipeError for an unknown recipe before anything
-    is trained.
+    Raises RecipeError for an unknown recipe, or a baseline that is not for such data, before anything is trained.
     """
     if not recipes or not seeds:
         raise RecipeError("a comparison needs at least one recipe and one seed")
     options = options or ReadOptions()
     dataset = load(source, options=options)
-    chosen = {r: resolve(r, dataset, budget, device) for r in recipes}
+    baselines = {r: _private(found, dp) for r in recipes if (found := check(r, dataset)) is not None}
+    chosen = {r: _resolved(r, dataset, budget, device, dp) for r in recipes if r not in baselines}
     folder = ROOT / (name or f"compare-{Path(dataset.name).stem}")
     engine = Engine(device)
-    measure = _Measure(dataset, engine, folder, samples, f"{dataset.fingerprint} {budget}")
-    for recipe_name, (recipe, why) in chosen.items():
+    spent = "" if dp is None else f" epsilon {dp[0]:g} delta {dp[1]:g}"
+    measure = _Measure(dataset, engine, folder, samples, f"{dataset.fingerprint} {budget}{spent}")
+    for recipe_name in recipes:
         for seed in seeds:
-            path = folder / f"{Path(recipe_name).stem}-seed{seed}"
-            if only_trained and not finished(path):
-                continue
-            request = Request(recipe, budget=budget, seed=seed, run=str(path), device=device, tensorboard=False, why=why)
-            request = replace(request, ruler=measure.private)
-            run = _trained(path, dataset, request, options, say)
-            if not finished(path):
-                raise RunError(f"stopped at {recipe_name}, seed {seed}; the same command goes on from there")
-            scores = measure(run, recipe_name, seed)
+            place = f"{Path(recipe_name).stem}-seed{seed}"
+            if recipe_name in baselines:
+                file = measure.private / f"{place}.safetensors"
+                make = partial(_fitted, baselines[recipe_name], dataset, file, seed, say)
+            else:
+                path = folder / place
+                if only_trained and not finished(path):
+                    continue
+                recipe, why = chosen[recipe_name]
+                request = Request(recipe, budget=budget, seed=seed, run=str(path), device=device, tensorboard=False, why=why)
+                run = _trained(path, dataset, replace(request, ruler=measure.private), options, say)
+                if not finished(path):
+                    raise RunError(f"stopped at {recipe_name}, seed {seed}; the same command goes on from there")
+                make = partial(measure.trained, run)
+            scores = measure(make, recipe_name, seed)
             say(f"{recipe_name}, seed {seed}: {measure.headline} {scores[measure.headline].value:.4g}")
     return measure.comparison()
+
+
+def _resolved(
+    recipe: str, dataset: Dataset, budget: str, device: str, dp: tuple[float, float] | None
+) -> tuple[Recipe, tuple[str, ...]]:
+    """(recipe, reasons), private where that is asked for."""
+    found, why = resolve(recipe, dataset, budget, device, dp[0] if dp else None)
+    if dp is None:
+        return found, why
+    private, changed = privatised(found, *dp)
+    return private, why + changed
+
+
+def _private(baseline: Baseline, dp: tuple[float, float] | None) -> Baseline:
+    return baseline if dp is None else baseline.private(*dp)
+
+
+def _fitted(
+    baseline: Baseline, dataset: Dataset, file: Path, seed: int, say: Callable[[str], None]
+) -> tuple[Draw, float]:
+    """(how to draw from the fitted baseline, seconds); each seed draws rows of its own."""
+    found, seconds = kept(baseline, dataset, file)
+    for note in found.notes:
+        say(note)
+    return lambda n, s: found.sample(n, key(seed, s)), seconds
 
 
 def train_one(
@@ -180,7 +221,7 @@ def compare_runs(
             raise RulerMismatch(
                 f"{run.name} was trained on other data than {runs[0].name}; compare runs on the same data"
             )
-        measure(run, run.name, run.settings["train"]["seed"])
+        measure(partial(measure.trained, run), run.name, run.settings["train"]["seed"])
     return measure.comparison()
 
 
@@ -208,24 +249,27 @@ class _Measure:
     def headline(self) -> str:
         return self.judge.headline
 
-    def __call__(self, run: Run, name: str, seed: int) -> Scores:
-        """The run's scores; measured once, by the best checkpoint."""
-        key = f"{name}/{seed}"
-        if key not in self.scores:
-            recipe, spec = run.recipe, run.spec
-            nets = run.networks("best", self.device)
-            draw = Sampler(recipe.game, recipe.game.wiring(spec), nets, self.device, class_shares(self.data))
+    def trained(self, run: Run) -> tuple[Draw, float]:
+        """(how to draw from the run's best checkpoint, seconds of training)."""
+        nets = run.networks("best", self.device)
+        draw = Sampler(run.recipe.game, run.recipe.game.wiring(run.spec), nets, self.device, class_shares(self.data))
+        return draw, next((r["seconds"] for r in reversed(run.metrics())), math.nan)
+
+    def __call__(self, make: Callable[[], tuple[Draw, float]], name: str, seed: int) -> Scores:
+        """The contender's scores; made and measured once."""
+        place = f"{name}/{seed}"
+        if place not in self.scores:
+            draw, seconds = make()
             found = self.judge.final(draw, 0)
-            seconds = next((r["seconds"] for r in reversed(run.metrics())), math.nan)
-            self.scores[key] = {"scores": found.as_dict(), "seconds": seconds}
+            self.scores[place] = {"scores": found.as_dict(), "seconds": seconds}
             if self.what:
                 write_json(self.path, {"what": self.what, "scores": self.scores})
-        return Scores.from_dict(self.scores[key]["scores"])
+        return Scores.from_dict(self.scores[place]["scores"])
 
     def comparison(self) -> Comparison:
         by_name: dict[str, list[dict[str, Any]]] = {}
-        for key, value in self.scores.items():
-            by_name.setdefault(key.rsplit("/", 1)[0], []).append(value)
+        for place, value in self.scores.items():
+            by_name.setdefault(place.rsplit("/", 1)[0], []).append(value)
         first = Scores.from_dict(next(iter(self.scores.values()))["scores"])
         losses: dict[str, float] = {}
         entries = []

@@ -248,6 +248,40 @@ class Optimiser(ABC):
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer: ...
 
 
+class Fitted(Protocol):
+    """What a baseline learned, ready to be sampled from.  notes: what it cost and how, in sentences."""
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+    def sample(self, n: int, seed: int) -> Tensor:
+        """[n, *spec.shape] encoded, a function of (n, seed)."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it, for a safetensors file; the baseline's `restored` is the inverse.  As private as training rows are."""
+
+
+class Baseline(ABC):
+    """What is no game: fitted to training rows in a moment, then sampled from; stands in every table."""
+
+    KIND: ClassVar[str] = "baseline"
+
+    @abstractmethod
+    def fits(self, spec: Spec) -> bool:
+        """Whether it is for data of this kind."""
+
+    @abstractmethod
+    def private(self, epsilon: float, delta: float) -> Baseline:
+        """The same under differential privacy; delta 0 is N^-1.1 of N rows."""
+
+    @abstractmethod
+    def fit(self, rows: Iterable[Tensor], spec: Spec) -> Fitted:
+        """rows: blocks [n, *spec.shape] of encoded training rows, each row once."""
+
+    @abstractmethod
+    def restored(self, tensors: Mapping[str, Tensor], spec: Spec) -> Fitted: ...
+
+
 @dataclass(frozen=True)
 class Wiring:
     """What a game tells networks of their surroundings.

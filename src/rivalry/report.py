@@ -60,6 +60,7 @@ def _summary(run: Run, records: list[dict[str, Any]], events: list[dict[str, Any
         *(f"- {reason}" for reason in s["why"]),
         *_memory(records),
         *(f"- Data: {note}" for note in data["notes"]),
+        *(f"- Defence: {told}" for told in data.get("defences", ())),
     ]
     return "\n".join(lines)
 

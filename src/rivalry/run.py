@@ -113,7 +113,7 @@ class Run:
         blocks = tuple(Block(b["name"], b["kind"], b["start"], b["width"], tuple(b["shares"])) for b in spec.get("blocks", ()))
         return Spec(
             spec["kind"], tuple(spec["shape"]), tuple(spec["range"]), tuple(spec["class_names"]), spec["vocabulary"],
-            blocks,
+            blocks, tuple((str(name), str(kind)) for name, kind in spec.get("columns", ())),
         )  # fmt: skip
 
     def metrics(self) -> list[dict[str, Any]]:
@@ -168,6 +168,15 @@ class Run:
     def _secret(self, which: str) -> Path:
         return self.path / "private" / f"{which}-secret.safetensors"
 
+    def step(self, which: str = "best") -> int:
+        """The step at which checkpoint 'best' (else 'last') was taken."""
+        _, meta = read_tensors(self._model(which))
+        return int(meta["step"])
+
+    def _model(self, which: str) -> Path:
+        path = self.checkpoint(which) / "model.safetensors"
+        return self.checkpoint("last") / "model.safetensors" if which == "best" and not path.exists() else path
+
     def networks(
         self,
         which: str = "best",
@@ -185,9 +194,7 @@ class Run:
                 f"{self.name} was trained with your own module for {missing[0]!r}; from Python, pass one: "
                 f"players={{{missing[0]!r}: YourModule()}}"
             )
-        path = self.checkpoint(which) / "model.safetensors"
-        if not path.exists() and which == "best":
-            path = self.checkpoint("last") / "model.safetensors"
+        path = self._model(which)
         tensors, _ = read_tensors(path)
         nets = {**self.recipe.build(self.spec), **(players or {})}
         for name in self.recipe.game.secret:

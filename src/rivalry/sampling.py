@@ -17,6 +17,9 @@ from rivalry.streams import Draw, key
 from rivalry.types import Block
 
 CHUNK = 256
+CORNERS, BETWEEN = 5, 12
+WALKED = (CORNERS - 1) * BETWEEN
+"""Samples that a walk shows."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class Sampler:
         generator = torch.Generator().manual_seed(Draw(seed, ("labels",)).key("label"))
         return torch.multinomial(shares, n, replacement=True, generator=generator)
 
-    def walk(self, seed: int, corners: int = 5, between: int = 12, label: int = 0) -> Tensor:
+    def walk(self, seed: int, corners: int = CORNERS, between: int = BETWEEN, label: int = 0) -> Tensor:
         """[(corners - 1) * between, *shape]: along great circles from one random latent to the next."""
         with torch.inference_mode():
             draw = Draw(seed, ("walk",), self.device)
@@ -94,33 +97,80 @@ class Sampler:
 ROUND = 8192
 """Rows drawn at a time where only some are kept."""
 MOST = 2_000_000
-"""Rows that are drawn before conditions are given up."""
+"""Rows that are drawn before conditions that none of them meets are given up."""
+PATIENCE = 40_000_000
+"""Rows that may be drawn in all, where some are kept."""
+FIRM = 20
+"""Rows kept before their rate is trusted to say that the others will take too long."""
+
+Tick = Callable[[str, float], None]
+"""Told what is done, and its share."""
 
 
-def kept(draw: Callable[[int, int], Tensor], keep: Callable[[Tensor], Tensor], n: int, seed: int) -> Tensor:
-    """The first n of what `draw` (n, seed) makes that `keep` ([N, ...] -> [N] bool) lets through: rejection sampling,
-    so they are distributed as the model's own under the condition.
+def silent(what: str, share: float) -> None:
+    """A Tick for nobody."""
 
-    RecipeError once MOST rows were drawn and fewer than n kept.
+
+def filled(
+    draw: Callable[[int, int], Tensor], group: Callable[[Tensor], Tensor], wanted: Sequence[int], seed: int, tick: Tick = silent
+) -> Tensor:
+    """The first wanted[g] samples of every group g that `draw` (n, seed) makes, in the order they were drawn; group:
+    [N, ...] -> [N] int64, negative for none.  This is rejection sampling: within a group samples are distributed as the
+    model's own that fall into it.
+
+    RecipeError once MOST rows were drawn and none of a group kept, or as soon as it is plain that PATIENCE rows will not do.
     """
-    found: list[Tensor] = []
-    count, drawn = 0, 0
-    while count < n:
-        if drawn >= MOST:
-            raise RecipeError(
-                f"only {count:,} of {drawn:,} samples meet the conditions, and {n:,} were asked for; ask for fewer, or "
-                "loosen the conditions"
-            )
+    if min(wanted, default=0) < 0 or sum(wanted) < 1:
+        raise RecipeError(f"the number of samples must be at least 1, not {sum(wanted)}")
+    goal = torch.tensor(list(wanted))
+    count, drawn, found = torch.zeros_like(goal), 0, list[Tensor]()
+    while bool((count < goal).any()):
+        _check_patience(goal, count, drawn)
         x = draw(ROUND, key(seed, "kept", drawn))
         drawn += len(x)
-        found.append(x[keep(x)])
-        count += len(found[-1])
-    return torch.cat(found)[:n]
+        mine = group(x).cpu()
+        hits = torch.nn.functional.one_hot(mine.clamp_min(0), len(goal)) * (mine >= 0)[:, None]
+        number = (hits.cumsum(0) * hits).sum(1) + count[mine.clamp_min(0)]  # of the row in its group
+        found.append(x[((mine >= 0) & (number <= goal[mine.clamp_min(0)])).to(x.device)])
+        count = count + hits.sum(0)
+        tick(_rate(goal, count, drawn), float(torch.minimum(count, goal).sum() / goal.sum()))
+    return torch.cat(found)
+
+
+def _slowest(goal: Tensor, count: Tensor) -> int:
+    """The group that has the largest part of its samples yet to come."""
+    return int(((goal - count) / goal.clamp_min(1)).argmax())
+
+
+def _rate(goal: Tensor, count: Tensor, drawn: int) -> str:
+    """'one row in 1,200 is kept', of the group that holds things up."""
+    hits = int(count[_slowest(goal, count)])
+    return f"one row in {drawn / hits:,.0f} is kept" if hits else f"none of {drawn:,} rows is kept yet"
+
+
+def _check_patience(goal: Tensor, count: Tensor, drawn: int) -> None:
+    slowest = _slowest(goal, count)
+    hits, n = int(count[slowest]), int(goal[slowest])
+    if not hits and drawn >= MOST:
+        raise RecipeError(
+            f"none of {drawn:,} samples meets the conditions (at most one in {drawn / 3:,.0f} does, with 95 % confidence); loosen "
+            "the conditions, or look with `rivalry data inspect` whether the data have such rows"
+        )
+    if hits >= FIRM and drawn / hits * n > PATIENCE:
+        most = max(1, int(PATIENCE * hits / drawn))
+        raise RecipeError(
+            f"one sample in {drawn / hits:,.0f} meets the conditions, so {n:,} of them would take {drawn / hits * n:,.0f} draws; ask "
+            f"for {most:,} or fewer, or loosen the conditions"
+        )
+    if drawn >= PATIENCE:
+        raise RecipeError(
+            f"only {hits:,} of {drawn:,} samples meet the conditions, and {n:,} were asked for; ask for fewer, or loosen the conditions"
+        )
 
 
 def steered(sampler: Sampler, blocks: Sequence[Block], wanted: Sequence[tuple[str, int]]) -> Sampler:
     """The sampler, asking for the rarest of the wanted (category, level number) where its game can be asked for levels;
-    it gives mostly rows that have it, and `kept` sees to the rest."""
+    it gives mostly rows that have it, and `filled` sees to the rest."""
     if not sampler.wiring.beside or not wanted:
         return sampler
     levels = Levels(blocks)

@@ -40,7 +40,8 @@ class Spec:
 
     kind: 'points' (shape (D,)), 'image' (C, H, W), 'tokens' (T,), 'series' (T, D), 'table' (D,).
     range: of the encoded values.  classes: 0 when there are no labels.  vocabulary: of tokens.  blocks: of a table's
-    rows, without gaps and in order.
+    rows, without gaps and in order.  columns: names of a table's raw columns and whether each is a 'number' or a
+    'category', where they are others than those of its blocks (tables with constraints).
     """
 
     kind: str
@@ -49,6 +50,7 @@ class Spec:
     class_names: tuple[str, ...] = ()
     vocabulary: int = 0
     blocks: tuple[Block, ...] = ()
+    columns: tuple[tuple[str, str], ...] = ()
 
     @property
     def classes(self) -> int:

@@ -262,7 +262,8 @@ def test_a_schema_may_say_number_where_many_cells_are_none():
     assert schema(table).get("v").type == "category"
     found = detect("v", from_text(pa.array(cells)), Field("v", "number"), "here")
     assert (found.type, found.missing, found.step) == ("number", 0.4, 1.0)
-    assert any("40 cells of 'v' that are no numbers count as missing: 'N'" in n for n in found.notes)
+    assert any("40 cells of 'v' that are no numbers count as missing" in n for n in found.notes)
+    assert found.quotes == ("cells of 'v' that are no numbers: 'N'",), "cells are quoted on the screen, not in the notes"
 
 
 def test_a_schema_file_that_is_not_there(tmp_path):

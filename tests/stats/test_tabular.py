@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import math
+import sys
+import warnings
 from collections import Counter
+from importlib import import_module
+from importlib.util import find_spec
 from itertools import combinations
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -16,6 +21,7 @@ from torch import Tensor
 from rivalry.errors import DataError
 from rivalry.stats import (
     alpha_precision_beta_recall,
+    faithfulness,
     independent_marginals,
     missing_errors,
     missing_pattern_distance,
@@ -71,6 +77,35 @@ def test_the_numbers_of_sdmetrics() -> None:
     assert torch.equal(trend, trend.T)
     assert trend.diagonal().tolist() == [0.0] * 4
     assert trend_error(real, fake, KINDS) == pytest.approx(sum(pairs) / 6)
+
+
+def test_against_sdmetrics_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Live, where `pip install --no-deps sdmetrics` was made (MIT).  It imports copulas (BSL) for a metric that is not
+    asked for here; an empty module stands in, so that none of that code runs."""
+    pandas = pytest.importorskip("pandas")
+    if find_spec("sdmetrics") is None:
+        pytest.skip("SDMetrics is not installed; its stored numbers are checked above")
+    stub = ModuleType("copulas.univariate.base")
+    monkeypatch.setattr(stub, "Univariate", object, raising=False)
+    for name in ("copulas", "copulas.univariate"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    monkeypatch.setitem(sys.modules, "copulas.univariate.base", stub)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        columns = import_module("sdmetrics.single_column")
+        pairs = import_module("sdmetrics.column_pairs")
+        real, fake = patients(300, 0), patients(250, 1)
+        frames = [pandas.DataFrame(side.numpy(), columns=[*"abcd"]) for side in (real, fake)]
+        shape = [
+            1 - (columns.KSComplement if kind == "number" else columns.TVComplement).compute(*(f[c] for f in frames))
+            for c, kind in zip("abcd", KINDS, strict=True)
+        ]
+        correlation = 1 - pairs.CorrelationSimilarity.compute(*(f[["a", "b"]] for f in frames))
+        contingency = 1 - pairs.ContingencySimilarity.compute(*(f[["c", "d"]] for f in frames))
+    trend = trend_errors(real, fake, KINDS)
+    assert shape_errors(real, fake, KINDS).tolist() == pytest.approx(shape, abs=1e-5)
+    assert float(trend[0, 1]) == pytest.approx(correlation, abs=1e-9)
+    assert float(trend[2, 3]) == pytest.approx(contingency, abs=1e-9)
 
 
 def plain_variation(real: list[object], fake: list[object]) -> float:
@@ -262,6 +297,19 @@ def test_faithfulness_matches_brute_force_whatever_the_chunk(scale: float, shift
         found = alpha_precision_beta_recall(real, fake, cells=cells)
         assert found.authenticity == pytest.approx(expected[2])
         assert found[:2] == pytest.approx(expected[:2], abs=0.01)  # the staircases' own steps of 1 / N
+
+
+def test_the_jackknife_of_faithfulness_against_leaving_groups_out() -> None:
+    real, fake = draw(90, 3, 0), draw(70, 3, 1).round(decimals=1)
+    groups = torch.arange(70) % 5
+    parts = torch.tensor([alpha_precision_beta_recall(real, fake[groups != g])[:2] for g in range(5)])
+    errors = (0.8 * (parts - parts.mean(0)).square().sum(0)).sqrt().tolist()
+    for cells in (1, 500, 10**7):
+        found = faithfulness(real, fake, 5, cells=cells)
+        assert [f.value for f in found] == list(alpha_precision_beta_recall(real, fake)[:2])
+        assert [f.error for f in found] == pytest.approx(errors)
+    with pytest.raises(DataError, match="two groups"):
+        faithfulness(real, fake[:7], 5)
 
 
 def test_faithfulness_in_closed_form() -> None:

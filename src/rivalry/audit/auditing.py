@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from rivalry import stats
-from rivalry.audit import memory
+from rivalry.audit import canaries, memory, shadows
 from rivalry.audit.attacking import (
     Scorer,
     Scores,
@@ -23,11 +23,14 @@ from rivalry.audit.attacking import (
     search,
 )
 from rivalry.audit.material import Material, Tick
+from rivalry.audit.retraining import Retraining
+from rivalry.audit.risks import risks
 from rivalry.audit.sides import Sides
 from rivalry.audit.tables import TableSpace
 from rivalry.audit.verdict import Audit, Promise, corrected, corrected_controls
 from rivalry.data.base import Dataset
 from rivalry.errors import DataError, RecipeError
+from rivalry.stats import Risk
 
 MEMBERS = {"image": 2_000}
 """Members that are attacked at most; OTHER of kinds that are not named."""
@@ -44,7 +47,8 @@ class Setting:
 
     n: samples, None for the default.  weights: a network to compare pictures by, trained on other pictures.  scorers:
     the run's discriminators by match; skipped: attacks that cannot be made, and why.  promise: of training under
-    differential privacy.  private: the folder for pairs that show training data, None to show none.
+    differential privacy.  private: the folder for pairs that show training data, None to show none.  retraining: the recipe,
+    for shadow models and canaries, None for neither.
     """
 
     n: int | None = None
@@ -55,6 +59,7 @@ class Setting:
     skipped: tuple[str, ...] = ()
     promise: Promise | None = None
     private: Path | None = None
+    retraining: Retraining | None = None
 
 
 def _quiet(what: str, share: float) -> None:
@@ -66,7 +71,7 @@ def audit(
 ) -> tuple[Audit, list[Scores]]:
     """Attacks the samples of `draw` ((n, seed) -> encoded [n, *spec.shape]) and returns (what was found, the scores).
 
-    Nothing is trained on samples but a classifier.  Work: (members + non-members) x samples distances, times 20 for
+    Nothing is trained but a classifier, and what `setting.retraining` asks for.  Work: (members + non-members) x samples distances, times 20 for
     pictures.  DataError for kinds of data that have no attacks here, and for too few rows; RecipeError for too few
     samples; Diverged for samples that are NaN.
     """
@@ -74,6 +79,11 @@ def audit(
         raise DataError(f"an audit knows pictures, tables and points, not data of kind {dataset.spec.kind!r}")
     sides = Sides.choose(dataset, MEMBERS.get(dataset.spec.kind, OTHER), setting.seed)
     n = setting.n if setting.n is not None else SAMPLES.get(dataset.spec.kind, min(MOST, 10 * len(sides.members)))
+    plan = setting.retraining
+    if plan is not None and plan.shadows:
+        shadows.check(plan.shadows)
+    if plan is not None and plan.canaries:
+        canaries.check(plan.canaries)
     if n < FEWEST:
         raise RecipeError(f"{n} samples are too few to attack; ask for at least {FEWEST}, better thousands")
     material = Material(dataset, draw, setting.seed)
@@ -87,6 +97,9 @@ def audit(
     tick("classifiers", 0.0)
     scores.append(by_classifier(material, sides, spaces[-1], seen.points[-1], seen.raw))
     scores += by_discriminator(material, sides, setting.scorers)
+    if plan is not None and plan.shadows:
+        target = seen.points[0], setting.scorers
+        scores += shadows.shadow_scores(plan, material, sides, spaces[0], target, setting.device, tick)
     tick("classifiers", 0.5)
     blind = controls(material, sides, spaces, found)
     tick("classifiers", 1.0)
@@ -94,19 +107,26 @@ def audit(
     kept = memory.remembered(material, sides, spaces[0], seen.points[0], seen.hashes, tick)
     if setting.private is not None:
         memory.show(material, memory.closest(found[0], sides), setting.private)
-    return _assembled(dataset, name, setting, sides, n, (scores, blind), kept), scores
+    found_risks: tuple[Risk, ...] = ()
+    if isinstance(spaces[0], TableSpace) and seen.raw is not None:
+        found_risks = risks(material, sides, spaces[0], seen.raw, tick)
+    assembled = _assembled(dataset, name, setting, sides, n, (scores, blind), kept, found_risks)
+    if plan is not None and plan.canaries:
+        bound = canaries.planted_bound(plan, material, spaces[0], assembled.delta, setting.device, tick)
+        assembled = replace(assembled, canaries=bound)
+    return assembled, scores
 
 
 def _assembled(
     dataset: Dataset, name: str, setting: Setting, sides: Sides, n: int,
-    scores: tuple[Sequence[Scores], Sequence[Scores]], kept: memory.Memory,
+    scores: tuple[Sequence[Scores], Sequence[Scores]], kept: memory.Memory, found_risks: tuple[Risk, ...],
 ) -> Audit:  # fmt: skip
     """The bounds on epsilon hold together: each errs with chance .05 / attacks."""
     delta = setting.promise.delta if setting.promise is not None else len(dataset.train) ** -1.1
     attacks = tuple(judged(s, delta, 1 - 0.05 / len(scores[0]), setting.seed) for s in scores[0])
     blind = tuple(judged(s, delta, 0.95, setting.seed) for s in scores[1])
     backwards = [stats.chance(s.others.cpu(), s.members.cpu(), ()).ranking for s in scores[1]]
-    tests, memory_test = corrected(attacks, kept)
+    tests, memory_test, risk_tests = corrected(attacks, kept, found_risks)
     return Audit(
         name=name,
         data=dataset.name,
@@ -124,4 +144,6 @@ def _assembled(
         memory_test=memory_test,
         promise=setting.promise,
         skipped=setting.skipped,
+        risks=found_risks,
+        risk_tests=risk_tests,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -33,12 +35,17 @@ def discriminators(run: Run, device: torch.device, seed: int) -> tuple[dict[str,
         own = {k.removeprefix(f"nets/{name}/"): v for k, v in tensors.items() if k.startswith(f"nets/{name}/")}
         load_module(module, own, f"{run.checkpoint('last')} ({name})")
         module.to(device).eval().requires_grad_(False)
-    judged = dict.fromkeys(m for side in run.recipe.sides() for m in side.judges)
-    found = {match: _scorer(run.recipe, nets, match, device, seed) for match in judged}
+    found = scorers(run.recipe, nets, device, seed)
     return found, "" if found else "nothing judges real rows in this recipe"
 
 
-def _scorer(recipe: Recipe, nets: dict[str, nn.Module], name: str, device: torch.device, seed: int) -> Scorer:
+def scorers(recipe: Recipe, nets: Mapping[str, nn.Module], device: torch.device, seed: int) -> dict[str, Scorer]:
+    """By match: what networks in evaluation mode say of rows."""
+    judged = dict.fromkeys(m for side in recipe.sides() for m in side.judges)
+    return {match: _scorer(recipe, nets, match, device, seed) for match in judged}
+
+
+def _scorer(recipe: Recipe, nets: Mapping[str, nn.Module], name: str, device: torch.device, seed: int) -> Scorer:
     @torch.no_grad()
     def score(store: Store, index: Tensor) -> Tensor:
         """[n]: the mean of a row's scores.  Rows are shuffled, so that what couples a batch couples them at random."""
@@ -52,7 +59,7 @@ def _scorer(recipe: Recipe, nets: dict[str, nn.Module], name: str, device: torch
 
 
 def _judge(
-    recipe: Recipe, nets: dict[str, nn.Module], name: str, rows: Batch, seed: int, device: torch.device
+    recipe: Recipe, nets: Mapping[str, nn.Module], name: str, rows: Batch, seed: int, device: torch.device
 ) -> Tensor:
     """[n] on the CPU.  A judge of packs sees each row with itself."""
     draw = Draw(seed, ("audit", "judged"), device)

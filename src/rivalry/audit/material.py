@@ -18,6 +18,7 @@ from rivalry.data.image import ImageModality
 from rivalry.errors import DataError, Diverged
 from rivalry.evaluate.tabular import kinds
 from rivalry.extractors import extractor
+from rivalry.stats import near
 from rivalry.streams import key
 
 CPU = torch.device("cpu")
@@ -99,6 +100,16 @@ class Material:
                 raw.append(x)
             tick("drawing samples", min(1.0, (number + 1) * BLOCK / n))
         return Seen([torch.cat(p) for p in parts], torch.cat(hashes), torch.cat(raw) if raw else None)
+
+    def seen_of(self, space: Space, x: Tensor) -> Tensor:
+        """Encoded samples [n, *shape] as points of a space, as the user would be handed them."""
+        raw = self.dataset.modality.decode(x.cpu())
+        return space.plain(raw.double() if self.pictures is None else self.dataset.modality.encode(raw))
+
+    def nearest(self, space: Space, store: Store, index: Tensor, points: Tensor) -> Tensor:
+        """[n]: distances of real rows, in whichever form is nearest, to the nearest of the points [M, D]."""
+        parts = index.split(PART)
+        return torch.cat([near(space.forms(self.real(store, part)), points).distance[:, 0] for part in parts])
 
     def plain(self, space: Space, store: Store, index: Tensor) -> Tensor:
         """Real rows as points of a space."""

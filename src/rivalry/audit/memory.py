@@ -38,6 +38,8 @@ class Memory:
     exact: equal to a training row; held_exact: equal to a held-out row, times training over held-out rows: what chance
     alone would give.  near: see NEAR, which is its fresh value.  copies: less than half as far from training as from
     held-out rows.  authentic: farther from the nearest training row than that from its own neighbour.
+    copying: the three-sample test's C_T (Meehan et al. 2020), below -3 or so where samples are too near to training rows;
+    copying_worst: the least z of its cells.
     """
 
     samples: int
@@ -51,6 +53,8 @@ class Memory:
     copies_fresh: float
     authentic: float
     authentic_fresh: float
+    copying: float
+    copying_worst: float
 
 
 def remembered(
@@ -69,12 +73,13 @@ def remembered(
     close = float(fresh.quantile(NEAR))
     few = pools[0][:SAMPLES]
     authentic = [stats.alpha_precision_beta_recall(few, side[:SAMPLES]).authenticity for side in (made, pools[1])]
+    three = stats.data_copying(made, *pools, seed=material.seed)
     tick("looking for copies", 1.0)
     return Memory(
         len(made), found.share, found.expected, found.p_value,
         exact[0], exact[1] * len(sides.distinct[0]) / len(sides.distinct[1]),
         float((found.train_distance < close).double().mean()),
-        found.copies, found.copies_fresh, *authentic,
+        found.copies, found.copies_fresh, authentic[0], authentic[1], three.c_t, three.worst,
     )  # fmt: skip
 
 

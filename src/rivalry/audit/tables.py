@@ -82,6 +82,14 @@ class TableSpace:
     def forms(self, raw: Tensor) -> list[Tensor]:
         return [self.plain(raw)]
 
+    def only(self, columns: Sequence[int]) -> TableSpace:
+        """The space of these columns."""
+        return TableSpace(tuple(self.columns[c] for c in columns), self.name)
+
+    def agree(self, column: int, x: Tensor, y: Tensor, close: float) -> Tensor:
+        """[N] bool for cells [N] of a column twice: the same level, ranks within `close`, or both missing."""
+        return _agree(self.columns[column], x.contiguous(), y.contiguous(), close)
+
     def gower(self, a: Tensor, b: Tensor) -> Tensor:
         """Raw [N, C] twice -> [N] in [0, 1]: Gower's (1971) distance with ranks for numbers (Podani 1999): the mean over
         columns of the difference of ranks, 1 where levels differ or one of two cells is missing."""
@@ -94,6 +102,12 @@ class TableSpace:
             else:
                 total += (column.codes(x) != column.codes(y)).double()
         return total / max(1, len(self.columns))
+
+
+def _agree(column: _Number | _Levels, x: Tensor, y: Tensor, close: float) -> Tensor:
+    if isinstance(column, _Levels):
+        return column.codes(x) == column.codes(y)
+    return (x.isnan() == y.isnan()) & ((column.ranks(x) - column.ranks(y)).abs() <= close)
 
 
 def _number(cells: Tensor) -> _Number:

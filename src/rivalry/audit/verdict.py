@@ -9,7 +9,9 @@ from typing import Any, Literal, NamedTuple
 
 from rivalry import stats
 from rivalry.audit.attacking import Attack
+from rivalry.audit.canaries import Canaries
 from rivalry.audit.memory import Memory
+from rivalry.stats import Risk
 
 ALPHA = 0.01
 """Chance of accusing a model that leaks nothing, over all tests together (Holm 1979)."""
@@ -31,7 +33,8 @@ class Audit:
     attacks: with their `tests`, p-values corrected for the number of all tests, in the same order (the least of an
     attack's own); memory_test: that of `memory`.  controls: attacks without samples, and their corrected p-values.
     rows: members attacked, and as many held-out rows; known: reference rows.  skipped: attacks that were not made, and
-    why.  delta: that the bounds on epsilon are for.
+    why.  delta: that the bounds on epsilon are for.  risks: singling out, linking and inferring, of tables; risk_tests: their
+    corrected p-values.  canaries: what planted rows showed, where there were any.
     """
 
     name: str
@@ -50,13 +53,16 @@ class Audit:
     memory_test: float
     promise: Promise | None = None
     skipped: tuple[str, ...] = ()
+    risks: tuple[Risk, ...] = ()
+    risk_tests: tuple[float, ...] = ()
+    canaries: Canaries | None = None
 
     @property
     def outcome(self) -> Outcome:
         """'unclear' where rows are told apart without the model: then attacks on it mean nothing."""
         if min(self.control_tests) < ALPHA:
             return "unclear"
-        return "leaks" if min(*self.tests, self.memory_test) < ALPHA else "nothing found"
+        return "leaks" if min(*self.tests, self.memory_test, *self.risk_tests) < ALPHA else "nothing found"
 
     @property
     def strongest(self) -> int:
@@ -90,18 +96,23 @@ class Audit:
             "attacks": [_plain(a, p) for a, p in zip(self.attacks, self.tests, strict=True)],
             "controls": [_plain(a, p) for a, p in zip(self.controls, self.control_tests, strict=True)],
             "memorisation": asdict(self.memory) | {"p_corrected": self.memory_test},
+            "risks": [asdict(r) | {"p corrected": p} for r, p in zip(self.risks, self.risk_tests, strict=True)],
+            "canaries": None if self.canaries is None else asdict(self.canaries),
             "epsilon": {"lower bound": self.epsilon, "delta": self.delta, "confidence": 0.95},
             "promise": None if self.promise is None else self.promise._asdict(),
             "skipped": list(self.skipped),
         }
 
 
-def corrected(attacks: Sequence[Attack], memory: Memory) -> tuple[tuple[float, ...], float]:
-    """(least p-value of each attack, that of memorisation), by Holm over all tests."""
+def corrected(
+    attacks: Sequence[Attack], memory: Memory, risks: Sequence[Risk]
+) -> tuple[tuple[float, ...], float, tuple[float, ...]]:
+    """(least p-value of each attack, that of memorisation, those of the risks), by Holm over all tests."""
     raw = [p for attack in attacks for p in (attack.chance.ranking, *attack.chance.tops)]
-    adjusted = stats.holm([*raw, memory.p_value])
+    adjusted = stats.holm([*raw, memory.p_value, *(r.p_value for r in risks)])
     each = len(raw) // len(attacks)
-    return tuple(min(adjusted[i : i + each]) for i in range(0, len(raw), each)), adjusted[-1]
+    least = tuple(min(adjusted[i : i + each]) for i in range(0, len(raw), each))
+    return least, adjusted[len(raw)], tuple(adjusted[len(raw) + 1 :])
 
 
 def corrected_controls(controls: Sequence[Attack], backwards: Sequence[float]) -> tuple[float, ...]:
@@ -144,6 +155,12 @@ def _outcome(audit: Audit) -> str:
             f"no attack here told members from non-members better than chance (strongest: {attack.name}, {auc}); "
             "this does not prove that none could"
         )
+    if min(audit.tests[audit.strongest], audit.memory_test) >= ALPHA:
+        p, risk = min(zip(audit.risk_tests, audit.risks, strict=True), key=lambda pair: pair[0])
+        return (
+            f"leaks: {risk.name} succeeds with {risk.attack.value:.1%} of training rows and {risk.control.value:.1%} of held-out "
+            f"rows (p = {p:.1g} after correction for {tests} tests)"
+        )
     if audit.tests[audit.strongest] >= ALPHA:
         nearer = audit.memory.nearer
         return (
@@ -161,7 +178,7 @@ def _outcome(audit: Audit) -> str:
 
 
 def _tests(audit: Audit) -> int:
-    return 1 + sum(1 + len(a.chance.tops) for a in audit.attacks)
+    return 1 + len(audit.risks) + sum(1 + len(a.chance.tops) for a in audit.attacks)
 
 
 def noticed(audit: Audit) -> float:
@@ -187,6 +204,8 @@ def _besides(audit: Audit) -> list[str]:
             f"; training under differential privacy promises at most {audit.promise.epsilon:.3g}"
             + ("" if kept else ", which the attacks contradict: please report this")
         )
+    if audit.canaries is not None:
+        found.append(_canaries(audit, audit.canaries))
     memory = audit.memory
     if memory.exact > 0:
         found.append(
@@ -194,6 +213,16 @@ def _besides(audit: Audit) -> list[str]:
             f"{memory.held_exact:.2%}"
         )
     return found
+
+
+def _canaries(audit: Audit, canaries: Canaries) -> str:
+    said = (
+        f"of {canaries.count} planted rows {canaries.right} of {canaries.guesses} guesses were right: epsilon of the recipe is at "
+        f"least {canaries.epsilon:.2f} (95 %)"
+    )
+    if audit.promise is not None and canaries.epsilon > audit.promise.epsilon:
+        return said + f", which contradicts the promised {audit.promise.epsilon:.3g}: please report this"
+    return said
 
 
 def assumptions(audit: Audit) -> list[str]:
@@ -205,8 +234,8 @@ def assumptions(audit: Audit) -> list[str]:
         "audits of a single run; it is a statement about this training, not about the recipe.",
         f"The attacker has {audit.samples:,} samples and, where the table says so, {audit.known:,} rows of the same kind "
         "that were not trained on, or the discriminator, which samples do not hold. More samples can tell more.",
-        "The strongest of few attacks is shown. Attacks with shadow models, or knowledge of other rows of a person, may "
-        "do better. No distance to training data shows that a model is private, only that it is not.",
+        "The strongest of few attacks is shown. More shadow models, or knowledge of other rows of a person, may do better. "
+        "No distance to training data shows that a model is private, only that it is not.",
         f"The chance of accusing a model that leaks nothing is {ALPHA:.0%} over all tests together (Holm).",
     ]
     found.append(

@@ -44,7 +44,32 @@ def memory_lines(audit: Audit) -> list[tuple[str, str, str]]:
         ("nearer to training than 1 % of held-out rows are", f"{m.near:.2%}", "1.00%"),
         ("half as far from training as from held-out rows", f"{m.copies:.2%}", f"{m.copies_fresh:.2%}"),
         ("authentic (Alaa et al. 2022)", f"{m.authentic:.1%}", f"{m.authentic_fresh:.1%}"),
+        ("C_T, least z of a cell (Meehan et al. 2020)", f"{m.copying:.1f}, {m.copying_worst:.1f}", "above -3"),
     ]
+
+
+def risk_lines(audit: Audit) -> list[tuple[str, ...]]:
+    """(risk, against training rows, against held-out rows, by guessing, what is left as risk, p), () where there are none."""
+    if not audit.risks:
+        return []
+    rows: list[tuple[str, ...]] = [("risk", "training rows", "held-out rows", "by guessing", "risk", "p")]
+    for one, p in zip(audit.risks, audit.risk_tests, strict=True):
+        said = f"{one.risk.value:.3f} ({one.risk.low:.3f} to {one.risk.high:.3f})"
+        shares = (f"{i.value:.1%} ({i.low:.1%} to {i.high:.1%})" for i in (one.attack, one.control, one.guess))
+        rows.append((one.name, *shares, said if one.measures else f"{said}, but no better than a guess", f"{p:.2g}"))
+    return rows
+
+
+def canary_line(audit: Audit) -> str:
+    """What the planted rows showed; '' where none were planted."""
+    c = audit.canaries
+    if c is None:
+        return ""
+    return (
+        f"{c.count} canaries, each planted by the toss of a coin in one more training of {c.steps} steps: by {c.attack} "
+        f"{c.right} of {c.guesses} guesses were right, so epsilon is at least {c.epsilon:.2f} at delta {audit.delta:.1g} "
+        "(95 %; Steinke et al. 2023)"
+    )
 
 
 def write(audit: Audit, scores: Sequence[Scores], folder: Path) -> Path:
@@ -80,12 +105,30 @@ def _page(audit: Audit) -> list[str]:
         "",
         *_markdown(memory_lines(audit)),
         "",
+        *_risks(audit),
         "The closest pairs are in `private/`, which shows training data and is never to be handed on.",
         "",
         "## What this takes for granted",
         "",
         *(f"- {line}" for line in assumptions(audit)),
     ]
+
+
+def _risks(audit: Audit) -> list[str]:
+    """Sections on risks and canaries, where there are any."""
+    lines = list[str]()
+    if audit.risks:
+        lines += ["## Singling out, linking, inferring", "", *_markdown(risk_lines(audit)), ""]
+        lines += [
+            "Shares of rows for which the attack succeeded. Singling out: a question made of a sample's cells is answered by "
+            "this row alone. Linking: the five samples nearest by half of the columns and by the other half have one in "
+            "common. Inferring: a hidden cell is taken from the nearest sample (a number to 5 % of the ranks). Risk = "
+            "(training - held-out) / (1 - held-out); what succeeds against held-out rows too is knowledge of the population.",
+            "",
+        ]
+    if audit.canaries is not None:
+        lines += ["## Canaries", "", f"{canary_line(audit)}.", ""]
+    return lines
 
 
 def _markdown(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -14,6 +14,7 @@ COMMANDS = {
     "train": "Train a GAN on your data, until a target or a budget.",
     "resume": "Go on with a run as if it had never stopped.",
     "sample": "Draw samples from a run: pictures, a sheet, or rows.",
+    "apply": "Fill the missing cells of a table by a run trained on such tables.",
     "evaluate": "Measure a run: how close, how varied, how much is copied.",
     "audit": "Attack a run: does it tell who was in its training data?",
     "compare": "Compare runs, or recipes over seeds, on the same data.",

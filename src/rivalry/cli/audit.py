@@ -29,11 +29,15 @@ PAUSE = 10.0
 @click.option("--which", type=click.Choice(["best", "last"]), default="best", show_default=True)
 @click.option("--weights", type=click.Path(path_type=Path), help="Weights of a network to compare pictures by, trained on other pictures.")  # fmt: skip
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the samples and of the rows that are attacked.")
+@click.option("--shadows", type=int, default=0, metavar="K", help="Train K models of the recipe on random halves for the likelihood ratio attack; slow. Even, 8 is usual.")  # fmt: skip
+@click.option("--canaries", type=int, default=0, metavar="M", help="Plant M rows by the toss of a coin in one more training, and bound epsilon by who finds them; slow.")  # fmt: skip
+@click.option("--steps", type=int, metavar="N", help="Of each training that --shadows and --canaries make; the run's own, 1,000 at most, without it.")  # fmt: skip
 @device
 @as_json
 def command(
-    run: str, count: int | None, which: str, weights: Path | None, seed: int, device: str, as_json: bool
-) -> None:
+    run: str, count: int | None, which: str, weights: Path | None, seed: int, device: str, as_json: bool, shadows: int,
+    canaries: int, steps: int | None,
+) -> None:  # fmt: skip
     """Attack RUN: can its training rows be told from held-out rows by its samples, or by its discriminator?
 
     Writes audit.json, audit.md and plots/audit-roc.png into the run's folder, and the closest pairs of sample and training
@@ -42,22 +46,29 @@ def command(
     \b
     rivalry audit patients
     rivalry audit patients --samples 20000 --json
+    rivalry audit patients --shadows 8 --canaries 100
     """
     from rivalry.api import load
 
     found = load(run)
     with _progress() as tick:
-        audit = found.audit(count, which=which, weights=weights, seed=seed, device=device, tick=tick)
+        audit = found.audit(
+            count, which=which, weights=weights, seed=seed, device=device, tick=tick, shadows=shadows, canaries=canaries,
+            steps=steps,
+        )  # fmt: skip
     if as_json:
         click.echo(json.dumps(audit.as_dict(), indent=1))
         return
-    from rivalry.audit import memory_lines, table
+    from rivalry.audit import memory_lines, risk_lines, table
     from rivalry.cli.tables import show
 
     show([[row[i] for i in COLUMNS] for row in table(audit)])
     click.echo()
     show(memory_lines(audit))
     click.echo()
+    if audit.risks:
+        show(risk_lines(audit))
+        click.echo()
     for line in audit.verdict():
         click.echo(line)
     click.echo(f"what this takes for granted: {found.path / 'audit.md'}")

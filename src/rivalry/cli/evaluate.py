@@ -16,43 +16,46 @@ from rivalry.cli.options import as_json, device
 @click.option("--which", type=click.Choice(["best", "last"]), default="best", show_default=True)
 @click.option("--weights", type=click.Path(path_type=Path), help="Weights of a feature extractor to measure with.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the samples; training never used it.")
-@click.option("--target", default="", help="Of tables: a column to predict, after training on real and on synthetic rows.")
+@click.option("--target", multiple=True, help="Of tables: a column to predict, after training on real and on synthetic rows.")
+@click.option("--by", multiple=True, help="Of tables: a column whose groups of rows are measured apart, for example sex.")
+@click.option("--survival", multiple=True, help="Of tables: TIME,EVENT or TIME,EVENT=VALUE, two columns: Kaplan-Meier curves.")
+@click.option("--full", is_flag=True, help="Of tables: all that the report for a data officer shows.")
 @device
 @as_json
 def command(
-    run: str, count: int | None, which: str, weights: Path | None, seed: int, target: str, device: str, as_json: bool
-) -> None:
+    run: str, count: int | None, which: str, weights: Path | None, seed: int, target: tuple[str, ...],
+    by: tuple[str, ...], survival: tuple[str, ...], full: bool, device: str, as_json: bool,
+) -> None:  # fmt: skip
     """Measure RUN with every ruler that fits its data: value, 95 % interval, and the floor that real data reach.
+
+    What --target, --by, --survival and --full measure is also kept in the run's evaluation.json, for
+    `rivalry report RUN --officer`; it holds no row, and tells of no fewer than ten people.
 
     \b
     rivalry evaluate demo
     rivalry evaluate patients --target diagnosis    # what the synthetic rows are good for
+    rivalry evaluate patients --full --target diagnosis --by sex --survival days,died
     """
     from rivalry.api import load
 
-    if target:
-        return _utility(run, target, count, which, seed, device, as_json)
-    scores = load(run).evaluate(count, which=which, weights=weights, seed=seed, device=device)
+    if target or by or survival or full:
+        from rivalry.cli.studies import show_study
+
+        found = load(run).study(target, by, survival, full=full, n=count, which=which, seed=seed, device=device)
+        show_study(run, found, as_json)
+        return
+    scores, beside = load(run).beside(count, which=which, weights=weights, seed=seed, device=device)
     if as_json:
-        click.echo(json.dumps(scores.as_dict(), indent=1))
+        found = scores.as_dict()
+        if beside:
+            found["baselines"] = {name: one.as_dict() for name, one in beside.items()}
+        click.echo(json.dumps(found, indent=1))
     else:
         from rivalry.cli.tables import show
         from rivalry.evaluate import HEADER
+        from rivalry.evaluate.rulers import number
 
         *_, (*_, counts) = rows = scores.table()
-        show([HEADER[:-1], *(row[:-1] for row in rows)])
+        others = [[number(one[m].value) if m in one else "" for one in beside.values()] for m in scores]
+        show([(*HEADER[:-1], *beside), *((*row[:-1], *more) for row, more in zip(rows, others, strict=True))])
         click.echo(f"measured on {counts} rows of {run}'s data; the floor is what real training data score")
-
-
-def _utility(run: str, target: str, count: int | None, which: str, seed: int, device: str, as_json: bool) -> None:
-    from rivalry.api import load
-    from rivalry.cli.tables import show
-
-    found = load(run).utility(target, n=count, which=which, seed=seed, device=device)
-    arms = {"real rows": found.real, "synthetic rows": found.fake, "both": found.augmented}
-    if as_json:
-        click.echo(json.dumps({"target": target, "measure": found.measure} | {k: v._asdict() for k, v in arms.items()}))
-        return
-    name = "AUC" if found.measure == "auc" else "R2"
-    show([("trained on", f"{name}, trees", f"{name}, linear"), *((k, f"{v.trees:.3f}", f"{v.linear:.3f}") for k, v in arms.items())])
-    click.echo(f"{target} of the held-out rows of {run}'s data, predicted from the other columns")

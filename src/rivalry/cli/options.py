@@ -35,6 +35,8 @@ READING: tuple[Decorator, ...] = (
     click.option("--columns", help="Comma-separated columns of a table to use."),
     click.option("--kind", type=click.Choice(["points", "table"]), help="What to take a table of numbers as."),
     click.option("--schema", type=click.Path(path_type=Path), help="TOML file on what a table's columns mean."),
+    click.option("--constraint", "constraints", multiple=True, metavar="TEXT",
+                 help="What holds in every row of a table, e.g. 'discharge>=admission'; 'proposed': what the data suggest."),
     click.option("--only", help="Comma-separated classes to keep."),
     click.option("--holdout", type=float, help="Share of rows kept back for measuring (a tenth)."),
     click.option("--limit", type=int, help="Use at most so many rows."),
@@ -48,11 +50,40 @@ def reading(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def _clip(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[float, float] | None:
+    """'.5,99.5': percent of the rows."""
+    if value is None:
+        return None
+    try:
+        low, high = (float(part.strip().removesuffix("%")) / 100 for part in value.split(","))
+    except ValueError as error:
+        raise DataError(f"--clip takes two percentages such as .5,99.5, not {value!r}") from error
+    return low, high
+
+
+DEFENCES: tuple[Decorator, ...] = (
+    click.option("--dedupe", is_flag=True, help="Leave out rows that repeat another, or nearly do."),
+    click.option("--k-anonymous", type=int, metavar="K",
+                 help="Merge levels of a table's columns that fewer than K training rows have."),
+    click.option("--quasi", metavar="COLUMNS",
+                 help="Comma-separated columns whose combinations are made coarser until K training rows have each."),
+    click.option("--clip", callback=_clip, is_flag=False, flag_value=".5,99.5", metavar="LOW,HIGH",
+                 help="Bring extreme numbers to these percentiles of the training rows, rounded; .5,99.5 without a value."),
+)  # fmt: skip
+
+
+def defending(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the defences that rows are given before anybody learns from them."""
+    for option in reversed(DEFENCES):
+        command = option(command)
+    return command
+
+
 def read_options(given: dict[str, Any], seed: int = 0) -> ReadOptions:
     """The ReadOptions of a command's parameters."""
 
     def words(key: str) -> tuple[str, ...]:
-        return tuple(w.strip() for w in (given[key] or "").split(",") if w.strip())
+        return tuple(w.strip() for w in (given.get(key) or "").split(",") if w.strip())
 
     return ReadOptions(
         size=given["size"],
@@ -66,7 +97,12 @@ def read_options(given: dict[str, Any], seed: int = 0) -> ReadOptions:
         limit=given["limit"],
         kind=given["kind"],
         schema=given["schema"],
+        constraints=tuple(given["constraints"]),
         seed=seed,
+        dedupe=given.get("dedupe", False),
+        k_anonymous=given.get("k_anonymous"),
+        quasi=words("quasi"),
+        clip=given.get("clip"),
     )
 
 

@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import click
+
+from rivalry.cli.options import as_json
 
 
 @click.command("report")
 @click.argument("run")
-def command(run: str) -> None:
-    """Write RUN's report.md anew, with curves, samples and scores, and print where it is."""
-    from rivalry.api import load
+@click.option("--officer", is_flag=True, help="The report for a data officer: one file, to be read by whoever decides on use.")
+@click.option("-o", "out", type=click.Path(path_type=Path), help="With --officer: a .html or .md file (RUN/officer.html).")
+@as_json
+def command(run: str, officer: bool, out: Path | None, as_json: bool) -> None:
+    """Write RUN's report.md anew, with curves, samples and scores, and print where it is.
 
-    click.echo(str(load(run).report()))
+    With --officer: one dated file without any row of the data, of what `rivalry evaluate RUN --full` and `rivalry audit RUN`
+    found, with lineage, settings, defences and limits.
+
+    \b
+    rivalry report patients --officer -o officer.html
+    """
+    from rivalry.api import load
+    from rivalry.errors import RunError
+
+    found = load(run)
+    if not officer:
+        if out is not None or as_json:
+            raise RunError("-o and --json are for the report for a data officer; say --officer too")
+        click.echo(str(found.report()))
+    elif as_json:
+        from rivalry.officer import officer_page
+        from rivalry.officer.html import as_plain
+
+        click.echo(json.dumps(as_plain(officer_page(found.folder)), indent=1))
+    else:
+        click.echo(str(found.officer_report(out)))

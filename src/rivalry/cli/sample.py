@@ -21,6 +21,8 @@ from rivalry.cli.options import device
 )
 @click.option("--label", help="A class, by name or number, for runs with labels.")
 @click.option("--where", default="", help="Conditions on a table's columns, such as 'age>60, sex=F, ward=A|B, lab!=missing'.")
+@click.option("--balance", default="", help="Equal numbers of a column's levels ('income'), or shares: 'income=0.3,0.7', "
+              "'ward=A:0.5,B:0.5'.")
 @click.option("--truncation", type=float, default=1.0, show_default=True, help="Below 1: more typical, less varied.")
 @click.option("--walk", is_flag=True, help="Interpolate between random latents.")
 @click.option("--seed", type=int, default=0, show_default=True)
@@ -31,10 +33,15 @@ from rivalry.cli.options import device
     show_default=True,
     help="The checkpoint with the best score, or the last one.",
 )
+@click.option(
+    "--reject-copies",
+    metavar="DATA",
+    help="The training data: samples nearer to a training row than 5 % of held-out rows are drawn anew.",
+)
 @device
 def command(
     run: str, count: int, out: Path | None, label: str | None, truncation: float, walk: bool, seed: int, which: str,
-    device: str, where: str,
+    device: str, where: str, balance: str, reject_copies: str | None,
 ) -> None:  # fmt: skip
     """Draw samples from RUN.
 
@@ -43,8 +50,11 @@ def command(
     rivalry sample demo -n 64 -o sheet.png --label 3
     rivalry sample demo --walk -o walk.gif
     rivalry sample patients -n 10000 -o synthetic.csv --where "age>60, sex=F"
+    rivalry sample patients -n 10000 -o even.csv --balance diagnosis
+    rivalry sample patients -n 10000 -o synthetic.csv --reject-copies patients.csv
     """
     from rivalry.api import load
+    from rivalry.cli.bars import bar
 
     loaded = load(run)
     usual = "walk.gif" if walk else "samples.csv" if loaded.modality.kind == "table" else "samples.png"
@@ -52,7 +62,9 @@ def command(
     if walk:
         written = loaded.walk(out, seed=seed, label=label, which=which, device=device)
     else:
-        written = loaded.write_samples(
-            out, count, seed=seed, label=label, truncation=truncation, which=which, device=device, where=where
-        )
+        with bar() as tick:
+            written = loaded.write_samples(
+                out, count, seed=seed, label=label, truncation=truncation, which=which, device=device, where=where,
+                balance=balance, reject_copies=reject_copies, tick=tick,
+            )  # fmt: skip
     click.echo(str(written[0]) if len(written) == 1 else f"{len(written)} files in {out}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from rivalry.cli.options import device, read_options, reading
+from rivalry.cli.options import defending, device, read_options, reading
 
 
 @click.command("train")
@@ -66,8 +66,10 @@ from rivalry.cli.options import device, read_options, reading
     metavar="DELTA",
     help="The other half of --dp-epsilon; N^-1.1 of N training rows without it.",
 )
+@click.option("--cap", type=int, metavar="N", help="Let the run hand out so many samples in all, and no more.")
 @click.option("--no-tensorboard", is_flag=True, help="Write no TensorBoard logs.")
 @device
+@defending
 @reading
 def command(**given: Any) -> None:
     """Train a GAN on DATA: a name (mnist-5k, fashion-mnist, ring8 ...), a folder of pictures (sub-folders are
@@ -82,6 +84,7 @@ def command(**given: Any) -> None:
     rivalry train photos/ --recipe stylegan2-ada-small --size 64 --until "fd<3x floor" --budget 2h
     rivalry train ring8 --recipe gan-small --budget 2000steps
     rivalry train patients.csv --dp-epsilon 3
+    rivalry train patients.csv --dedupe --k-anonymous 10 --quasi sex,age,zip --clip
     """
     from rivalry.api import train
 
@@ -102,6 +105,7 @@ def command(**given: Any) -> None:
         options=read_options(given),
         dp_epsilon=given["dp_epsilon"],
         dp_delta=given["dp_delta"],
+        cap=given["cap"],
     )
     if run.ended == "diverged":
         raise click.exceptions.Exit(3)

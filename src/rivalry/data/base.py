@@ -95,6 +95,7 @@ class Dataset:
     fingerprint: sha256 of the decoded rows, their labels, their split, and the options that bear on them.
     notes: what was decided while reading, in sentences for the user.
     truth: the true density, where it is known (built-in points).
+    defences: what was done to rows for privacy's sake before the split is learned from, in counts.
     """
 
     name: str
@@ -106,6 +107,7 @@ class Dataset:
     source: str = ""
     notes: tuple[str, ...] = ()
     truth: Truth | None = None
+    defences: tuple[str, ...] = ()
 
     def to(self, device: torch.device) -> Dataset:
         """The same data, resident on the device where they fit."""

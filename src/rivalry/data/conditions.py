@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +14,6 @@ from torch import Tensor
 from rivalry.data.columns import dates
 from rivalry.data.columns.codes import LevelCode
 from rivalry.data.columns.fit import Column
-from rivalry.data.table import TableModality
 from rivalry.errors import DataError, UnknownName
 
 Sign = Literal["<=", ">=", "!=", "=", "<", ">"]
@@ -48,32 +47,34 @@ class Condition:
         return {"<": cells < value, "<=": cells <= value, ">": cells > value, ">=": cells >= value}[self.sign]
 
 
-def parse(text: str, modality: TableModality) -> tuple[Condition, ...]:
-    """Raises DataError for what is no condition, UnknownName for columns and levels that are not there."""
-    columns = {c.name: (i, c) for i, c in enumerate(modality.learned)}
-    return tuple(_condition(part, columns, modality) for part in COMMA.split(text) if part.strip())
+def parse(text: str, columns: Sequence[Column]) -> tuple[Condition, ...]:
+    """Of all columns of a table.  Raises DataError for what is no condition, UnknownName for columns and levels that are
+    not there."""
+    learned = {c.name: (i, c) for i, c in enumerate(c for c in columns if c.code is not None)}
+    others = tuple(c.name for c in columns if c.code is None)
+    return tuple(_condition(part, learned, others) for part in COMMA.split(text) if part.strip())
 
 
-def _condition(text: str, columns: Mapping[str, tuple[int, Column]], modality: TableModality) -> Condition:
+def _condition(text: str, columns: Mapping[str, tuple[int, Column]], others: tuple[str, ...]) -> Condition:
     found = PART.match(text)
     if found is None:
         raise DataError(f"{text.strip()!r} is no condition; write for example age>60, sex=F, ward=A|B or lab!=missing")
     name = found["column"]
     if name not in columns:
-        if any(c.name == name for c in modality.columns):
+        if name in others:
             raise DataError(f"the column {name!r} is not learned, so nothing can be asked of it")
         raise UnknownName("column", name, columns)
     place, column = columns[name]
     sign: Sign = "=" if found["sign"] == "==" else found["sign"]  # type: ignore[assignment]
     words = found["value"].split("|") if sign in ("=", "!=") else [found["value"]]
-    values = tuple(_value(w.strip().strip("'\""), column) for w in words)
+    values = tuple(value_of(w.strip().strip("'\""), column) for w in words)
     if sign not in ("=", "!=") and (isinstance(column.code, LevelCode) or np.isnan(values[0])):
         raise DataError(f"{text.strip()!r} asks for an order that {name!r} does not have; use = or !=")
     return Condition(place, sign, values)
 
 
-def _value(word: str, column: Column) -> float:
-    """A word as raw rows hold it."""
+def value_of(word: str, column: Column) -> float:
+    """A word as raw rows hold it.  Raises UnknownName for a level, DataError for a word that is no value of the column."""
     if word == MISSING and not (isinstance(column.code, LevelCode) and MISSING in column.code.levels):
         return float("nan")
     if isinstance(column.code, LevelCode):
@@ -101,11 +102,11 @@ def met(raw: Tensor, conditions: tuple[Condition, ...]) -> Tensor:
     return keep
 
 
-def levels_asked(conditions: tuple[Condition, ...], modality: TableModality) -> list[tuple[str, int]]:
+def levels_asked(conditions: Sequence[Condition], learned: Sequence[Column]) -> list[tuple[str, int]]:
     """(category, level number) of every condition that asks for a single level of a category; missing is the last."""
     found = list[tuple[str, int]]()
     for condition in conditions:
-        column = modality.learned[condition.column]
+        column = learned[condition.column]
         if condition.sign == "=" and len(condition.values) == 1 and isinstance(column.code, LevelCode):
             value = condition.values[0]
             found.append((column.name, len(column.code.levels) if np.isnan(value) else int(value)))

@@ -8,9 +8,10 @@ import io
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rivalry.data.columns.cells import Cells, from_text, join
 from rivalry.data.idx import unzip
@@ -19,6 +20,7 @@ from rivalry.errors import DataError
 DELIMITERS = ",;\t|"
 HEAD = 1 << 16
 BLOCK = 1 << 23
+T = TypeVar("T")
 GZIP = b"\x1f\x8b"
 
 
@@ -51,11 +53,39 @@ def is_number(cell: str) -> bool:
     return True
 
 
+@dataclass(frozen=True)
+class Layout:
+    """How a text table is laid out: its column names, whether a line of it says them, the delimiter, lines to skip."""
+
+    content: bytes | Path = field(repr=False)
+    header: tuple[str, ...]
+    named: bool
+    delimiter: str
+    skip: int
+
+
 def read(content: bytes | Path, where: str) -> tuple[tuple[str, ...], tuple[Cells, ...]]:
     """(column names, cells of each column) of a text table with or without a header line.
 
     Raises DataError for tables that are binary, damaged, empty or ragged.
     """
+    layout = lay_out(content, where)
+    empty = from_text(_nothing())
+    parts = _parsed(layout, where, from_text)
+    return layout.header, tuple(join(p) if p else empty for p in parts)
+
+
+def read_texts(content: bytes | Path, where: str) -> tuple[Layout, tuple[Any, ...]]:
+    """(layout, Arrow arrays of strings: the cells of each column as they are, quotes undone).  Raises DataError as `read`."""
+    import pyarrow as arrow
+
+    layout = lay_out(content, where)
+    parts = _parsed(layout, where, lambda column: column)
+    return layout, tuple(arrow.concat_arrays(p) if p else _nothing() for p in parts)
+
+
+def lay_out(content: bytes | Path, where: str) -> Layout:
+    """From the first line.  Raises DataError for tables that are binary or empty."""
     first, skip = _first_line(content, where)
     delimiter = delimiter_of(first)
     if delimiter is None and len(first.split()) > 1 and not first.startswith('"'):
@@ -66,12 +96,22 @@ def read(content: bytes | Path, where: str) -> tuple[tuple[str, ...], tuple[Cell
     named = not any(is_number(c) for c in cells)
     header = tuple(c.strip() or f"column{i + 1}" for i, c in enumerate(cells)) if named else numbered(len(cells))
     check_names(header, where)
-    skip += named
+    return Layout(content, header, named, delimiter or ",", skip + named)
+
+
+def _parsed(layout: Layout, where: str, kept: Callable[[Any], T]) -> list[list[T]]:
+    """What is kept of each column's blocks."""
     for encoding in ("utf8", "latin1"):
-        found = _blocks(content, where, header, delimiter or ",", skip, encoding)
+        found = _blocks(layout, where, encoding, kept)
         if found is not None:
-            return header, found
+            return found
     raise DataError(f"{where} is no text in UTF-8 or Latin-1; save it as UTF-8")
+
+
+def _nothing() -> Any:
+    import pyarrow as arrow
+
+    return arrow.array([], arrow.string())
 
 
 def check_names(header: tuple[str, ...], where: str) -> None:
@@ -113,27 +153,24 @@ def _open(content: bytes | Path) -> Any:
     return gzip.open(content) if zipped else content.open("rb")
 
 
-def _blocks(
-    content: bytes | Path, where: str, header: tuple[str, ...], delimiter: str, skip: int, encoding: str
-) -> tuple[Cells, ...] | None:
-    """The cells of each column; None if the text has another encoding."""
+def _blocks(layout: Layout, where: str, encoding: str, kept: Callable[[Any], T]) -> list[list[T]] | None:
+    """What is kept of each column, block by block; None if the text has another encoding."""
     import pyarrow as arrow
 
-    parts: list[list[Cells]] = [[] for _ in header]
+    parts: list[list[T]] = [[] for _ in layout.header]
     try:
-        for block in _read(content, header, delimiter, skip, encoding):
+        for block in _read(layout.content, layout.header, layout.delimiter, layout.skip, encoding):
             for part, column in zip(parts, block.columns, strict=True):
-                part.append(from_text(column))
+                part.append(kept(column))
     except arrow.ArrowInvalid as error:
         if "UTF8" in str(error) and encoding == "utf8":
             return None
         if "Empty CSV" in str(error) or "no columns" in str(error).lower():
-            return tuple(from_text(arrow.array([], arrow.string())) for _ in header)
-        raise _ragged(content, where, len(header), delimiter, str(error)) from error
+            return parts
+        raise _ragged(layout.content, where, len(layout.header), layout.delimiter, str(error)) from error
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{where} is damaged or cannot be read ({error}); download it again") from error
-    empty = from_text(arrow.array([], arrow.string()))
-    return tuple(join(p) if p else empty for p in parts)
+    return parts
 
 
 def _read(content: bytes | Path, header: tuple[str, ...], delimiter: str, skip: int, encoding: str) -> Iterator[Any]:

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rivalry.data import frames, image_files, image_look, reading, sheets
+from rivalry.data import frames, image_files, image_look, reading, sheets, twins
 from rivalry.data.base import Dataset, Plain
+from rivalry.data.defences import refuse
 from rivalry.data.inspection import Inspection
 from rivalry.data.options import ReadOptions
 from rivalry.data.reading import Pictures
@@ -51,7 +52,9 @@ class ImageModality:
 
     def read(self, source: Source, options: ReadOptions) -> Dataset:
         """Raises DataError when there are too few pictures, most are broken, or arrays have no shape of pictures."""
+        refuse(options, "pictures", ("--dedupe",))
         pictures = _gathered(source, options)
+        pictures, told = twins.without_copies(pictures) if options.dedupe else (pictures, ())
         rows = group_by_name(pictures.rows.compact(), options.group)
         same = np.unique(pictures.digests, return_inverse=True)[1].reshape(-1)
         parts = split(rows, same, options, source.where)
@@ -64,7 +67,7 @@ class ImageModality:
         notes = (*pictures.notes, *rows.notes, *parts.notes)
         fingerprint = reading.content_hash(pictures, rows, parts.held, options)
         spec = Spec("image", plan.shape, (-1.0, 1.0), rows.classes)
-        return Dataset(source.name, spec, modality, train, held, fingerprint, notes=notes)
+        return Dataset(source.name, spec, modality, train, held, fingerprint, notes=notes, defences=told)
 
     def inspect(self, source: Source, options: ReadOptions) -> Inspection:
         if isinstance(source, Encoded):

@@ -72,6 +72,7 @@ class Inspection:
     left_out: tuple[str, ...] = ()
     proposal: Mapping[str, object] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    constraints: Mapping[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, object]:
         """Plain values, ready for JSON."""
@@ -89,6 +90,7 @@ class Inspection:
         lines += self._troubles()
         if self.proposal:
             lines.append("proposed: " + ", ".join(f"{k} {v}" for k, v in self.proposal.items()))
+        lines += [f"proposed constraint: {text}  ({why})" for text, why in self.constraints.items()]
         return "\n".join([*lines, *(f"note: {n}" for n in self.notes)])
 
     def _tables(self) -> list[tuple[str, Mapping[str, int]]]:

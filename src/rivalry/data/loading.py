@@ -60,6 +60,9 @@ def load(source: Given, *, options: ReadOptions = DEFAULTS) -> Dataset:
     Raises DataError (or MissingExtra) in one sentence when it cannot be read or used.
     """
     opened = open_source(source, options)
+    kind = claimant(opened, options).kind
+    if options.constraints and kind != "table":
+        raise DataError(f"constraints are for tables, and {opened.where} is read as {kind!r}; leave them out, or say kind 'table'")
     return replace(claimant(opened, options).read(opened, options), source=address(source))
 
 

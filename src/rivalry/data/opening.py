@@ -177,8 +177,10 @@ def _pictures(container: Container, entries: Sequence[Entry], name: str, options
     by_name = {e.name: e for e in entries}
     kept = [by_name[n] for n in rows.names]
     if container.left_out:
-        names = some(container.left_out)
-        rows = rows.noted(f"links out of {container.where} are not followed: {names}: copy what they lead to into it")
+        n = len(container.left_out)
+        rows = rows.noted(
+            f"{count(n, 'link')} out of {container.where} {'is' if n == 1 else 'are'} not followed: copy what they lead to into it"
+        )
     identity = hashlib.sha256(repr([(e.name, e.size, e.stamp) for e in kept]).encode()).hexdigest()
     others = tuple(e.name for e in container.entries if e.name not in by_name)
 

@@ -29,6 +29,8 @@ class ReadOptions:
     kind: take a table of numbers as 'points' or as a 'table'; None: points are two or three columns of numbers
         without missing cells.
     schema: a TOML file that says what the columns of a table mean, where it is not as it looks.
+    constraints: on the rows of a table, such as 'discharge >= admission', beside those of the schema; 'proposed' stands for
+        those that the data suggest.
     only: keep these classes.
     holdout: share of rows kept back for the rulers, 0.01 to 0.5; None: a tenth, up to a fifth of small sets, at
         most 20,000.  An official split (train and test) goes before it.
@@ -37,6 +39,10 @@ class ReadOptions:
     resident_bytes: up to this size decoded data live as one tensor; larger ones stream from a memory-mapped file
         in the cache folder ($RIVALRY_CACHE or ~/.cache/rivalry).
     cache: keep a decoded copy of smaller data there as well, so that the next run starts at once.
+    dedupe: leave out rows that repeat another, or nearly do.
+    k_anonymous: levels of a table's columns that fewer training rows have are merged; None: those of fewer than five.
+    quasi: columns whose combinations are made coarser until each is had by k_anonymous training rows.
+    clip: numbers beyond these quantiles (two shares) of the training rows are brought to their rounded ends.
     Raises DataError when a value makes no sense.
     """
 
@@ -54,6 +60,11 @@ class ReadOptions:
     cache: bool = False
     kind: Kind | None = None
     schema: Path | None = None
+    constraints: tuple[str, ...] = ()
+    dedupe: bool = False
+    k_anonymous: int | None = None
+    quasi: tuple[str, ...] = ()
+    clip: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         _check_size(self.size)
@@ -69,6 +80,7 @@ class ReadOptions:
             raise DataError(f"limit must be at least 1, not {self.limit}")
         if self.group is not None and "(" in self.group:
             _check_pattern(self.group)
+        _check_defences(self.k_anonymous, self.quasi, self.clip)
 
     @property
     def height_width(self) -> tuple[int, int] | None:
@@ -97,7 +109,8 @@ class ReadOptions:
     def content(self) -> str:
         """What of the options bears on the decoded rows and their split: part of the fingerprint."""
         held = (self.fit, self.channels, self.group, self.columns, self.only, self.holdout, self.limit, self.seed)
-        return repr((self.height_width, *held))
+        defended = (self.dedupe, self.k_anonymous, self.quasi, self.clip)
+        return repr((self.height_width, *held, *(defended if any(defended) else ())))
 
 
 def _check_size(size: tuple[int, int] | int | None) -> None:
@@ -106,6 +119,15 @@ def _check_size(size: tuple[int, int] | int | None) -> None:
     sides = (size, size) if isinstance(size, int) else size
     if len(sides) != 2 or not all(4 <= s <= 4096 for s in sides):
         raise DataError(f"size must be one number or (height, width), each between 4 and 4096, not {size}")
+
+
+def _check_defences(k: int | None, quasi: tuple[str, ...], clip: tuple[float, float] | None) -> None:
+    if k is not None and k < 2:
+        raise DataError(f"--k-anonymous must be at least 2, usual are 5 to 11, not {k}")
+    if quasi and k is None:
+        raise DataError("--quasi names columns for --k-anonymous, which says how many rows must agree in them; give both")
+    if clip is not None and not (len(clip) == 2 and 0 <= clip[0] < 0.5 < clip[1] <= 1):
+        raise DataError(f"--clip takes two shares of the rows on either side of the median, such as .5%,99.5%, not {clip}")
 
 
 def _check_pattern(pattern: str) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from rivalry.data import point_files, scatter, truths
 from rivalry.data.base import Dataset, Plain
+from rivalry.data.defences import bounds, refuse
 from rivalry.data.inspection import Column, Inspection
 from rivalry.data.options import ReadOptions
 from rivalry.data.rows import Rows, balance, choose, group_by_name
@@ -57,17 +59,22 @@ class PointsModality:
     def read(self, source: Source, options: ReadOptions) -> Dataset:
         """Raises DataError for columns that are not numbers, hold NaN, or are constant; and for too few rows."""
         if isinstance(source, Drawn):
+            refuse(options, "drawn from a known density", ())
             return _draw(source, options)
         table = _table(source, options)
         _check(table, source.where)
+        refuse(options, "points", ("--clip", "--dedupe"))
+        table, told = _distinct(table) if options.dedupe else (table, ())
         rows, values = table.rows, table.values
         same = np.unique(values, axis=0, return_inverse=True)[1].reshape(-1)
         parts = split(rows, same, options, source.where)
+        values, clipped = _clipped(values, parts, options)
         mean, deviation = values[parts.train].mean(0), values[parts.train].std(0)
         _check_spread(table, deviation, source.where)
         modality = PointsModality(table.names, tuple(mean.tolist()), tuple(deviation.tolist()))
         points = torch.from_numpy(values.astype(np.float32))
-        return _dataset(source.name, modality, points, rows, parts, options)
+        found = _dataset(source.name, modality, points, rows, parts, options)
+        return replace(found, defences=(*told, *clipped))
 
     def inspect(self, source: Source, options: ReadOptions) -> Inspection:
         if isinstance(source, Drawn):
@@ -125,6 +132,23 @@ class PointsModality:
         return PointsModality(columns, mean, deviation, str(state.get("truth", "")))
 
 
+def _distinct(table: Table) -> tuple[Table, tuple[str, ...]]:
+    """Each point once."""
+    first = np.sort(np.unique(table.values, axis=0, return_index=True)[1])
+    lost = len(table.values) - len(first)
+    told = f"--dedupe: {count(lost, 'point')} that repeat another were left out"
+    return Table(table.values[first], table.names, table.rows.take(first)), (told,)
+
+
+def _clipped(values: Array, parts: Split, options: ReadOptions) -> tuple[Array, tuple[str, ...]]:
+    if options.clip is None:
+        return values, ()
+    ends = np.array([bounds(column, options.clip) for column in values[parts.train].T])
+    moved = int(((values < ends[:, 0]) | (values > ends[:, 1])).sum())
+    told = f"--clip: {count(moved, 'cell')} beyond the range asked for were brought to its rounded ends"
+    return np.clip(values, ends[:, 0], ends[:, 1]), (told,)
+
+
 def _sizes(options: ReadOptions) -> tuple[int, int]:
     """How many built-in points are drawn to train on and to hold back."""
     train, held = DRAWN
@@ -148,7 +172,9 @@ def _dataset(
     sides = torch.from_numpy(parts.train), torch.from_numpy(parts.held)
     train, held = both(points, sides, modality.encode, labels, streamed=False)
     encoded = modality.encode(points)
-    spec = Spec("points", (points.shape[1],), (float(encoded.min()), float(encoded.max())), rows.classes)
+    # whole numbers beyond the ends: nobody's own extreme is written down
+    reach = math.floor(float(encoded.min())) - 1.0, math.ceil(float(encoded.max())) + 1.0
+    spec = Spec("points", (points.shape[1],), reach, rows.classes)
     hashed = hashlib.sha256(b"rivalry points 1")
     hashed.update(repr((modality, rows.classes, options.content())).encode())
     for values in (points.numpy(), parts.held, *([] if rows.codes is None else [rows.codes])):

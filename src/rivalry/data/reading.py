@@ -98,7 +98,8 @@ def _broken_note(rows: Rows, broken: dict[int, str], where: str) -> list[str]:
             f"{share} of the {count(len(rows), 'picture')} in {where} can be read: {some(examples, 2)}; "
             "replace or remove the broken ones"
         )
-    return [f"{count(len(broken), 'picture')} of {len(rows):,} cannot be read: left out: {some(examples)}"]
+    # notes are recorded with the run, and files may be called after people: `data inspect` names them on the screen
+    return [f"{count(len(broken), 'picture')} of {len(rows):,} cannot be read: left out; `rivalry data inspect` names them"]
 
 
 def is_grey(data: Tensor, whole: Ints) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,16 +13,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rivalry.data import table_files, table_look
+from rivalry.data import defences, table_files, table_look
 from rivalry.data.base import Dataset, Plain
 from rivalry.data.columns import fit
 from rivalry.data.columns.cells import Cells, Index, Numbers, from_text
+from rivalry.data.columns.codes import NumberCode
 from rivalry.data.columns.detect import detect
 from rivalry.data.columns.fit import Column
 from rivalry.data.columns.schema import Field, Schema
 from rivalry.data.inspection import Inspection
 from rivalry.data.options import ReadOptions
 from rivalry.data.rows import choose, group_by_name
+from rivalry.data.rules import plan as plans
+from rivalry.data.rules.admit import Admitted, admit, as_levels
+from rivalry.data.rules.plan import Plan
+from rivalry.data.rules.propose import Proposal, propose
+from rivalry.data.rules.text import PROPOSED
 from rivalry.data.sources import Arrays, Columns, Source
 from rivalry.data.split import FEWEST, share_held, split
 from rivalry.data.table_store import Coder, TableRows
@@ -39,11 +46,12 @@ class TableModality:
     Raw rows are [N, C] float64, the learned columns in the file's order: numbers and dates (seconds since 1970 UTC) in
     their units, categories and booleans as numbers of their levels, NaN = missing.  Encoded rows [N, D] float32 are
     laid out by `blocks`.  `columns` are all of the table's, also those that are not learned; seed: of the order in which
-    ties are spread.  Nothing here is a row, an exact quantile or an extreme.
+    ties are spread; plan: how rows are made to meet constraints.  Nothing here is a row, an exact quantile or an extreme.
     """
 
     columns: tuple[Column, ...] = ()
     seed: int = 0
+    plan: Plan | None = None
     kind: ClassVar[str] = "table"
 
     @cached_property
@@ -53,13 +61,18 @@ class TableModality:
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
         made = list[Block]()
-        for column in self.columns:
+        for column in self.columns if self.plan is None else self.plan.inner:
             made += column.blocks(sum(b.width for b in made))
         return tuple(made)
 
     @cached_property
     def coder(self) -> Coder:
-        return Coder([c.code for c in self.columns if c.code is not None], self.blocks, self.seed)
+        return Coder([c.code for c in self.columns if c.code is not None], self.blocks, self.seed, self.plan)
+
+    @property
+    def spec(self) -> Spec:
+        kinds = [(c.name, "number" if isinstance(c.code, NumberCode) and c.code.knots else "category") for c in self.learned]
+        return Spec("table", (self.coder.width,), blocks=self.blocks, columns=() if self.plan is None else tuple(kinds))
 
     def sniff(self, source: Source) -> bool:
         return isinstance(source, Columns)
@@ -69,27 +82,33 @@ class TableModality:
         table = _chosen(source, options)
         fields = _fields(table, options)
         _check_learned(fields, table)
-        same, copies = _same(fields, table)
-        parts = split(table.rows, same, options, table.where)
-        fitted = [fit.fit(f, c, parts.train, options.seed) for f, c in zip(fields, table.cells, strict=True)]
-        modality = TableModality(tuple(f.column for f in fitted), options.seed)
-        raw = torch.stack([f.raw for f in fitted if f.raw is not None], 1)
+        table, deduped = _distinct(fields, table, options)
+        texts, fields = _constraints(fields, table, options)
+        table, fields, admitted, defended = _admitted(texts, fields, table, options)
+        modality, parts, raw = TableModality(admitted.columns, options.seed, admitted.plan), admitted.parts, admitted.raw
         sides = [TableRows.of(modality.coder, raw[torch.from_numpy(i)]) for i in (parts.train, parts.held)]
-        spec = Spec("table", (modality.coder.width,), blocks=modality.blocks)
-        notes = (*table.rows.notes, *_notes(fields, table), *(n for f in fitted for n in f.notes), *copies, *parts.notes)
+        notes = (*table.rows.notes, *_notes(fields, table), *admitted.notes)
         hashed = hashlib.sha256(b"rivalry table 1")
         hashed.update(repr((modality.state(), options.content())).encode())
         for values in (raw.numpy(), parts.train, parts.held):
             hashed.update(np.ascontiguousarray(values).tobytes())
-        return Dataset(table.name, spec, modality, sides[0], sides[1], hashed.hexdigest(), notes=notes)
+        train, held = sides
+        told = (*deduped, *defended)
+        return Dataset(table.name, modality.spec, modality, train, held, hashed.hexdigest(), notes=notes, defences=told)
 
     def schema(self, source: Source, options: ReadOptions) -> Schema:
         """What each column is taken for, by its cells and the schema of the options."""
-        return Schema(tuple(_fields(_chosen(source, options), options)))
+        table = _chosen(source, options)
+        fields = _fields(table, options)
+        texts, _ = _constraints(fields, table, options)
+        proposed = tuple(p.text for p in _proposals(fields, table, options) if p.text not in texts)
+        return Schema(tuple(fields), texts, proposed)
 
     def inspect(self, source: Source, options: ReadOptions) -> Inspection:
         table = _chosen(source, options)
         fields = _fields(table, options)
+        texts, kept = _constraints(fields, table, options)
+        said = _admitted(texts, kept, table, options)[2].notes if texts else ()
         official = None if table.rows.held is None else int(table.rows.held.sum())
         back = official if official is not None else round(share_held(len(table.rows), options.holdout) * len(table.rows))
         return Inspection(
@@ -101,7 +120,8 @@ class TableModality:
             held=official,
             columns=tuple(table_look.column(f, c) for f, c in zip(fields, table.cells, strict=True)),
             proposal={"columns to learn": sum(f.learned for f in fields), "held back": back},
-            notes=(*table.rows.notes, *_notes(fields, table)),
+            notes=(*table.rows.notes, *_notes(fields, table), *(q for f in fields for q in f.quotes), *said),
+            constraints={p.text: p.why for p in _proposals(fields, table, options)},
         )
 
     def encode(self, raw: Tensor) -> Tensor:
@@ -148,13 +168,15 @@ class TableModality:
         return ("identity",)
 
     def state(self) -> dict[str, object]:
-        return {"seed": self.seed, "columns": [c.state() for c in self.columns]}
+        state: dict[str, object] = {"seed": self.seed, "columns": [c.state() for c in self.columns]}
+        return state if self.plan is None else state | {"constraints": self.plan.state()}
 
     def restored(self, state: Plain) -> TableModality:
         columns, seed = state.get("columns"), state.get("seed", 0)
         if not isinstance(columns, list | tuple) or not columns or not isinstance(seed, int):
             raise DataError("the state of a table must list its columns; restore the run's run.toml")
-        return TableModality(tuple(fit.restored(c) for c in columns), seed)
+        found, rules = tuple(fit.restored(c) for c in columns), state.get("constraints")
+        return TableModality(found, seed, plans.restored(rules, found) if isinstance(rules, Mapping) else None)
 
 
 def _chosen(source: Source, options: ReadOptions) -> Columns:
@@ -189,9 +211,18 @@ def _as_columns(source: Arrays) -> Columns:
     return Columns(source.name, source.where, rows, (*names, "label"), (*cells, from_text(words)))
 
 
+def _schema(options: ReadOptions) -> Schema:
+    return Schema() if options.schema is None else Schema.read(options.schema.expanduser())
+
+
+def _asked(options: ReadOptions) -> dict[str, Field]:
+    """What the schema says, by column."""
+    return {f.name: f for f in _schema(options).fields}
+
+
 def _fields(table: Columns, options: ReadOptions) -> list[Field]:
     """What every column means.  The column that groups rows names people: it is never learned."""
-    asked = Schema() if options.schema is None else Schema.read(options.schema.expanduser())
+    asked = _schema(options)
     asked.check_columns(table.names, table.where)
     fields = list[Field]()
     for name, cells in zip(table.names, table.cells, strict=True):
@@ -200,6 +231,32 @@ def _fields(table: Columns, options: ReadOptions) -> list[Field]:
             said = Field(name, "identifier", notes=(f"{name!r} groups the rows: made anew, never learned",))
         fields.append(detect(name, cells, said, table.where))
     return fields
+
+
+def _constraints(fields: list[Field], table: Columns, options: ReadOptions) -> tuple[tuple[str, ...], list[Field]]:
+    """(the constraints that are asked for, those proposed written out; the fields that they leave)."""
+    schema = _schema(options)
+    asked = list(dict.fromkeys((*schema.constraints, *options.constraints)))
+    if PROPOSED in asked:
+        asked += [p.text for p in _proposals(fields, table, options)]
+    texts = tuple(t for t in dict.fromkeys(asked) if t != PROPOSED)
+    return texts, as_levels(fields, texts)
+
+
+def _admitted(
+    texts: tuple[str, ...], fields: list[Field], table: Columns, options: ReadOptions
+) -> tuple[Columns, list[Field], Admitted, tuple[str, ...]]:
+    """(the table and its fields, defended as asked; the split rows that meet the constraints, with columns fitted to them;
+    what the defences did)."""
+    same, copies = _same(fields, table)
+    parts = split(table.rows, same, options, table.where)
+    table, fields, parts, defended = defences.defended(table, fields, parts, _asked(options), options)
+    found = admit(texts, as_levels(fields, texts), table.cells, parts, options.seed, table.where)
+    return table, fields, replace(found, notes=(*copies, *parts.notes, *found.notes)), defended
+
+
+def _proposals(fields: list[Field], table: Columns, options: ReadOptions) -> tuple[Proposal, ...]:
+    return propose(fields, table.cells, options.seed) if any(f.learned for f in fields) else ()
 
 
 def _check_learned(fields: list[Field], table: Columns) -> None:
@@ -213,9 +270,13 @@ def _check_learned(fields: list[Field], table: Columns) -> None:
         )
 
 
-def _same(fields: list[Field], table: Columns) -> tuple[Index, tuple[str, ...]]:
-    """([N] equal numbers for rows to be kept on one side, notes): copies, unless so many rows are copies that they are
-    no coincidence (few columns with few levels), and splitting whole groups would skew the split."""
+def _distinct(fields: list[Field], table: Columns, options: ReadOptions) -> tuple[Columns, tuple[str, ...]]:
+    """Without copies, where that is asked for."""
+    return defences.without_copies(table, fields, _equal(fields, table)) if options.dedupe else (table, ())
+
+
+def _equal(fields: list[Field], table: Columns) -> Index:
+    """[N] equal numbers for rows that are equal in all that is learned."""
     hashed = np.zeros(len(table.rows), dtype=np.uint64)
     for field, cells in zip(fields, table.cells, strict=True):
         if not field.learned:
@@ -223,7 +284,13 @@ def _same(fields: list[Field], table: Columns) -> tuple[Index, tuple[str, ...]]:
         bits = (np.nan_to_num(fit.identity(field, cells), nan=-np.inf) + 0.0).view(np.uint64)
         hashed = (hashed ^ (bits * np.uint64(0x9E3779B97F4A7C15))) * np.uint64(0xD6E8FEB86659FD93)
         hashed ^= hashed >> np.uint64(32)
-    same = np.unique(hashed, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    return np.unique(hashed, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def _same(fields: list[Field], table: Columns) -> tuple[Index, tuple[str, ...]]:
+    """([N] equal numbers for rows to be kept on one side, notes): copies, unless so many rows are copies that they are
+    no coincidence (few columns with few levels), and splitting whole groups would skew the split."""
+    same = _equal(fields, table)
     copies = len(same) - int(same.max(initial=-1)) - 1
     if copies > COPIES * len(same):
         note = f"{count(copies, 'row')} repeat an earlier one, as few columns make likely: they may be on both sides"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,30 +26,41 @@ def write(columns: Sequence[Column], raw: Tensor, out: Path, seed: int) -> Path:
     ending = out.suffix.lower()
     if ending not in (".csv", ".tsv", ".parquet"):
         raise DataError(f"a table cannot be written as {out.name}; name a file ending in .csv, .tsv or .parquet")
-    import pyarrow as arrow
-
     made, learned = dict[str, Any](), 0
     for column in columns:
         values = raw[:, learned].numpy() if column.code is not None else np.zeros(len(raw))
         learned += column.code is not None
         if column.type != "text":
             made[column.name] = _typed(column, values, seed) if ending == ".parquet" else _text(column, values, seed)
-    _save(arrow.table(made), out, ending)
-    return out
+    return save(made, out, {".tsv": "\t", ".csv": ","}.get(ending, ""))
 
 
-def _save(table: Any, out: Path, ending: str) -> None:
+def words(column: Column, values: Floats) -> Any:
+    """[N] raw values of a learned column -> an Arrow array of strings, null where missing."""
+    return _strings(column, values, 0)
+
+
+def typed(column: Column, values: Floats) -> Any:
+    """[N] raw values of a learned column -> an Arrow array of the type that the column had."""
+    return _typed(column, values, 0)
+
+
+def save(made: Mapping[str, Any], out: Path, comma: str, named: bool = True) -> Path:
+    """Arrow arrays by name into a text table of strings, or into a Parquet file if there is no comma."""
+    import pyarrow as arrow
     from pyarrow import parquet
 
-    comma = "\t" if ending == ".tsv" else ","
+    table = arrow.table(dict(made))
     with atomic(out) as beside:
-        if ending == ".parquet":
+        if not comma:
             parquet.write_table(table, beside)
-            return
+            return out
         with beside.open("w", encoding="utf-8", newline="") as stream:
-            stream.write(comma.join(_quoted(_array(table.column_names), comma).to_pylist()) + "\n")
+            if named:
+                stream.write(comma.join(_quoted(_array(table.column_names), comma).to_pylist()) + "\n")
             for block in table.to_batches(ROWS):
                 stream.write("\n".join(_lines(block.columns, comma).to_pylist()) + "\n")
+    return out
 
 
 def _lines(columns: Sequence[Any], comma: str) -> Any:

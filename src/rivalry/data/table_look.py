@@ -71,7 +71,7 @@ def marginals(columns: Sequence[Column], made: Tensor, path: Path, real: Tensor 
 def _histogram(axes: Any, column: Column, sides: Sequence[tuple[str, Floats, str]]) -> None:
     """Shares of rows in bins between the 1st and the 99th percentile of all; what lies beyond is in the last bins."""
     there = [values[np.isfinite(values)] for _, values, _ in sides]
-    edges = _edges(np.concatenate(there), column)
+    edges = edges_of(np.concatenate(there), column)
     for (name, values, colour), finite in zip(sides, there, strict=True):
         heights = np.histogram(finite.clip(edges[0], edges[-1]), edges)[0] / max(len(values), 1)
         axes.stairs(heights, edges, fill=colour == SHADE, color=colour, label=name)
@@ -80,7 +80,7 @@ def _histogram(axes: Any, column: Column, sides: Sequence[tuple[str, Floats, str
         axes.set_xticks(ticks, dates.write(ticks, "%Y-%m").to_pylist())
 
 
-def _edges(values: Floats, column: Column) -> Floats:
+def edges_of(values: Floats, column: Column) -> Floats:
     """Of about thirty bins, each as wide as a whole number of steps, so that none holds more steps than another."""
     assert isinstance(column.code, NumberCode)
     low, high = np.quantile(values, [0.01, 0.99]) if len(values) else (0.0, 1.0)

@@ -9,15 +9,18 @@ import torch
 from torch import Tensor
 
 from rivalry.data.columns.codes import Code, LevelCode, NumberCode
+from rivalry.data.rules.plan import Plan
 from rivalry.types import Batch, Block
 
 
 @final
 class Coder:
-    """Encodes raw rows [N, C] float64 by the codes of their columns, and back."""
+    """Encodes raw rows [N, C] float64 by the codes of their columns, and back; with a plan, by those of the columns that
+    are learned in their place."""
 
-    def __init__(self, codes: Sequence[Code], blocks: Sequence[Block], seed: int) -> None:
-        self.codes, self._seed = tuple(codes), seed
+    def __init__(self, codes: Sequence[Code], blocks: Sequence[Block], seed: int, plan: Plan | None = None) -> None:
+        self.codes, self._seed, self._plan = tuple(codes), seed, plan
+        self._inner = self.codes if plan is None else plan.codes
         self.width = sum(b.width for b in blocks)
         self._choices = [b for b in blocks if b.kind == "choice"]
         self._numbers = [b.start for b in blocks if b.kind == "number"]
@@ -25,8 +28,9 @@ class Coder:
     def compact(self, raw: Tensor) -> tuple[Tensor, Tensor]:
         """Raw rows -> (options [N, B] int16, deviates / 4 [N, P] float32) of the blocks."""
         options, deviates = list[Tensor](), list[Tensor]()
-        for i, code in enumerate(self.codes):
-            values = raw[:, i].double()
+        inner = raw if self._plan is None else self._plan.inward(raw)
+        for i, code in enumerate(self._inner):
+            values = inner[:, i].double()
             if isinstance(code, LevelCode):
                 options += code.encode(values)
                 continue
@@ -57,7 +61,7 @@ class Coder:
     def decode(self, options: Tensor, deviates: Tensor) -> Tensor:
         """Compact rows -> raw rows [N, C] float64."""
         out, at, number = list[Tensor](), 0, 0
-        for code in self.codes:
+        for code in self._inner:
             if isinstance(code, LevelCode):
                 width = 2 if code.minor else 1
                 out.append(code.decode([o.long() for o in options[:, at : at + width].unbind(1)]))
@@ -66,7 +70,8 @@ class Coder:
             chosen = [options[:, at].long()] if code.options else []
             out.append(code.decode(chosen, deviates[:, number] if code.knots else None))
             at, number = at + len(chosen), number + bool(code.knots)
-        return torch.stack(out, 1)
+        inner = torch.stack(out, 1)
+        return inner if self._plan is None else self._plan.outward(inner)
 
 
 @final

@@ -14,7 +14,7 @@ from rivalry.evaluate.features import Features
 from rivalry.evaluate.found import Found, Measure, Reading
 from rivalry.evaluate.reference import Reference
 from rivalry.evaluate.rulers import CONFIDENCE
-from rivalry.evaluate.tabular import COLUMNS, TREES
+from rivalry.evaluate.tabular import COLUMNS, FAITH, TREES
 
 GROUPS = 20
 WIDE = 512
@@ -217,7 +217,7 @@ SLICED = Measure(("swd",), sliced)
 def measures_for(reference: Reference) -> tuple[Measure, ...]:
     """What can be measured against this reference, in the order in which people read it."""
     if reference.spec.kind == "table":
-        return (COLUMNS, *((TREES,) if find_spec("sklearn") else ()), *SPACE)
+        return (COLUMNS, *((TREES,) if find_spec("sklearn") else ()), FAITH, *SPACE)
     found: tuple[Measure, ...] = ()
     if reference.truth is not None:
         found += (MODES,) if reference.truth.modes is not None else (CURVE,)

@@ -56,6 +56,8 @@ METRICS: Mapping[str, Metric] = {
         Metric("trend", "trend error", "lower", "mean distance of the relations of pairs of columns (SDMetrics)", False),
         Metric("missingness", "missing cells", "lower", "mean difference of the shares of missing cells", False, False),
         Metric("c2st", "C2ST AUC", "lower", "how well boosted trees tell samples from held-out rows; .5 at best", False),
+        Metric("alpha", "alpha-precision", "higher", "how typical samples are of the real; 1 at best", False),
+        Metric("beta", "beta-recall", "higher", "how much of the real samples reach; the floor's is the best", False),
         Metric("swd", "SWD", "lower", "sliced Wasserstein distance in units of the encoded data", False),
     )
 }

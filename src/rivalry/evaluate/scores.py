@@ -116,6 +116,12 @@ def measure(fake: Features, reference: Reference, chosen: list[Measure], wanted:
     return Scores({m: scores[m] for m in METRICS if m in scores}, details)
 
 
+def measure_all(fake: Features, reference: Reference) -> Scores:
+    """The usual metrics of rows that are no model's samples: of a baseline."""
+    wanted = usual(reference)
+    return measure(fake, reference, _choose(reference, wanted), wanted)
+
+
 def floor_of(one: Measure, found: Found, reference: Reference, n: int) -> dict[str, float | None]:
     """Of each metric: the closed form where the reading has one, else what n training rows score; remembered."""
     if one.fresh:

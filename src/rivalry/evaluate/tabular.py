@@ -1,4 +1,5 @@
-"""Measures of tables, in the columns' own units: shape, trend, missing cells, and trees that try to tell rows apart."""
+"""Measures of tables: shape, trend and missing cells in the columns' own units, trees that try to tell rows apart, and
+alpha-precision and beta-recall of encoded rows."""
 
 from __future__ import annotations
 
@@ -21,12 +22,14 @@ GROUPS = 5
 
 def kinds(spec: Spec) -> tuple[str, ...]:
     """'number' or 'category' of each learned column, in order: a column with a 'number' block is a number."""
+    if spec.columns:
+        return tuple(kind for _, kind in spec.columns)
     numbers = {b.name for b in spec.blocks if b.kind == "number"}
     return tuple("number" if name in numbers else "category" for name in names(spec))
 
 
 def names(spec: Spec) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(b.name for b in spec.blocks))
+    return tuple(dict.fromkeys(name for name, _ in spec.columns) or dict.fromkeys(b.name for b in spec.blocks))
 
 
 def columns(fake: Features, reference: Reference) -> Found:
@@ -38,9 +41,9 @@ def columns(fake: Features, reference: Reference) -> Found:
     missing = stats.missing_errors(real, made)
     pairs = max(1, len(what) * (len(what) - 1))
     readings = {
-        "shape": _jackknifed(float(shapes.mean()), made, lambda x: stats.shape_error(real, x, what)),
-        "trend": _jackknifed(float(trends.sum()) / pairs, made, lambda x: stats.trend_error(real, x, what)),
-        "missingness": _jackknifed(
+        "shape": jackknifed(float(shapes.mean()), made, lambda x: stats.shape_error(real, x, what)),
+        "trend": jackknifed(float(trends.sum()) / pairs, made, lambda x: stats.trend_error(real, x, what)),
+        "missingness": jackknifed(
             float(missing.mean()), made, lambda x: float(stats.missing_errors(real, x).mean())
         ),
     }
@@ -60,7 +63,7 @@ def _worst(trends: Tensor, called: Sequence[str], most: int = 10) -> list[list[o
     return [[called[i // n], called[i % n], v] for i, v in zip(at.tolist(), value.tolist(), strict=True) if v > 0]
 
 
-def _jackknifed(value: float, rows: Tensor, measure: Callable[[Tensor], float]) -> Reading:
+def jackknifed(value: float, rows: Tensor, measure: Callable[[Tensor], float]) -> Reading:
     """With a delete-a-group interval over the samples."""
     groups = min(GROUPS, len(rows) // 2)
     group = torch.arange(len(rows), device=rows.device) % groups
@@ -77,6 +80,15 @@ def told_apart(fake: Features, reference: Reference) -> Found:
     return Found({"c2st": Reading(found.value, found.low, found.high)})
 
 
+def faithful(fake: Features, reference: Reference) -> Found:
+    """Alpha-precision and beta-recall of encoded rows, as networks see them."""
+    groups = max(2, min(GROUPS, len(fake) // 2))
+    half = stats.student_quantile(0.5 + CONFIDENCE / 2, groups - 1)
+    found = stats.faithfulness(reference.held.values, fake.values, groups)
+    alpha, beta = (Reading(f.value, max(0.0, f.value - half * f.error), min(1.0, f.value + half * f.error)) for f in found)
+    return Found({"alpha": alpha, "beta": beta})
+
+
 def _own_units(rows: Features, reference: Reference) -> Tensor:
     assert rows.points is not None
     assert reference.decode is not None
@@ -85,3 +97,4 @@ def _own_units(rows: Features, reference: Reference) -> Tensor:
 
 COLUMNS = Measure(("shape", "trend", "missingness"), columns)
 TREES = Measure(("c2st",), told_apart)
+FAITH = Measure(("alpha", "beta"), faithful)

@@ -18,7 +18,8 @@ from rivalry.health.vitals import Vitals, vitals
 class Diagnosis:
     """kind: what it is.  since_step: the first pulse that showed it.  good_step: the last pulse before that showed
     nothing, -1 if none did.  sentence: what was seen, the likely cause, the remedy.  evidence: the numbers behind it.
-    news: it is said for the first time; a lasting illness is found again at every pulse.
+    news: it is said for the first time; a lasting illness is found again at every pulse.  fatal: going on is of no use if
+    it cannot be mended.
     """
 
     kind: Kind
@@ -27,11 +28,7 @@ class Diagnosis:
     sentence: str = ""
     evidence: Mapping[str, float] = field(default_factory=dict)
     news: bool = True
-
-    @property
-    def fatal(self) -> bool:
-        """Whether going on is of no use if it cannot be mended."""
-        return self.kind == "divergence"
+    fatal: bool = False
 
 
 class Monitor:
@@ -68,7 +65,8 @@ class Monitor:
                 continue
             streak = self._streaks.setdefault(name, [v.step, 0, previous, 0])
             streak[1] += 1
-            if streak[1] >= self.limits.pulses and v.step - streak[0] >= self.limits.steps:
+            lasts = streak[1] >= self.limits.pulses and v.step - streak[0] >= self.limits.steps
+            if lasts or RULES[name].at_once:
                 found = self._diagnosis(name, streak, v)
                 streak[3] = 1
         self._past.add(v, self.limits)
@@ -82,7 +80,7 @@ class Monitor:
         if self._past.distance is not None:
             evidence["best_distance"] = self._past.distance
         sentence = f"{rule.kind} since step {streak[0]}: {seen}; likely {rule.cause}; the remedy: {rule.remedy}"
-        return Diagnosis(rule.kind, streak[0], streak[2], sentence, evidence, not streak[3])
+        return Diagnosis(rule.kind, streak[0], streak[2], sentence, evidence, not streak[3], rule.fatal)
 
     def diverged(self, step: int, what: str) -> Diagnosis:
         """Of numbers that are NaN or infinite: at once."""
@@ -91,7 +89,7 @@ class Monitor:
             f"left the range of its format; the remedy: {BACK}"
         )
         previous = self._past.recent[-1].step if self._past.recent else -1
-        return Diagnosis("divergence", step, previous, sentence)
+        return Diagnosis("divergence", step, previous, sentence, fatal=True)
 
     @property
     def suspicious(self) -> bool:

@@ -46,6 +46,9 @@ class Limits:
     gradients that is left when they have vanished, unless the fakes are nearer than `not_there` (then they arrived).
     middle: share of the values between the ends of their range, relative to the real data's.
     swing: change of distance, up and down again, of an oscillation; `swings` of them among RECENT pulses.
+    jolt, jolt_distance: a jolt is gradients this many times their median over the RECENT pulses, of which there are
+    `jolt_pulses` or more, at a distance this many times its median (what healthy trainings reached at worst: 2.8 times,
+    nowhere near together; rates x30 to x100: 12 to 26 times).
     """
 
     pulses: int = 2
@@ -74,6 +77,9 @@ class Limits:
     middle: float = 0.25
     swing: float = 0.3
     swings: int = 5
+    jolt: float = 5.0
+    jolt_distance: float = 1.5
+    jolt_pulses: int = 5
 
 
 @dataclass
@@ -194,6 +200,15 @@ def swings(v: Vitals, past: Past, at: Limits) -> bool:
     return turns >= at.swings
 
 
+def jolted(v: Vitals, past: Past, at: Limits) -> bool:
+    """One step, or a few, were far too large.  It may never be seen again: what came after is another training."""
+    usual = [w.gradient for w in past.recent if w.gradient is not None]
+    if v.gradient is None or len(usual) < at.jolt_pulses:
+        return False
+    apart = statistics.median(w.distance for w in past.recent)
+    return v.gradient > at.jolt * statistics.median(usual) and v.distance > at.jolt_distance * max(apart, 0.0)
+
+
 # -- what they mean ---------------------------------------------------------------------------------------------------
 
 BACK = "go back to before it, lower the learning rates and strengthen the discriminator's penalties"
@@ -201,13 +216,22 @@ BACK = "go back to before it, lower the learning rates and strengthen the discri
 
 @dataclass(frozen=True)
 class Rule:
-    """seen, cause, remedy: the parts of the sentence; `seen` is filled with the pulse v, the past and the limits."""
+    """seen, cause, remedy: the parts of the sentence; `seen` is filled with the pulse v, the past and the limits.
+
+    at_once: one pulse is proof, of something that may have passed.
+    """
 
     kind: Kind
     test: Callable[[Vitals, Past, Limits], bool]
     seen: str
     cause: str
     remedy: str = BACK
+    at_once: bool = False
+
+    @property
+    def fatal(self) -> bool:
+        """Whether going on is of no use if it cannot be mended."""
+        return self.kind == "divergence" and not self.at_once
 
 
 RULES: Mapping[str, Rule] = {
@@ -254,6 +278,13 @@ RULES: Mapping[str, Rule] = {
         "divergence", too_loud,
         "the discriminator's scores have exploded: real and fake are {v.gap:.3g} apart",
         "the learning rate is too high, or nothing limits the discriminator's slope",
+    ),
+    "jolt": Rule(
+        "divergence", jolted,
+        "a step was far too large: the generator's gradients are {v.gradient:.2g}, many times the usual, and the samples' "
+        "distance from the data is {v.distance:.2f}",
+        "a learning rate is too high",
+        at_once=True,
     ),
     "fooled": Rule(
         "divergence", fooled,

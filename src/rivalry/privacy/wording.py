@@ -56,8 +56,8 @@ def exclusions(terms: Terms | VoteTerms) -> list[str]:
     """What the guarantee does not cover."""
     found = [
         "**Preparation**: column types, bounds, quantiles, level names and shares (of classes too) were taken from the "
-        "raw rows without noise, and samples are set right by them. Unless they are public, epsilon is not that of the "
-        "whole pipeline.",
+        "raw rows without noise, and samples are set right by them; what `--dedupe`, `--k-anonymous` and `--clip` did to a row "
+        "hangs on others. Unless all that is public, epsilon is not that of the whole pipeline.",
         "**Measuring**: scores and their floors are taken on raw held-out and training rows, without noise; held-out rows "
         "themselves are not protected at all.",
         "**Choosing**: a checkpoint, a run or settings chosen by such scores tell of those rows. Samples come from the "

@@ -8,7 +8,11 @@ modes                   modes found, KL and its sampling floor, sliced Wasserste
 intervals               Wilson's interval, quantiles
 tabular                 columns, pairs of columns, missing cells; alpha-precision, beta-recall, authenticity
 tabular_models          real from fake by boosted trees; utility: train on synthetic, test on real
+survival                Kaplan-Meier curves and the gap of two, Cox's model, concordance
 attacks                 membership inference: scores of candidate rows, and what they are worth
+canaries                planted rows and shadow models: a bound on epsilon, likelihood ratios
+data_copying            C_T, the three-sample test
+risks                   singling out, linking, inferring, against a control
 """
 
 from __future__ import annotations
@@ -32,7 +36,9 @@ from rivalry.stats.attacks import (
     told_by_trees,
     true_positives,
 )
+from rivalry.stats.canaries import canary_bound, lira, standardised
 from rivalry.stats.copying import Memorisation, memorisation
+from rivalry.stats.data_copying import DataCopying, data_copying
 from rivalry.stats.distances import nearest
 from rivalry.stats.frechet import (
     FrechetEstimate,
@@ -55,9 +61,12 @@ from rivalry.stats.modes import (
 )
 from rivalry.stats.moments import Moments, grouped_moments
 from rivalry.stats.neighbours import PRDC, expected_coverage, neighbour_radii, prdc
+from rivalry.stats.risks import Risk, linked, linked_by_chance, predicates, risk
 from rivalry.stats.tabular import (
     Faithfulness,
+    Spread,
     alpha_precision_beta_recall,
+    faithfulness,
     independent_marginals,
     missing_errors,
     missing_pattern_distance,
@@ -66,11 +75,21 @@ from rivalry.stats.tabular import (
     trend_error,
     trend_errors,
 )
-from rivalry.stats.tabular_models import Learned, Utility, classifier_two_sample, roc_auc, utility
+from rivalry.stats.tabular_models import (
+    Learned,
+    Predictions,
+    Utility,
+    classifier_two_sample,
+    graded,
+    predictions,
+    roc_auc,
+    utility,
+)
 
 __all__ = [
     "PRDC",
     "Chance",
+    "DataCopying",
     "Faithfulness",
     "FrechetEstimate",
     "Interval",
@@ -81,28 +100,38 @@ __all__ = [
     "ModeReport",
     "Moments",
     "Near",
+    "Predictions",
     "Reference",
+    "Risk",
+    "Spread",
     "Utility",
     "alpha_precision_beta_recall",
     "auc_interval",
     "ball_counts",
+    "canary_bound",
     "chance",
     "classifier_two_sample",
     "clopper_pearson",
+    "data_copying",
     "density_ratio",
     "epsilon_lower_bound",
     "expected_coverage",
+    "faithfulness",
     "frechet_distance",
     "frechet_from_features",
     "frechet_interval",
     "gan_leaks",
     "gan_leaks_calibrated",
+    "graded",
     "grouped_moments",
     "holm",
     "independent_marginals",
     "kernel_distance",
     "kl_floor",
     "kl_from_counts",
+    "linked",
+    "linked_by_chance",
+    "lira",
     "median_radius",
     "memorisation",
     "missing_errors",
@@ -115,10 +144,14 @@ __all__ = [
     "neighbour_radii",
     "normal_quantile",
     "prdc",
+    "predicates",
+    "predictions",
+    "risk",
     "roc_auc",
     "shape_error",
     "shape_errors",
     "sliced_wasserstein",
+    "standardised",
     "student_quantile",
     "supported_rates",
     "told_by_logistic",

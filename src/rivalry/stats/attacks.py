@@ -277,11 +277,11 @@ def chance(members: Tensor, others: Tensor, tops: Sequence[float] = (0.01, 0.05)
     found = []
     for top in tops:
         threshold = ordered[min(m + n, max(least, math.ceil(top * (m + n)))) - 1]
-        found.append(_hypergeometric(int((pooled[:m] >= threshold).sum()), int((pooled >= threshold).sum()), m, n))
+        found.append(hypergeometric(int((pooled[:m] >= threshold).sum()), int((pooled >= threshold).sum()), m, n))
     return Chance(ranking, tuple(found))
 
 
-def _hypergeometric(hits: int, drawn: int, good: int, bad: int) -> float:
+def hypergeometric(hits: int, drawn: int, good: int, bad: int) -> float:
     """P(at least `hits` good ones) among `drawn` of good + bad without replacement."""
     x = torch.arange(hits, min(drawn, good) + 1, dtype=torch.float64)
     x = x[drawn - x <= bad]

@@ -118,7 +118,7 @@ def trend_errors(real: Tensor, fake: Tensor, kinds: Sequence[str], bins: int = 1
     errors = torch.zeros(len(kinds), len(kinds), dtype=torch.float64, device=real.device)
     numbers = [column for column, kind in enumerate(kinds) if kind == "number"]
     own = torch.tensor(numbers, dtype=torch.int64, device=real.device)
-    errors[own[:, None], own] = (_correlations(real[:, own]) - _correlations(fake[:, own])).abs() / 2
+    errors[own[:, None], own] = (correlations(real[:, own]) - correlations(fake[:, own])).abs() / 2
     both = torch.cat([real, fake])
     coded = [
         _binned(both[:, column], len(real), bins) if column in numbers else level_codes(both[:, column])
@@ -149,7 +149,7 @@ def _binned(column: Tensor, split: int, bins: int) -> tuple[Tensor, int]:
     return torch.where(missing, bins, codes), bins
 
 
-def _correlations(x: Tensor) -> Tensor:
+def correlations(x: Tensor) -> Tensor:
     """[C, C] Pearson correlations over the rows where both columns of x [N, C] are present; 0 where undefined."""
     present = ~x.isnan()
     unit = _unit(x, present)
@@ -211,7 +211,6 @@ class Faithfulness(NamedTuple):
     authenticity: float
 
 
-@torch.no_grad()
 def alpha_precision_beta_recall(real: Tensor, fake: Tensor, *, cells: int = CELLS) -> Faithfulness:
     """Integrated alpha-precision, beta-recall and authenticity (Alaa et al. 2022, arXiv:2102.08921, section 4).
 
@@ -230,6 +229,33 @@ def alpha_precision_beta_recall(real: Tensor, fake: Tensor, *, cells: int = CELL
     few levels most rows repeat and it falls towards 0 without copying: compare with what held-out real rows get.
     Work: N^2 / 2 + N M distances; memory as in `prdc`.  DataError on unfit shapes, N < 2, NaN.
     """
+    found, _ = _faithful(real, fake, 1, cells)
+    return found
+
+
+class Spread(NamedTuple):
+    """The value, and its standard error over the drawing of the fakes by a delete-a-group jackknife."""
+
+    value: float
+    error: float
+
+
+def faithfulness(real: Tensor, fake: Tensor, groups: int = 5, *, cells: int = CELLS) -> tuple[Spread, Spread]:
+    """(alpha, beta) of `alpha_precision_beta_recall`, each with its error; distances are computed once.
+
+    DataError where there are fewer than two groups, or fewer fakes than twice as many.
+    """
+    if groups < 2 or len(fake) < 2 * groups:
+        raise DataError(f"{groups} groups of {len(fake)} fakes show no spread; give at least two groups of two rows")
+    found, without = _faithful(real, fake, groups, cells)
+    parts = torch.tensor(without, dtype=torch.float64)
+    errors = ((groups - 1) / groups * (parts - parts.mean(0)).square().sum(0)).sqrt().tolist()
+    return Spread(found.alpha, errors[0]), Spread(found.beta, errors[1])
+
+
+@torch.no_grad()
+def _faithful(real: Tensor, fake: Tensor, groups: int, cells: int) -> tuple[Faithfulness, list[tuple[float, float]]]:
+    """What all fakes get, and (alpha, beta) without each group of them (fake i is of group i % groups)."""
     check_points("the real side", real, least=2)
     check_points("the fake side", fake, dim=real.shape[1])
     x, y = centred(real, fake)
@@ -237,30 +263,50 @@ def alpha_precision_beta_recall(real: Tensor, fake: Tensor, *, cells: int = CELL
     tick = float(x.norm(dim=1).amax()) * TICK or 1.0
     far_x, far_y = ((side.norm(dim=1) / tick).round() for side in (x, y))
     far_y, order = far_y.sort()
-    first, copied = _first_inside(y[order], x, balls, cells)
+    group = order % groups
+    first, copied = _first_inside(y[order], x, balls, group, groups, cells)
+    everyone = torch.ones_like(group, dtype=torch.bool)
+    alpha, beta = _alpha_beta(far_x, far_y, first.amin(1), everyone)
+    without = []
+    for g in range(groups) if groups > 1 else ():
+        others = [h for h in range(groups) if h != g]
+        without.append(_alpha_beta(far_x, far_y, first[:, others].amin(1), group != g))
+    return Faithfulness(alpha, beta, 1 - copied / len(y)), without
 
+
+def _alpha_beta(far_x: Tensor, far_y: Tensor, first: Tensor, kept: Tensor) -> tuple[float, float]:
+    """(alpha, beta) of the `kept` fakes: far_y [M] ascending; first [N]: place in it of the first kept one in each real's
+    ball, M for none."""
+    own = far_y[kept]
     levels, counts = far_x.unique(return_counts=True)
-    below, upto = (torch.searchsorted(far_y, levels, right=side).double() / len(y) for side in (False, True))
-    alpha = _agreement(counts.double() / len(x), below, upto)
+    below, upto = (torch.searchsorted(own, levels, right=side).double() / len(own) for side in (False, True))
+    alpha = _agreement(counts.double() / len(far_x), below, upto)
 
-    _, group, counts = far_y.unique_consecutive(return_inverse=True, return_counts=True)
-    recalled = group[first[first < len(y)]].bincount(minlength=len(counts)).double() / len(x)
+    _, group, counts = own.unique_consecutive(return_inverse=True, return_counts=True)
+    place = (kept.cumsum(0) - 1)[first[first < len(kept)]]
+    recalled = group[place].bincount(minlength=len(counts)).double() / len(far_x)
     reached = recalled.cumsum(0)
-    beta = _agreement(counts.double() / len(y), reached - recalled, reached)
-    return Faithfulness(alpha, beta, 1 - copied / len(y))
+    return alpha, _agreement(counts.double() / len(own), reached - recalled, reached)
 
 
-def _first_inside(y: Tensor, x: Tensor, balls: Tensor, cells: int) -> tuple[Tensor, int]:
-    """[N]: the first row of y [M, D] inside the ball (square radius `balls` [N]) around each of x [N, D], M if none;
-    and how many rows of y lie inside the ball of a nearest row of x."""
-    first = torch.full((len(x),), len(y), dtype=torch.int64, device=x.device)
+def _first_inside(
+    y: Tensor, x: Tensor, balls: Tensor, group: Tensor, groups: int, cells: int
+) -> tuple[Tensor, int]:
+    """[N, groups]: the first row of y [M, D] of each group [M] inside the ball (square radius `balls` [N]) around each of
+    x [N, D], M if none; and how many rows of y lie inside the ball of a nearest row of x."""
+    first = torch.full((len(x), groups), len(y), dtype=torch.int64, device=x.device)
     copied = 0
     for start, squares in squared_distances(y, x, cells=cells):
         inside = squares <= balls
         nearest = squares <= squares.amin(1, keepdim=True) * (1 + TIE)
         copied += int((inside & nearest).any(1).sum())
-        here = torch.where(inside.any(0), inside.byte().argmax(0) + start, len(y))
-        first = torch.minimum(first, here)
+        mine = group[start : start + len(squares)]
+        for g in range(groups):
+            rows = (mine == g).nonzero().flatten()
+            if len(rows):
+                of_group = inside[rows]
+                here = torch.where(of_group.any(0), rows[of_group.byte().argmax(0)] + start, len(y))
+                first[:, g] = torch.minimum(first[:, g], here)
     return first, copied
 
 

@@ -138,16 +138,96 @@ def utility(
     DataError on unfit tables, where `test` has one level or value only, and for a target without other columns;
     MissingExtra without scikit-learn.
     """
+    found = predictions(train_real, train_fake, test, kinds, target, seed)
+    real, fake, augmented = (_grades(found, arm) for arm in (found.real, found.fake, found.augmented))
+    return Utility(real, fake, augmented, found.measure)
+
+
+class Predictions(NamedTuple):
+    """What was predicted for the test rows that have a target, R of them.
+
+    rows [T]: whether a test row is one of them.  answer [R]: the truth, a number or a level's code.  real, fake,
+    augmented, baseline: (trees, linear) after training on each: of numbers [R], of levels [R, L] scores of the levels in `answer`,
+    ascending.
+    """
+
+    rows: Array
+    answer: Array
+    real: tuple[Array, Array]
+    fake: tuple[Array, Array]
+    augmented: tuple[Array, Array]
+    measure: Literal["auc", "r2"]
+    baseline: tuple[Array, Array] | None = None
+
+
+def predictions(
+    train_real: Tensor, train_fake: Tensor, test: Tensor, kinds: Sequence[str], target: int, seed: int,
+    baseline: Tensor | None = None,
+) -> Predictions:  # fmt: skip
+    """What `utility` grades: the column `target` of the test rows as both learners predict it; baseline [B, C]: further
+    rows to be trained on by themselves.  Errors as there."""
     if not -len(kinds) <= target < len(kinds) or len(kinds) < 2:
         raise DataError(f"column {target} cannot be predicted from the others of {len(kinds)}; name another target")
-    tables = checked(kinds, train_real.cpu(), train_fake, test)
-    own, fake, exam = _sides(tables, kinds[target], target % len(kinds))
+    place = target % len(kinds)
+    tables = checked(kinds, train_real.cpu(), train_fake, test, *(() if baseline is None else (baseline,)))
+    own, fake, exam, *more = _sides(tables, kinds[place], place)
     if len(np.unique(exam.answer)) < 2:
         raise DataError("the test rows hold one value of the target only, so nothing can be told apart; add rows")
-    others = [kind for column, kind in enumerate(kinds) if column != target % len(kinds)]
+    others = [kind for column, kind in enumerate(kinds) if column != place]
     both = _Side(torch.cat([own.rows, fake.rows]), np.concatenate([own.answer, fake.answer]))
-    real, made, augmented = (_learned(side, exam, others, kinds[target], seed) for side in (own, fake, both))
-    return Utility(real, made, augmented, "r2" if kinds[target] == "number" else "auc")
+    real, made, augmented, *base = (_learned(side, exam, others, kinds[place], seed) for side in (own, fake, both, *more))
+    present = (~tables[2][:, place].isnan()).numpy()
+    measure: Literal["auc", "r2"] = "r2" if kinds[place] == "number" else "auc"
+    return Predictions(present, exam.answer, real, made, augmented, measure, base[0] if base else None)
+
+
+class Graded(NamedTuple):
+    """value: mean AUC of the levels against the rest, or R^2.  influence [R]: by how much each test row moves it; the sum
+    of squares is its variance over the drawing of the test rows, 0 where all are told apart."""
+
+    value: float
+    influence: Array
+
+
+def graded(found: Predictions, predicted: Array, rows: Array | None = None) -> Graded:
+    """The grade of predictions of `found` on all its rows, or on those of the mask [R]; with the influence of each row.
+
+    AUC: (placement - AUC) / its side's size, of DeLong et al. (1988); R^2 = 1 - A / B: the delta method.  The mean over
+    levels is that of the levels which occur among these rows.  DataError where they have one value only.
+    """
+    use = np.ones(len(found.answer), dtype=bool) if rows is None else rows
+    answer, scores = found.answer[use], predicted[use]
+    influence = np.zeros(len(found.answer))
+    if len(np.unique(answer)) < 2:
+        raise DataError("these rows hold one value of the target only, so nothing can be told apart; add rows")
+    if found.measure == "r2":
+        value, influence[use] = _explained(answer, scores)
+        return Graded(value, influence)
+    values = []
+    for level, column in zip(np.unique(found.answer), scores.T, strict=True):
+        own = answer == level
+        if not own.any():
+            continue
+        x, y = torch.from_numpy(column[own]), torch.from_numpy(column[~own])
+        wins, losses = _placements(x, y), 1 - _placements(y, x)
+        auc, moved = float(wins.mean()), np.zeros(len(answer))
+        moved[own], moved[~own] = ((side - auc).numpy() / len(side) for side in (wins, losses))
+        influence[use] += moved
+        values.append(auc)
+    return Graded(math.fsum(values) / len(values), influence / len(values))
+
+
+def _grades(found: Predictions, arm: tuple[Array, Array]) -> Learned:
+    trees, linear = (graded(found, predicted).value for predicted in arm)
+    return Learned(trees, linear)
+
+
+def _explained(answer: Array, predicted: Array) -> tuple[float, Array]:
+    """R^2 = 1 - A / B of [R] answers, A the mean square error and B their variance, and each row's influence on it."""
+    wrong, spread = np.square(answer - predicted), np.square(answer - answer.mean())
+    a, b = wrong.mean(), spread.mean()
+    moved: Array = (a / b**2 * (spread - b) - (wrong - a) / b) / len(answer)
+    return 1 - float(wrong.sum() / spread.sum()), moved
 
 
 class _Side(NamedTuple):
@@ -168,37 +248,37 @@ def _sides(tables: Sequence[Tensor], kind: str, target: int) -> list[_Side]:
     return [_Side(rows, part.numpy()) for rows, part in zip(rest, parts, strict=True)]
 
 
-def _learned(train: _Side, exam: _Side, kinds: Sequence[str], kind: str, seed: int) -> Learned:
-    """Both learners' scores on `exam` after training on `train`; kinds: of the columns of rows, kind: of the answer."""
+def _learned(
+    train: _Side, exam: _Side, kinds: Sequence[str], kind: str, seed: int
+) -> tuple[Array, Array]:
+    """Both learners' predictions of `exam` after training on `train`; kinds: of the columns of rows, kind: of the
+    answer."""
     codes, categorical = _tree_columns(kinds, torch.cat([train.rows, exam.rows]))
-    flat = _linear_columns(kinds, train.rows, exam.rows)
-    pairs = zip(_learners(kind, categorical, seed), (codes, flat), strict=True)
-    return Learned(*(_graded(model, x, train, exam, kind) for model, x in pairs))
+    flat = linear_columns(kinds, train.rows, exam.rows)
+    trees, linear = _learners(kind, categorical, seed)
+    return _predicted(trees, codes, train, exam, kind), _predicted(linear, flat, train, exam, kind)
 
 
-def _graded(model: Any, both: Array, train: _Side, exam: _Side, kind: str) -> float:
-    """R^2 or the mean AUC of the levels in `exam`; both [N + T, D]: columns of train's and exam's rows."""
+def _predicted(model: Any, both: Array, train: _Side, exam: _Side, kind: str) -> Array:
+    """[R], or [R, L] scores of the levels in `exam`; both [N + R, D]: columns of train's and exam's rows."""
     x, exam_x = _without_gaps(both[: len(train.rows)]), both[len(train.rows) :]
     if kind == "number":
         if not len(x):
-            return 0.0
-        wrong = exam.answer - model.fit(x, train.answer).predict(exam_x)
-        return 1 - float(np.square(wrong).sum() / np.square(exam.answer - exam.answer.mean()).sum())
+            return np.full(len(exam.answer), exam.answer.mean())
+        guessed: Array = model.fit(x, train.answer).predict(exam_x)
+        return guessed
+    levels = np.unique(exam.answer)
+    scores = np.zeros((len(exam.answer), len(levels)))
     if len(np.unique(train.answer)) < 2:
-        return 0.5
+        return scores
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the last step's weights serve as well
         model.fit(x, train.answer)
-    scores = torch.from_numpy(model.predict_proba(exam_x))
-    found = []
-    for level in np.unique(exam.answer):
-        own = torch.from_numpy(exam.answer == level)
-        column = torch.from_numpy(np.flatnonzero(model.classes_ == level))
-        score = scores[:, column].sum(1)  # 0 where training had no such level
-        found.append(roc_auc(score[own], score[~own])[0])
-    return math.fsum(found) / len(found)
+    known = np.isin(levels, model.classes_)  # 0 where training had no such level
+    scores[:, known] = model.predict_proba(exam_x)[:, np.searchsorted(model.classes_, levels[known])]
+    return scores
 
 
 def _without_gaps(x: Array) -> Array:
@@ -218,7 +298,7 @@ def _tree_columns(kinds: Sequence[str], rows: Tensor) -> tuple[Array, list[bool]
     return torch.stack(columns, dim=1).numpy(), categorical
 
 
-def _linear_columns(kinds: Sequence[str], train: Tensor, exam: Tensor) -> Array:
+def linear_columns(kinds: Sequence[str], train: Tensor, exam: Tensor) -> Array:
     """[N + T, D]: numbers standardised by `train`, missing ones 0 with a flag; categories one-hot.
 
     Levels beyond the LINEAR_LEVELS most frequent of `train`, and those it lacks, are 0 in all columns.
@@ -251,3 +331,16 @@ def _learners(kind: str, categorical: list[bool], seed: int) -> tuple[Any, Any]:
     boosting = ensemble.HistGradientBoostingRegressor if number else ensemble.HistGradientBoostingClassifier
     trees = boosting(categorical_features=categorical, early_stopping=False, random_state=key(seed, "trees") % 2**32)
     return trees, linear_model.Ridge(alpha=1.0) if number else linear_model.LogisticRegression(max_iter=500)
+
+
+def logistic(train: Tensor, answer: Tensor, exam: Tensor) -> Tensor:
+    """[T] log odds for the rows exam [T, D], by logistic regression on train [N, D] with answer [N] bool of both kinds."""
+    try:
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.linear_model import LogisticRegression
+    except ImportError:
+        raise MissingExtra("tables", "a ruler that trains classifiers on tables") from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = LogisticRegression(max_iter=500).fit(train.numpy(), answer.numpy())
+    return torch.from_numpy(model.decision_function(exam.numpy()))

@@ -24,7 +24,7 @@ SIDE = 96
 
 def close(run: Run, sampler: Sampler, data: Dataset, judge: Judge, seed: int) -> None:
     """samples/final.png; what shows real rows in private/: neighbours.png, of tables columns.png instead (an audit compares
-    their rows); plots/optimal.png for points."""
+    their rows), of a user's own points points.png besides; plots/optimal.png for points of a known density."""
     index = torch.arange(min(2000, len(data.held)))
     reference = None if data.spec.kind == "image" else data.held.batch(index, sampler.device).x
     x = sampler(2000 if reference is not None else SHEET, seed)
@@ -32,7 +32,10 @@ def close(run: Run, sampler: Sampler, data: Dataset, judge: Judge, seed: int) ->
         data.modality.preview(x, run.path / "samples" / "final.png")
         data.modality.preview(x, run.path / "private" / "columns.png", reference)
         return
-    data.modality.preview(x, run.path / "samples" / "final.png", reference)
+    known = reference if data.truth is not None else None
+    data.modality.preview(x, run.path / "samples" / "final.png", known)
+    if reference is not None and known is None:
+        data.modality.preview(x, run.path / "private" / "points.png", reference)
     shown = x[: min(SHOWN, len(data.train))]
     found = neighbours(shown, data, judge.extractor, min(3, len(data.train)), sampler.device)
     write_sheet(run.path / "private" / "neighbours.png", shown, found, data)

@@ -86,7 +86,7 @@ class Request:
     recipe: what to play.  until: a target such as 'fd<20, coverage>.5'.  budget: '10m', '500steps', '4096samples';
     the recipe's own steps without it.  weights: a feature extractor's file for the rulers.  start: a run to
     fine-tune from.  players: one's own modules in place of the recipe's networks, by name.  why: the reasons for
-    the recipe, kept in the run.  ruler: a folder that may hold the local extractor of these data; the run takes a copy.
+    the recipe, kept in the run.  cap: samples the run may hand out in all, 0 for any number.  ruler: a folder that may hold the local extractor of these data; the run takes a copy.
     """
 
     recipe: Recipe
@@ -103,6 +103,7 @@ class Request:
     tensorboard: bool = True
     why: tuple[str, ...] = ()
     ruler: Path | None = None
+    cap: int = 0
 
 
 def start(dataset: Dataset, request: Request, say: Say = to_stderr, options: ReadOptions | None = None) -> Run:
@@ -286,6 +287,7 @@ def _settings(dataset: Dataset, request: Request, plan: Plan, options: ReadOptio
             "start": request.start,
             "own_modules": sorted(request.players or {}),
             "tensorboard": request.tensorboard,
+            "cap": request.cap,
         },
         "plan": asdict(plan),
         "data": {
@@ -294,6 +296,7 @@ def _settings(dataset: Dataset, request: Request, plan: Plan, options: ReadOptio
             "options": (options or ReadOptions()).as_dict(),
             "fingerprint": dataset.fingerprint,
             "notes": list(dataset.notes),
+            "defences": list(dataset.defences),
             "train": len(dataset.train),
             "held": len(dataset.held),
             "class_shares": list(class_shares(dataset)),

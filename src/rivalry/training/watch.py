@@ -31,6 +31,8 @@ from rivalry.training.remembering import remembering
 from rivalry.training.state import State, pack_model, pack_state, parted, unpack_state
 
 MENDS = 3
+RELAPSE = 10
+"""Trouble within so many pulses of going back says that the last answer was too weak."""
 PULSE = 256
 PREVIEW = 64
 CLOUD = 1000
@@ -61,6 +63,7 @@ class Memory:
     best: float = math.inf
     best_step: int = 0
     mends: int = 0
+    mended: int = -1
     saved: dict[str, int] = field(default_factory=dict)
     health: dict[str, Any] = field(default_factory=dict)
 
@@ -220,8 +223,8 @@ class Watch:
         return "target" if verdict.met else ""
 
     def _reference(self) -> Tensor | None:
-        """Real points to show samples beside; pictures speak for themselves, and tables' rows stay in private/."""
-        if self.data.spec.kind != "points":
+        """Points of a known density to show samples beside; pictures speak for themselves, and real rows stay in private/."""
+        if self.data.truth is None:
             return None
         return self.data.held.batch(torch.arange(min(1000, len(self.data.held))), self.engine.device).x
 
@@ -251,11 +254,12 @@ class Watch:
         if which is None or self.memory.mends >= MENDS:
             return "diverged" if found.fatal else ""
         seconds, mends, step = self.memory.seconds, self.memory.mends + 1, state.step
-        lr = float(state.knobs.get("mend.lr", 1.0)) / 2
+        again = self.memory.mended >= 0 and step - self.memory.mended <= RELAPSE * self.plan.pulse
+        lr = float(state.knobs.get("mend.lr", 1.0)) / (8 if again else 2)
         penalty = float(state.knobs.get("mend.penalty", 1.0)) * 2
         tensors, meta = self.run.state(which)
         unpack_state(state, tensors, meta, str(self.run.checkpoint(which)))
-        self.memory.mends, self.memory.seconds = mends, seconds
+        self.memory.mends, self.memory.mended, self.memory.seconds = mends, state.step, seconds
         state.knobs |= {"mend.lr": lr, "mend.penalty": penalty}
         self.monitor.forgive(state.step)
         sentence = f"went back from step {step} to {state.step}; learning rates now x{lr:g}, penalties x{penalty:g}"

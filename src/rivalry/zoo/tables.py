@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rivalry.games import Autoencode, Sample
 from rivalry.nets import Discriminator, Encoder, MLPTrunk, TableNet
 from rivalry.objectives import Null, Relativistic, Wasserstein
@@ -36,6 +38,18 @@ def table(width: int, steps: int, lr: float = 1e-3, batch: int = 500, judge: tup
         ema=EMA(halflife=1e9, ramp=0.05),
         batch=batch,
         steps=steps,
+    )
+
+
+def private_table(width: int, batch: int) -> Duel:
+    """The house recipe for tables under differential privacy (docs/lab/private-tables.md): a small discriminator, since
+    every parameter it has gets noise; few turns at high rates, since noise grows with the root of their number; three of
+    them to one of the generator, whose own turns cost nothing but follow whatever noise the discriminator has."""
+    duel = table(width, steps=200, batch=batch, judge=(64, 64))
+    return replace(
+        duel,
+        d=replace(duel.d, turns=3, optimiser=Adam(2e-3, 0.0, 0.99)),
+        g=replace(duel.g, optimiser=Adam(4e-3, 0.0, 0.99)),
     )
 
 

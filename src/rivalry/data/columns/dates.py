@@ -37,9 +37,18 @@ def parse(words: Any, form: str) -> Floats:
         pattern = pattern.replace(sign, shape)
     built = compute.match_substring_regex(words, f"^{pattern}$")  # strptime alone takes '14' for the year 0014
     times = compute.strptime(words, format=form, unit="s", error_is_null=True)
-    there = compute.and_(built, times.is_valid()).to_numpy(zero_copy_only=False)
+    built = compute.and_(compute.and_(built, times.is_valid()), _same(words, compute.strftime(times, format=form)))
+    there = built.fill_null(False).to_numpy(zero_copy_only=False)
     seconds = times.fill_null(0).cast("int64").to_numpy(zero_copy_only=False).astype(np.float64)
     return np.where(there, seconds, np.nan)
+
+
+def _same(words: Any, again: Any) -> Any:
+    """[K]: are they the same up to leading zeros and capitals?  strptime takes the 30th of February for the 1st of March."""
+    import pyarrow.compute as compute
+
+    plain = [compute.replace_substring_regex(compute.utf8_lower(w), r"(^|[^0-9])0+([0-9])", r"\1\2") for w in (words, again)]
+    return compute.equal(*plain)
 
 
 def find(cells: Words) -> tuple[str, bool]:

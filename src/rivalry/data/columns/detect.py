@@ -151,8 +151,11 @@ def _number(field: Field, cells: Cells, asked: bool, where: str) -> Field:
     if stray:
         words = spelled(cells).words
         shown = some([repr(w) for w in words.filter(~plain(words)).slice(0, 3).to_pylist()])
-        lost = f"{count(stray, 'cell')} of {field.name!r} that are no numbers count as missing: {shown}"
-        field = replace(field, notes=(*field.notes, lost), missing=field.missing + stray / max(len(cells), 1))
+        lost = f"{count(stray, 'cell')} of {field.name!r} that are no numbers count as missing"
+        quotes = (*field.quotes, f"cells of {field.name!r} that are no numbers: {shown}")
+        field = replace(
+            field, notes=(*field.notes, lost), quotes=quotes, missing=field.missing + stray / max(len(cells), 1)
+        )
     return _measured(field, values, step_of(values) if field.step is None else field.step, len(cells))
 
 
@@ -186,8 +189,9 @@ def _strays(field: Field, words: Words, bad: Any) -> Field:
         return field
     n = int(words.counts()[bad].sum())
     shown = some([repr(words.words[int(i)].as_py()) for i in bad[:3]])
-    lost = f"{count(n, 'cell')} of {field.name!r} that are no dates count as missing: {shown}"
-    return replace(field, notes=(*field.notes, lost), missing=field.missing + n / max(len(words), 1))
+    lost = f"{count(n, 'cell')} of {field.name!r} that are no dates count as missing"
+    quotes = (*field.quotes, f"cells of {field.name!r} that are no dates: {shown}")
+    return replace(field, notes=(*field.notes, lost), quotes=quotes, missing=field.missing + n / max(len(words), 1))
 
 
 def _measured(field: Field, values: Floats, step: float, rows: int) -> Field:

@@ -115,18 +115,25 @@ def _number(made: Column, field: Field, cells: Cells, train: Index, seed: int) -
     raw = torch.from_numpy(np.where(np.isfinite(values), values, np.nan))
     step, low, high = field.step or 0.0, field.low or 0.0, 1.0 if field.high is None else field.high
     spikes = field.spikes or ()
+    code, few = number_code(raw, train, step, (low, high), spikes, seed)
+    where = "brought to the nearest spike" if spikes else "left missing"
+    note = f"values of {field.name!r} that only {count(few, 'row')} have are {where}" if few else ""
+    return Fitted(replace(made, code=code, form=form), raw, (note,) if note else ())
+
+
+def number_code(
+    raw: Tensor, train: Index, step: float, bounds: tuple[float, float], spikes: tuple[float, ...], seed: int
+) -> tuple[NumberCode, int]:
+    """(the code of a column of numbers [N], fitted to its training rows; how many rows have values too few to learn)."""
     mine = raw[torch.from_numpy(train)]
     mine = mine[~mine.isnan() & ~torch.isin(mine, torch.tensor(spikes, dtype=torch.float64))]
     knots, deviates = knots_of(mine, step, seed)
     gaps = bool(raw.isnan().any()) or not (knots or spikes)
-    code = NumberCode(step, low, high, spikes, gaps, knots, deviates)
+    code = NumberCode(step, *bounds, spikes, gaps, knots, deviates)
     if code.options:
         chosen = code.encode(raw[torch.from_numpy(train)], seed)[0][0]
         code = replace(code, shares=shares_of(chosen, code.options))
-    few = len(mine) if not knots else 0
-    where = "brought to the nearest spike" if spikes else "left missing"
-    note = f"values of {field.name!r} that only {count(few, 'row')} have are {where}" if few else ""
-    return Fitted(replace(made, code=code, form=form), raw, (note,) if note else ())
+    return code, len(mine) if not knots else 0
 
 
 def seconds(cells: Cells, form: str) -> Floats:

@@ -24,6 +24,8 @@ HEAD = """\
 # numbers and dates: step (values are its multiples, 0: any; in seconds for dates), low and high (nothing beyond is
 # written), spikes (single values that many rows have).  dates: format, as in strftime.  levels and missing (a share)
 # are shown only.  Columns may be left out: they are looked at anew.
+# constraints: a list such as ["discharge >= admission", "fees + tax = total", "combinations(city, zip)",
+# "pregnancies missing if sex=M"]; docs/tables.md tells what can be said.
 """
 
 
@@ -32,7 +34,8 @@ class Field:
     """A column's meaning; None: to be decided from the data.
 
     step, low, high, spikes: of numbers and dates, in their units (dates: seconds since 1970 UTC).  format: of dates.
-    levels: distinct values; missing: share of the rows.  notes: what was decided, in sentences.
+    levels: distinct values; missing: share of the rows.  notes: what was decided, in sentences.  quotes: sentences that show
+    cells; they are for the screen, and recorded nowhere.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Field:
     levels: int = 0
     missing: float = 0.0
     notes: tuple[str, ...] = ()
+    quotes: tuple[str, ...] = ()
 
     @property
     def learned(self) -> bool:
@@ -53,16 +57,23 @@ class Field:
 
 @dataclass(frozen=True)
 class Schema:
-    """The fields of a table, in its order."""
+    """The fields of a table, in its order, and its constraints; those that are proposed are written as a comment."""
 
     fields: tuple[Field, ...] = ()
+    constraints: tuple[str, ...] = ()
+    proposed: tuple[str, ...] = ()
 
     def get(self, name: str) -> Field | None:
         return next((f for f in self.fields if f.name == name), None)
 
     def to_toml(self) -> str:
         columns = {f.name: _plain(f) for f in self.fields}
-        return HEAD + "\n" + tomli_w.dumps({"columns": columns})
+        head: dict[str, object] = {"constraints": list(self.constraints)} if self.constraints else {}
+        proposed = tomli_w.dumps({"constraints": list(self.proposed)}) if self.proposed else ""
+        comment = "".join(f"# {line}\n" for line in proposed.splitlines())
+        if comment:
+            comment = "# The data suggest these; take the signs before them away to have them:\n" + comment
+        return HEAD + comment + "\n" + tomli_w.dumps(head | {"columns": columns})
 
     @classmethod
     def from_toml(cls, text: str, where: str = "the schema") -> Schema:
@@ -73,12 +84,15 @@ class Schema:
         except tomllib.TOMLDecodeError as error:
             raise DataError(f"{where} is no TOML ({error}); mend that line") from error
         for k in plain:
-            if k != "columns":
-                raise DataError(f"{where} has the key {k!r}; {_nearest(k, ('columns',))}")
+            if k not in ("columns", "constraints"):
+                raise DataError(f"{where} has the key {k!r}; {_nearest(k, ('columns', 'constraints'))}")
         columns = plain.get("columns", {})
         if not isinstance(columns, dict) or not all(isinstance(v, dict) for v in columns.values()):
             raise DataError(f"{where} must hold a section [columns.NAME] for each column")
-        return cls(tuple(_field(name, section, where) for name, section in columns.items()))
+        rules = plain.get("constraints", [])
+        if not isinstance(rules, list) or not all(isinstance(r, str) for r in rules):
+            raise DataError(f"{where} has constraints = {rules!r}; give a list of strings, such as [\"discharge >= admission\"]")
+        return cls(tuple(_field(name, section, where) for name, section in columns.items()), tuple(rules))
 
     @classmethod
     def read(cls, path: Path) -> Schema:

@@ -1,0 +1,80 @@
+"""Shadow models: the likelihood ratio attack of Carlini et al. 2022 (LiRA), for data small enough to train on again.
+
+Each shadow is trained on a random half of training and held-out rows together, two at a time on a half and its rest, so
+that every candidate is a member of half of them.  What the target says of a candidate is compared with what models say
+that knew it, and that did not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from rivalry import stats
+from rivalry.audit.attacking import Scorer, Scores
+from rivalry.audit.material import Material, Space, Tick
+from rivalry.audit.retraining import Joined, Retraining, retrain, telling
+from rivalry.audit.sides import Sides
+from rivalry.errors import RecipeError
+from rivalry.streams import generator, key
+
+CPU = torch.device("cpu")
+SAMPLES = 2_000
+"""Samples of each model that candidates are compared with."""
+LEAST = 4
+KNOWS = "samples, the recipe, and {} models of its own on rows of the same kind"
+
+Statistics = dict[str, Tensor]
+"""By name, [members + others] each, higher = more likely a member."""
+
+
+def check(count: int) -> None:
+    """RecipeError for a number of shadows that cannot be halved, or is too small to tell anything."""
+    if count % 2 or count < LEAST:
+        raise RecipeError(f"--shadows takes an even number from {LEAST} on, such as 8 (half of them know each row), not {count}")
+
+
+def shadow_scores(
+    plan: Retraining, material: Material, sides: Sides, space: Space, target: tuple[Tensor, Mapping[str, Scorer]],
+    device: torch.device, tick: Tick,
+) -> list[Scores]:  # fmt: skip
+    """LiRA by the nearest sample and by each discriminator.  target: its samples [S, D] in the space, its scorers."""
+    check(plan.shadows)
+    dataset, seed = material.dataset, material.seed
+    rows = (len(dataset.train), len(dataset.held))
+    mine = _statistics(material, sides, space, target[0][:SAMPLES], target[1])
+    found: list[Statistics] = []
+    member = torch.zeros(plan.shadows, len(sides.members) + len(sides.others), dtype=torch.bool)
+    for number in range(plan.shadows):
+        order = torch.randperm(sum(rows), generator=generator(CPU, seed, "shadow", number // 2))
+        half = torch.zeros(sum(rows), dtype=torch.bool)
+        half[order[: sum(rows) // 2]] = True
+        known = half if number % 2 == 0 else ~half
+        sides_known = known[: rows[0]], known[rows[0] :]
+        member[number] = torch.cat([sides_known[0][sides.members], sides_known[1][sides.others]])
+        store = Joined([(s, k.nonzero()[:, 0]) for s, k in zip((dataset.train, dataset.held), sides_known, strict=True)])
+        tell = telling(tick, "training shadow models", number, plan.shadows)
+        model = retrain(plan, dataset, store, key(seed, "shadow", number), device, tell)
+        samples = material.seen_of(space, model.draw(min(SAMPLES, len(target[0])), key(seed, "shadow samples", number)))
+        found.append(_statistics(material, sides, space, samples, model.scorers))
+    tick("training shadow models", 1.0)
+    n = len(sides.members)
+    out = []
+    for name, statistic in mine.items():
+        shadows = stats.standardised(torch.stack([f[name] for f in found]))
+        score = stats.lira(stats.standardised(statistic), shadows, member)
+        out.append(Scores(f"LiRA, {name}", KNOWS.format(plan.shadows), score[:n], score[n:]))
+    return out
+
+
+def _statistics(
+    material: Material, sides: Sides, space: Space, samples: Tensor, scorers: Mapping[str, Scorer]
+) -> Statistics:
+    stores = (material.dataset.train, sides.members), (material.dataset.held, sides.others)
+    apart = torch.cat([material.nearest(space, store, index, samples) for store, index in stores])
+    found: Statistics = {"nearest sample": -apart.clamp_min(1e-12).log()}
+    for match, scorer in scorers.items():
+        found[f"discriminator {match}"] = torch.cat([scorer(store, index).double() for store, index in stores])
+    return found

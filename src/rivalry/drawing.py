@@ -1,0 +1,75 @@
+"""Samples as they were asked for: of a class, under conditions, by shares of levels, none of them near a training row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rivalry.audit.rejecting import Guard, guarded
+from rivalry.data import Modality
+from rivalry.data.asking import Asked, asked
+from rivalry.data.conditions import levels_asked
+from rivalry.data.table import TableModality
+from rivalry.errors import DataError, RecipeError
+from rivalry.sampling import Sampler, Tick, filled, silent, steered
+from rivalry.streams import generator
+
+
+@dataclass(frozen=True)
+class Wish:
+    """label: a class for all samples, None for the data's shares.  asked: conditions, constraints and balance of a table's
+    rows.  guard: what keeps samples away from training rows."""
+
+    label: int | None = None
+    truncation: float = 1.0
+    asked: Asked = Asked()
+    guard: Guard | None = None
+
+
+def wanted(modality: Modality, where: str = "", balance: str = "") -> Asked:
+    """What is asked of rows, in words; DataError where they are no rows of a table."""
+    if isinstance(modality, TableModality):
+        return asked(modality, where, balance)
+    if where or balance:
+        raise DataError("conditions and balance are for tables; pictures of one class are chosen with --label")
+    return Asked()
+
+
+def drawn(
+    modality: Modality, sampler: Sampler, n: int, seed: int, wish: Wish, tick: Tick = silent
+) -> tuple[Tensor, Tensor | None]:
+    """([n, ...] as `modality.write` takes them: raw rows where something is asked of a table's rows, else encoded; labels)."""
+    if isinstance(modality, TableModality) and wish.asked:
+        return _rows(modality, sampler, n, seed, wish, tick), None
+    if wish.guard is not None:
+        return guarded(sampler, wish.guard, n, seed, wish.label, wish.truncation)
+    x, labels = sampler.draw(n, seed, wish.label, wish.truncation)
+    return x.cpu(), labels
+
+
+def _rows(modality: TableModality, sampler: Sampler, n: int, seed: int, wish: Wish, tick: Tick) -> Tensor:
+    """[n, C] raw rows that are wanted; of several groups in random order."""
+    if n < 1:
+        raise RecipeError(f"the number of samples must be at least 1, not {n}")
+    steer, guard = _steered(modality, sampler, wish.asked), wish.guard
+
+    def draw(m: int, s: int) -> Tensor:
+        return modality.decode(steer.draw(m, s, wish.label, wish.truncation)[0].cpu())
+
+    def group(raw: Tensor) -> Tensor:
+        found = wish.asked.group(raw)
+        return found if guard is None else torch.where(guard.keep_raw(raw), found, -1)
+
+    rows = filled(draw, group, wish.asked.counts(n), seed, tick)
+    if wish.asked.balance is None:
+        return rows
+    return rows[torch.randperm(n, generator=generator(torch.device("cpu"), seed, "balance"))]
+
+
+def _steered(modality: TableModality, sampler: Sampler, what: Asked) -> Sampler:
+    """Asks for a wanted level, where the game can be asked and columns are encoded as they are."""
+    if modality.plan is not None:
+        return sampler
+    return steered(sampler, modality.blocks, levels_asked(what.conditions, modality.learned))
