@@ -140,6 +140,8 @@ def codes(n: int = 2000) -> Rows:
 
 def test_medgan_learns_which_codes_go_together() -> None:
     recipe = replace(zoo.get("medgan-small"), batch=200)
+    for side in ("discriminator", "generator"):
+        recipe = set_value(recipe, f"{side}.optimiser.lr", "1e-3")
     state = run(recipe, TABLE, codes(), 400)
     nets = {k: m.eval() for k, m in state.nets.items()}
     with torch.no_grad():
