@@ -13,7 +13,7 @@ from torch import Tensor
 
 import rivalry
 from data.wards import stays, table
-from rivalry.cli import cli
+from rivalry.cli import bars, cli
 from rivalry.data import ReadOptions, TableModality, load
 from rivalry.data.asking import Balance, asked, balanced
 from rivalry.errors import RecipeError, RivalryError
@@ -67,6 +67,21 @@ def test_what_never_comes_and_what_takes_too_long_is_given_up(monkeypatch: pytes
         filled(uniform, lambda x: (x[:, 0] < 0.00002).long() - 1, (100,), 0)
     with pytest.raises(RecipeError, match="at least 1"):
         filled(uniform, lambda x: torch.zeros(len(x), dtype=torch.long), (0,), 0)
+
+
+def test_ten_thousand_groups_are_filled_without_a_table_of_rows_by_groups() -> None:
+    found = filled(uniform, lambda x: (x[:, 0] * 10_000).long(), (2,) * 10_000, 0)
+    assert bool((torch.bincount((found[:, 0] * 10_000).long()) == 2).all())
+
+
+def test_lines_say_how_long_it_takes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(bars, "PATIENCE", 0.0)
+    with bars.bar() as tick:
+        tick("one row in 900 is kept", 0.25)
+        tick("one row in 901 is kept", 0.3)  # too soon for another line
+    said = capsys.readouterr().err
+    assert said.startswith("one row in 900 is kept: 25%, about ")
+    assert said.count("\n") == 1
 
 
 # -- balance ---------------------------------------------------------------------------------------------------------

@@ -129,12 +129,24 @@ def filled(
         x = draw(ROUND, key(seed, "kept", drawn))
         drawn += len(x)
         mine = group(x).cpu()
-        hits = torch.nn.functional.one_hot(mine.clamp_min(0), len(goal)) * (mine >= 0)[:, None]
-        number = (hits.cumsum(0) * hits).sum(1) + count[mine.clamp_min(0)]  # of the row in its group
-        found.append(x[((mine >= 0) & (number <= goal[mine.clamp_min(0)])).to(x.device)])
-        count = count + hits.sum(0)
+        place = mine.clamp_min(0)
+        found.append(x[((mine >= 0) & (count[place] + _earlier(mine) < goal[place])).to(x.device)])
+        count = count + torch.bincount(mine[mine >= 0], minlength=len(goal))
         tick(_rate(goal, count, drawn), float(torch.minimum(count, goal).sum() / goal.sum()))
     return torch.cat(found)
+
+
+def _earlier(group: Tensor) -> Tensor:
+    """[N] int64: how many rows before it are in each row's group.
+
+    >>> _earlier(torch.tensor([2, 0, 2, 2]))
+    tensor([0, 0, 1, 2])
+    """
+    order = group.argsort(stable=True)
+    ascending = group[order]
+    earlier = torch.empty_like(group)
+    earlier[order] = torch.arange(len(group)) - torch.searchsorted(ascending, ascending)
+    return earlier
 
 
 def _slowest(goal: Tensor, count: Tensor) -> int:

@@ -173,6 +173,30 @@ def test_equal_columns_and_several_parents():
     assert not data.modality.plan.rejected
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_any_orders_between_any_columns(seed, tmp_path):
+    """Random columns (steps, missing cells, bounds), random orders among them: rows of any scores meet all, also as written."""
+    g = np.random.default_rng(seed)
+    n, steps = 400, g.choice([0.0, 0.1, 0.25, 1.0, 7.0], 5)
+    values = [snapped(torch.from_numpy(g.normal(0, 40, n)), steps[0])]
+    for step in steps[1:]:
+        values.append(at_least(values[-1] + torch.from_numpy(g.gamma(1, 5, n) * (g.random(n) < 0.7)), step, True))
+    words = {f"c{i}": [repr(x) if g.random() > 0.1 else "" for x in v.tolist()] for i, v in enumerate(values)}
+    pairs = [(i, j) for i in range(5) for j in range(i + 1, 5) if g.random() < 0.6] or [(0, 4)]
+    texts = [f"c{i} {'<' if g.random() < 0.5 else '<='} c{j}" for i, j in pairs]
+    data = read(words, *texts, f"c{pairs[0][0]} <= {float(values[pairs[0][0]].quantile(0.9)):.2f}")
+    plan = data.modality.plan
+    assert not plan.rejected
+    made = data.modality.decode(noise(data, 1500, seed))
+    assert bool(plan.holds(made).all())
+    assert bool(plan.holds(data.modality.decode(seen(data.train))).all())
+    read_back = {k: np.array([float(v) if v else math.nan for v in cells]) for k, cells in written(data, made, tmp_path / "out.csv").items()}
+    for text in texts:
+        a, sign, b = text.split()
+        low, high = read_back[a], read_back[b]
+        assert not ((low >= high) if sign == "<" else (low > high)).any(), text
+
+
 def test_what_cannot_be_made_is_left_to_drawing_anew():
     columns = stays(800)
     columns["cost"] = [f"{float(v) / 2:.3f}" for v in columns["total"]]

@@ -10,7 +10,7 @@ import pytest
 import torch
 from pyarrow import csv as arrow_csv
 
-from rivalry.data import ReadOptions, load
+from rivalry.data import ReadOptions, inspect, load
 from rivalry.errors import DataError
 
 from .tables import column, every, seen
@@ -74,6 +74,14 @@ def test_ten_thousand_levels_are_learned_and_written(tmp_path):
     assert data.spec.shape[0] < 250
     (out,) = data.modality.write(data.modality.decode(torch.randn(2000, *data.spec.shape)), tmp_path / "out.csv")
     assert set(arrow_csv.read_csv(out).column("code").to_pylist()) <= {f"w{i}" for i in range(10_000)}
+
+
+@pytest.mark.parametrize("text", ["a,b,c\n1,x,2020-01-01\n", "a,b\n1,x\n2,\n", "a,b\n,\n,\n", "a,b,c\n1,x,\n,y,z\n3,,\n"])
+def test_tiny_tables_are_looked_at_and_suggest_nothing(tmp_path, text):
+    (tmp_path / "set.csv").write_text(text)
+    found = inspect(tmp_path / "set.csv", options=TABLE)
+    assert found.total == text.count("\n") - 1
+    assert found.constraints == {}
 
 
 READ = """

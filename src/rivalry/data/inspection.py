@@ -51,6 +51,7 @@ class Inspection:
     broken: (name, reason).  duplicates: groups of names of equal content; near: pairs of names that look alike;
     near_checked: among how many rows near duplicates were looked for.  constant: pictures of one colour.
     columns: of points and tables.  proposal: what reading would decide on (size, channels, held-out rows ...).
+    constraints: on rows of tables that the data suggest, and what speaks for each.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The numbers that a column can be written with: multiples of its step, or 32-bit floats where it has none."""
+"""The numbers that a column can be written with: multiples of its step, or the decimals of 32-bit floats where it has none."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SLACK = 1e-6
 def snapped(values: Tensor, step: float) -> Tensor:
     """[N] float64: the nearest such numbers."""
     if not step:
-        return values.float().double()
+        return _decimals(values.float())
     scale = 10.0 ** decimals_of(step)
     return ((values / step).round() * step * scale).round() / scale
 
@@ -23,9 +23,9 @@ def snapped(values: Tensor, step: float) -> Tensor:
 def at_least(values: Tensor, step: float, strict: bool = False) -> Tensor:
     """[N] float64: the smallest such numbers that are no less than the values (greater, if strict)."""
     if not step:
-        near = values.float()
-        near = torch.where(near.double() < values, _next(near), near)
-        return torch.where(near.double() <= values, _next(near), near).double() if strict else near.double()
+        near = snapped(values, step)
+        short = (near <= values) if strict else (near < values)
+        return torch.where(short, _decimals(_next(values.float())), near)
     scale = 10.0 ** decimals_of(step)
     number = (values / step + SLACK).floor()
     for _ in range(2):
@@ -49,6 +49,17 @@ def common_step(*steps: float) -> float:
         return 0.0
     scale = int(10 ** max(map(decimals_of, steps)))
     return float(math.gcd(*(round(s * scale) for s in steps)) / scale)
+
+
+def _decimals(values: Tensor) -> Tensor:
+    """[N] float32 -> float64: the number that its shortest decimals say, which is what stands in a file.  They ascend with the
+    values, and are the same 32-bit float again."""
+    import pyarrow as arrow
+
+    there = values.cpu().nan_to_num(0.0, posinf=torch.inf, neginf=-torch.inf).numpy()
+    said = arrow.array(there).cast(arrow.string()).cast(arrow.float64()).to_numpy(zero_copy_only=False)
+    found = torch.from_numpy(said.copy()).to(values.device)
+    return torch.where(values.isnan(), torch.nan, found)
 
 
 def _next(values: Tensor) -> Tensor:
