@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -24,7 +24,7 @@ class Wish:
 
     label: int | None = None
     truncation: float = 1.0
-    asked: Asked = Asked()
+    asked: Asked = field(default_factory=Asked)
     guard: Guard | None = None
 
 
