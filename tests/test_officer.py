@@ -249,8 +249,18 @@ def test_what_an_audit_found_is_told(measured: rivalry.Run, tmp_path: Path) -> N
     verdict = json.loads((measured.path / "audit.json").read_text())["verdict"][0]
     assert words(verdict[1:]) in text
     assert "control: " in text
+    assert "Singling out, linking, inferring" in text
     assert "No audit" not in text
     (measured.path / "audit.json").unlink()
+
+
+def test_defences_of_the_rows_are_told(measured: rivalry.Run, tmp_path: Path) -> None:
+    assert "No defence was applied to the rows" in report(measured, tmp_path / "x.html")
+    told = tmp_path / "told"
+    shutil.copytree(measured.path, told)
+    settings = (told / "run.toml").read_text().replace("defences = []", 'defences = ["--dedupe: 3 rows were left out"]')
+    (told / "run.toml").write_text(settings)
+    assert "<li>--dedupe: 3 rows were left out.</li>" in report(rivalry.load(told), tmp_path / "y.html")
 
 
 def test_scores_of_another_step_are_out_of_date(measured: rivalry.Run, tmp_path: Path) -> None:
@@ -273,9 +283,10 @@ def test_as_json_and_bad_endings(measured: rivalry.Run, tmp_path: Path) -> None:
         assert isinstance(wrong.exception, RivalryError)
         assert hint in str(wrong.exception)
     assert not list(tmp_path.iterdir())
-    (tmp_path / "evaluation.json").write_text("{")
-    with pytest.raises(RivalryError, match="damaged"):
-        read_record(tmp_path)
+    for damaged, hint in (("{", "damaged"), ('{"format": 1, "sections": {}}', "another version")):
+        (tmp_path / "evaluation.json").write_text(damaged)
+        with pytest.raises(RivalryError, match=hint):
+            read_record(tmp_path)
 
 
 def test_names_of_columns_and_values_cannot_write_html() -> None:

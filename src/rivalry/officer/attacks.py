@@ -39,8 +39,10 @@ def attacks(run: Run, audit: Mapping[str, Any] | None) -> list[Block]:
         ),
         Items(tuple(f"{line[0].upper()}{line[1:]}." for line in audit["verdict"])),
         _table(audit),
+        *_risks(audit),
+        *_canaries(audit),
         Text("What this takes for granted:"),
-        Items(tuple(audit["assumptions"])),
+        Items((*(f"Not attacked: {line}." for line in audit["skipped"]), *audit["assumptions"])),
     ]
     if _older(run):
         warning = "**The audit is older than the model's file**: it may have been made of another state of the model. Repeat it."
@@ -79,4 +81,39 @@ def _table(audit: Mapping[str, Any]) -> Table:
     )
     bound = audit["epsilon"]
     other = f"Lower bound on epsilon from the attacks: {bound['lower bound']:.2f} at delta {bound['delta']:.2g} (95 %)."
-    return Table("Attacks, the strongest first", head, tuple(rows), (note, other))
+    return Table("Attacks on membership, the strongest first", head, tuple(rows), (note, other))
+
+
+def _risks(audit: Mapping[str, Any]) -> list[Block]:
+    """What European regulators ask for (WP29, opinion 05/2014): singling out, linking, inferring."""
+    found = audit.get("risks", [])
+    if not found:
+        return []
+    rows = []
+    for one in found:
+        shares = [f"{percent(one[k]['value'])} ({percent(one[k]['low'])} to {percent(one[k]['high'])})" for k in ("attack", "control")]
+        risk = one["risk"]
+        left = f"{decimals(risk['value'])} ({decimals(risk['low'])} to {decimals(risk['high'])})"
+        if one["attack"]["low"] <= one["guess"]["value"]:
+            left += "; the attack is no better than a guess, so this says little"
+        rows.append((one["name"], *shares, left, f"{one['p corrected']:.2g}"))
+    notes = (
+        "Shares of rows for which the attack succeeded. What also succeeds against people whom training never saw is knowledge "
+        "of the population, no leak: risk = (training - held out) / (1 - held out).",
+        "Singling out: a question made of a sample's cells is answered by one person alone. Linking: two halves of a person's "
+        "columns are brought together by the samples. Inferring: a hidden cell is taken from the nearest sample.",
+    )
+    return [Table("Singling out, linking, inferring", ("risk", "training rows", "held-out rows", "risk", "p"), tuple(rows), notes)]
+
+
+def _canaries(audit: Mapping[str, Any]) -> list[Block]:
+    found = audit.get("canaries")
+    if found is None:
+        return []
+    return [
+        Text(
+            f"{found['count']} canaries (invented rows, each planted by the toss of a coin in one more training): "
+            f"{found['right']} of {found['guesses']} guesses on who was planted were right; epsilon is at least "
+            f"{found['epsilon']:.2f}."
+        )
+    ]

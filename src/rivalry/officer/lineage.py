@@ -87,7 +87,7 @@ def defences(run: Run) -> list[Block]:
         "Identifiers and free text are never learned. Of each column only smoothed quantiles, shares and names of values are "
         "kept with the model. The model's folder has a part named `private/` that shows real rows and must never be handed on.",
     )
-    blocks: list[Block] = [Heading("Defences"), Items(always)]
+    blocks: list[Block] = [Heading("Defences"), Items(always), *_of_rows(run)]
     found = read_account(run.path)
     if found is None:
         sentence = (
@@ -102,3 +102,11 @@ def defences(run: Run) -> list[Block]:
         Text("What the guarantee does not cover:"),
         Items(tuple(exclusions(found[0]))),
     ]
+
+
+def _of_rows(run: Run) -> list[Block]:
+    """What was done to the rows before anybody learned from them, in counts (`Dataset.defences`)."""
+    told = run.settings["data"].get("defences", [])
+    if not told:
+        return [Text("No defence was applied to the rows themselves before training (removal of copies, merging of rare values, clipping).")]
+    return [Text("Applied to the rows themselves before training:"), Items(tuple(f"{line}." for line in told))]

@@ -11,7 +11,7 @@ from rivalry.errors import RunError
 from rivalry.files import write_json
 
 FILE = "evaluation.json"
-FORMAT = 1
+FORMAT = 2
 
 
 def read_record(folder: Path) -> dict[str, Any]:
