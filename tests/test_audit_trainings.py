@@ -176,4 +176,5 @@ def test_one_overfitted_on_purpose_by_training_is_caught(tmp_path: Path) -> None
     white = next(a for a in found.attacks if a.name == "LOGAN white box, main")
     assert white.auc.low > 0.7
     assert found.canaries is not None
-    assert found.canaries.epsilon > 1.0, "planted rows are known by heart too"
+    assert found.canaries.epsilon > 0.5, "planted rows are known by heart too"
+    assert found.memory.copying < -2, "samples lie nearer to training rows than held-out rows do"

@@ -112,7 +112,8 @@ def audit(
         found_risks = risks(material, sides, spaces[0], seen.raw, tick)
     assembled = _assembled(dataset, name, setting, sides, n, (scores, blind), kept, found_risks)
     if plan is not None and plan.canaries:
-        bound = canaries.planted_bound(plan, material, spaces[0], assembled.delta, setting.device, tick)
+        delta = canaries.DELTA if setting.promise is None else setting.promise.delta
+        bound = canaries.planted_bound(plan, material, spaces[0], delta, setting.device, tick)
         assembled = replace(assembled, canaries=bound)
     return assembled, scores
 

@@ -21,6 +21,8 @@ from rivalry.streams import generator, key
 
 CPU = torch.device("cpu")
 LEAST = 20
+DELTA = 1e-5
+"""That the bound is for where nothing was promised: with m canaries 2 m delta must be far below 5 %."""
 SAMPLES = 2_000
 COARSE = 4
 """Blocks a side of a canary picture."""
@@ -31,7 +33,7 @@ FAR = 3.0
 @dataclass(frozen=True)
 class Canaries:
     """count: canaries; planted: of them; by the best attack `guesses` were made and `right` were right; epsilon: the lower
-    bound that this gives at 95 %, over all attacks.  steps: of the training they were planted in."""
+    bound that this gives at 95 % and this delta, over all attacks.  steps: of the training they were planted in."""
 
     count: int
     planted: int
@@ -39,6 +41,7 @@ class Canaries:
     right: int
     attack: str
     epsilon: float
+    delta: float
     steps: int
 
 
@@ -72,7 +75,7 @@ def planted_bound(
     bounds = {name: stats.canary_bound(s, coin, delta=delta, confidence=confidence) for name, s in scores.items()}
     best = max(bounds, key=lambda name: bounds[name])
     epsilon, made, right = bounds[best]
-    return Canaries(len(x), int(coin.sum()), made, right, best, epsilon, plan.steps)
+    return Canaries(len(x), int(coin.sum()), made, right, best, epsilon, delta, plan.steps)
 
 
 def canaries(dataset: Dataset, count: int, seed: int) -> Tensor:

@@ -218,7 +218,7 @@ def _besides(audit: Audit) -> list[str]:
 def _canaries(audit: Audit, canaries: Canaries) -> str:
     said = (
         f"of {canaries.count} planted rows {canaries.right} of {canaries.guesses} guesses were right: epsilon of the recipe is at "
-        f"least {canaries.epsilon:.2f} (95 %)"
+        f"least {canaries.epsilon:.2f} at delta {canaries.delta:.1g} (95 %)"
     )
     if audit.promise is not None and canaries.epsilon > audit.promise.epsilon:
         return said + f", which contradicts the promised {audit.promise.epsilon:.3g}: please report this"

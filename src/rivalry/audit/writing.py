@@ -67,7 +67,7 @@ def canary_line(audit: Audit) -> str:
         return ""
     return (
         f"{c.count} canaries, each planted by the toss of a coin in one more training of {c.steps} steps: by {c.attack} "
-        f"{c.right} of {c.guesses} guesses were right, so epsilon is at least {c.epsilon:.2f} at delta {audit.delta:.1g} "
+        f"{c.right} of {c.guesses} guesses were right, so epsilon is at least {c.epsilon:.2f} at delta {c.delta:.1g} "
         "(95 %; Steinke et al. 2023)"
     )
 
