@@ -25,7 +25,7 @@ def tables_of(folder: Path, name: str, files: Sequence[str], options: ReadOption
     named = sorted(f for f in files if f.lower().removesuffix(".gz").endswith(ENDINGS))
     if len(named) < 2 or options.kind in ("points", "table"):
         return None
-    if any(tables.side_of(Path(f).name) for f in named):
+    if any(tables.side_of(Path(f).name) for f in named) or _shards([folder / f for f in named]):
         return None
     plain = replace(options, group=None, columns=())
     try:
@@ -40,6 +40,19 @@ def tables_of(folder: Path, name: str, files: Sequence[str], options: ReadOption
     if not roles_of(options, schema).key and not shared_keys(read):
         return None
     return Tables(name, str(folder), tuple(named), read)
+
+
+def _shards(files: Sequence[Path]) -> bool:
+    """Are they Parquet files of the same columns (or pictures)?  Asked of their headers: shards may be large."""
+    if any(f.suffix.lower() != ".parquet" for f in files):
+        return False
+    from pyarrow import ArrowInvalid
+    from pyarrow import parquet as arrow
+
+    try:
+        return len({tuple(arrow.read_schema(f).names) for f in files}) == 1
+    except (OSError, ArrowInvalid):
+        return True  # whoever reads them says what is wrong
 
 
 def _read(path: Path, options: ReadOptions) -> Columns:
