@@ -136,6 +136,7 @@ def write() -> None:
                 rows.append((label, *cells, f"{scores['seconds']:.0f}" if "seconds" in scores else ""))
         parts.append(f"## {SOURCES[name].title}\n\n{lines['head']}.\n\n{table(HEAD, rows)}")
     note = (
+        "Each line by `python benchmarks/records.py --data NAME --recipe RECIPE --steps N`, house-records being the recipe 'auto'. "
         "Errors, 0 at best, as docs/records.md tells them; C-index of Cox's regression fitted to the line's patients (columns known "
         "at the first visit), on the held-out patients, higher is better; C2ST on a summary of each patient, .5 at best. "
         "As many samples as training patients; best checkpoint by the trend on the held-out patients, which flatters it slightly. Seconds: "
