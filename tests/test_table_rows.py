@@ -158,7 +158,7 @@ def test_dp_gan_is_private_by_itself_and_takes_another_epsilon() -> None:
     recipe = zoo.get("dp-gan-small")
     (side,) = recipe.private_sides()
     assert side.name == "discriminator"
-    assert side.after == (Clip(0.01),)
+    assert side.after == (Clip(0.1),)
     other, _ = privatised(recipe, 0.5)
     assert [s.private.epsilon for s in other.private_sides() if s.private is not None] == [0.5]
     assert other.nets == recipe.nets
@@ -167,7 +167,7 @@ def test_dp_gan_is_private_by_itself_and_takes_another_epsilon() -> None:
 def test_dp_gan_clips_weights_after_the_noise() -> None:
     recipe = replace(zoo.get("dp-gan-small"), batch=32)
     state = run(set_value(recipe, "discriminator.private.noise", "5.0"), TABLE, people(), 2)
-    assert max(float(p.abs().max()) for p in state.nets["discriminator"].parameters()) <= 0.01
+    assert max(float(p.abs().max()) for p in state.nets["discriminator"].parameters()) <= 0.1 + 1e-6
 
 
 def test_a_packed_dp_gan_is_refused() -> None:
