@@ -73,7 +73,8 @@ from rivalry.cli.options import defending, device, read_options, reading
 @reading
 def command(**given: Any) -> None:
     """Train a GAN on DATA: a name (mnist-5k, fashion-mnist, ring8 ...), a folder of pictures (sub-folders are
-    classes), an archive, npz, idx, Parquet, or a table of numeric columns.
+    classes), an archive, npz, idx, Parquet, a table
+    (CSV, Parquet), or a folder of tables that share a key.
 
     With nothing else it looks at the data, says what it saw, picks a recipe sized to data and machine, and says why.
     Ctrl-C saves; `rivalry resume RUN` goes on.  Exit codes: 0 done, 2 a mistake in what was asked, 3 training did
