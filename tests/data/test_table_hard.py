@@ -46,10 +46,12 @@ def test_mixed_cells_are_levels_or_strays():
     words = g.choice(["7", "8.5", "red", "2020-01-02"], 300).tolist()
     numbers = [f"{v:.1f}" for v in g.normal(50, 9, 300)]
     numbers[3], numbers[77] = "n.a.", "about 40"
-    data = load(pa.table({"mixed": words, "size": numbers}), options=TABLE)
+    table = pa.table({"mixed": words, "size": numbers})
+    data = load(table, options=TABLE)
     assert set(data.modality.learned[0].code.levels) == {"7", "8.5", "red", "2020-01-02"}
     assert data.modality.learned[1].type == "number"
-    assert any("2 cells of 'size' that are no numbers count as missing: 'n.a.', 'about 40'" in n for n in data.notes)
+    assert "2 cells of 'size' that are no numbers count as missing" in data.notes, "cells are quoted in inspections only"
+    assert "cells of 'size' that are no numbers: 'n.a.', 'about 40'" in inspect(table, options=TABLE).notes
     both = torch.cat([s.raw(every(s)) for s in (data.train, data.held)])
     assert int(both[:, 1].isnan().sum()) == 2
 
@@ -60,7 +62,8 @@ def test_dates_that_are_none(tmp_path):
     cells = {"seen": days, "w": ["a", "b", "c"] * 100}
     data = load(pa.table(cells))
     assert data.modality.learned[0].type == "date"
-    assert any("2 cells of 'seen' that are no dates count as missing: '2020-02-30', '2020-13-01'" in n for n in data.notes)
+    assert "2 cells of 'seen' that are no dates count as missing" in data.notes
+    assert "cells of 'seen' that are no dates: '2020-02-30', '2020-13-01'" in inspect(pa.table(cells)).notes
     (tmp_path / "types.toml").write_text('[columns.seen]\ntype = "date"\nformat = "%Y-%m-%d"\n')
     with pytest.raises(DataError, match=r"holds '2020-02-30', which is no date of the format '%Y-%m-%d'; mend the cell"):
         load(pa.table(cells), options=ReadOptions(schema=tmp_path / "types.toml"))
