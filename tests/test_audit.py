@@ -21,6 +21,7 @@ from rivalry.audit.sides import Sides, distinct, hashed
 from rivalry.audit.tables import TableSpace
 from rivalry.audit.writing import curve, write
 from rivalry.data import Dataset, ImageModality, load
+from rivalry.data.base import Store
 from rivalry.data.options import ReadOptions
 from rivalry.errors import DataError, RecipeError
 from rivalry.streams import key
@@ -122,6 +123,23 @@ def test_what_passes_is_no_certificate(points: Dataset) -> None:
     assert "contradict" not in bound
     assert found.epsilon <= 1.0
     assert found.delta == 1e-5
+
+
+def test_a_leak_through_the_discriminator_alone_is_told_from_one_through_samples(points: Dataset) -> None:
+    """Perfect samples, and a discriminator that knows its training rows by heart."""
+
+    def knows(store: Store, index: Tensor) -> Tensor:
+        noise = torch.randn(len(index), generator=torch.Generator().manual_seed(0))
+        return noise + 3.0 * (store is points.train)
+
+    found = attack(points, fresh(points), scorers={"main": knows})
+    assert found.outcome == "leaks"
+    assert not found.through_samples
+    assert "LOGAN white box, main tells members" in found.verdict()[0]
+    assert "no attack on samples alone was better than chance" in found.verdict()[1]
+    copied = attack(points, of_rows(rows_of(points)), scorers={"main": knows})
+    assert copied.through_samples
+    assert not any("samples alone" in line for line in copied.verdict())
 
 
 def test_a_collapsed_model_is_no_leak_unless_it_is(points: Dataset) -> None:

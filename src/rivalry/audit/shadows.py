@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from rivalry import stats
-from rivalry.audit.attacking import Scorer, Scores
+from rivalry.audit.attacking import SAMPLES as BY_SAMPLES
+from rivalry.audit.attacking import WHITE_BOX, Scorer, Scores
 from rivalry.audit.material import Material, Space, Tick
 from rivalry.audit.retraining import Joined, Retraining, retrain, telling
 from rivalry.audit.sides import Sides
@@ -24,7 +25,8 @@ CPU = torch.device("cpu")
 SAMPLES = 2_000
 """Samples of each model that candidates are compared with."""
 LEAST = 4
-KNOWS = "samples, the recipe, and {} models of its own on rows of the same kind"
+NEAREST = "nearest sample"
+KNOWS = "{}, the recipe, and {} models of its own on rows of the same kind"
 
 Statistics = dict[str, Tensor]
 """By name, [members + others] each, higher = more likely a member."""
@@ -65,7 +67,8 @@ def shadow_scores(
     for name, statistic in mine.items():
         shadows = stats.standardised(torch.stack([f[name] for f in found]))
         score = stats.lira(stats.standardised(statistic), shadows, member)
-        out.append(Scores(f"LiRA, {name}", KNOWS.format(plan.shadows), score[:n], score[n:]))
+        source = BY_SAMPLES if name == NEAREST else WHITE_BOX
+        out.append(Scores(f"LiRA, {name}", KNOWS.format(source, plan.shadows), score[:n], score[n:]))
     return out
 
 
@@ -74,7 +77,7 @@ def _statistics(
 ) -> Statistics:
     stores = (material.dataset.train, sides.members), (material.dataset.held, sides.others)
     apart = torch.cat([material.nearest(space, store, index, samples) for store, index in stores])
-    found: Statistics = {"nearest sample": -apart.clamp_min(1e-12).log()}
+    found: Statistics = {NEAREST: -apart.clamp_min(1e-12).log()}
     for match, scorer in scorers.items():
         found[f"discriminator {match}"] = torch.cat([scorer(store, index).double() for store, index in stores])
     return found

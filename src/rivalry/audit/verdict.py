@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
 
 from rivalry import stats
-from rivalry.audit.attacking import Attack
+from rivalry.audit.attacking import WHITE_BOX, Attack
 from rivalry.audit.canaries import Canaries
 from rivalry.audit.memory import Memory
 from rivalry.stats import Risk
@@ -65,6 +65,12 @@ class Audit:
         return "leaks" if min(*self.tests, self.memory_test, *self.risk_tests) < ALPHA else "nothing found"
 
     @property
+    def through_samples(self) -> bool:
+        """Whether samples alone tell: an attack without the discriminator, memorisation or a risk."""
+        tests = [p for a, p in zip(self.attacks, self.tests, strict=True) if WHITE_BOX not in a.knows]
+        return min(*tests, self.memory_test, *self.risk_tests) < ALPHA
+
+    @property
     def strongest(self) -> int:
         """The place of the attack of the smallest p-value, then of the highest AUC."""
         return min(range(len(self.attacks)), key=lambda i: (self.tests[i], -self.attacks[i].auc.value))
@@ -90,6 +96,7 @@ class Audit:
             "non-members": self.rows,
             "reference rows": self.known,
             "outcome": self.outcome,
+            "through samples": self.through_samples,
             "verdict": self.verdict(),
             "assumptions": assumptions(self),
             "alpha": ALPHA,
@@ -197,13 +204,13 @@ def _found(rates: Mapping[float, stats.Interval]) -> str:
 
 
 def _besides(audit: Audit) -> list[str]:
-    found = [f"epsilon is at least {audit.epsilon:.2f} at delta {audit.delta:.1g} (95 % over all attacks)"]
-    if audit.promise is not None:
-        kept = audit.epsilon <= audit.promise.epsilon
-        found[0] += (
-            f"; training under differential privacy promises at most {audit.promise.epsilon:.3g}"
-            + ("" if kept else ", which the attacks contradict: please report this")
+    found = list[str]()
+    if audit.outcome == "leaks" and not audit.through_samples:
+        found.append(
+            "only the discriminator tells: no attack on samples alone was better than chance; hand on samples, and keep the "
+            "checkpoints, which hold it"
         )
+    found.append(_bound(audit))
     if audit.canaries is not None:
         found.append(_canaries(audit, audit.canaries))
     memory = audit.memory
@@ -213,6 +220,16 @@ def _besides(audit: Audit) -> list[str]:
             f"{memory.held_exact:.2%}"
         )
     return found
+
+
+def _bound(audit: Audit) -> str:
+    found = f"epsilon is at least {audit.epsilon:.2f} at delta {audit.delta:.1g} (95 % over all attacks)"
+    if audit.promise is None:
+        return found
+    kept = audit.epsilon <= audit.promise.epsilon
+    return f"{found}; training under differential privacy promises at most {audit.promise.epsilon:.3g}" + (
+        "" if kept else ", which the attacks contradict: please report this"
+    )
 
 
 def _canaries(audit: Audit, canaries: Canaries) -> str:

@@ -138,6 +138,12 @@ def _attacks(run: Run, audit: Mapping[str, Any] | None) -> tuple[str, str]:
         words = NO_AUDIT.format(name=run.name)
         return f"{words[0].upper()}{words[1:]}.", "Nothing is known of what attackers can find; do not hand the rows on yet."
     verdict = str(audit["verdict"][0])
+    if audit["outcome"] == "leaks" and not audit.get("through samples", True):
+        verdict += "; attacks on synthetic rows alone found nothing"
+        return verdict[0].upper() + verdict[1:] + ".", (
+            "The trained model tells who was in its training data; the synthetic rows alone told nothing to these attacks, which "
+            "is evidence, not proof. Hand on rows, never the model."
+        )
     return verdict[0].upper() + verdict[1:] + ".", {
         "leaks": "The model tells something of who was in its training data: do not hand it on as it is.",
         "nothing found": "These attacks failed. That is evidence, not proof: others may succeed.",
