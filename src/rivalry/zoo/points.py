@@ -34,13 +34,14 @@ def house_points() -> Row:
         g=Player(optimiser=Adam(2e-3, 0.0, 0.9)),
         schedules={
             "lr": Cosine(1.0, 0.01),
+            "lr.generator": Cosine(1.0, 0.3),  # the discriminator keeps up, so modes keep their width
             "penalty": LogCosine(1.0, 2e-3, begin=0.1, until=0.7),
             "beta2": Cosine(0.9, 0.99, until=0.8),
-            "batch": Piecewise(((0.0, 256.0), (0.7, 512.0)), between="steps"),
+            "batch": Piecewise(((0.0, 256.0), (0.6, 512.0), (0.8, 1024.0)), between="steps"),
         },
         ema=EMA(halflife=1e12, ramp=0.02),
         batch=256,
-        steps=6_000,
+        steps=7_000,
     )
     return Row(
         duel.recipe("house-points", about), replace(duel, steps=4_000).recipe("house-points-small", about)
