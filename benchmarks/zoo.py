@@ -85,6 +85,8 @@ def page(name: str, result: dict[str, object]) -> str:
     row = zoo.row(name)
     about_ = row.published.about
     lines = [f"# {about_.title} (`{name}`)", "", f"{about_.paper} ({about_.group}).", "", about_.distinctive, ""]
+    if about_.failing:
+        lines += [f"**Marked as failing**: {about_.failing}", ""]
     if "failed" in result:
         lines += [f"**Failed** at its small setting: {result['failed']}", ""]
     else:
@@ -114,6 +116,7 @@ def index(scores: dict[str, dict[str, object]]) -> str:
         found = result.get("scores")
         fd = float(found["fd"]) if isinstance(found, dict) else float("nan")
         value = f"{fd:.3g}" if found else ("failed" if "failed" in result else "not measured yet")
+        value += ", marked as failing" if about_.failing else ""
         link = f"[{name}]({name}.md)" if result else name
         rows.append((fd if found else 1e9, (link, about_.year, about_.group, value)))
     rows.sort(key=lambda r: r[0])

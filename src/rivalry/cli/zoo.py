@@ -34,7 +34,9 @@ def _print(names: list[str], as_json: bool) -> None:
         click.echo(json.dumps(entries, indent=1))
         return
     rows = [("name", "year", "group", "what is distinctive")]
-    rows += [(str(e["name"]), str(e["year"]), str(e["group"]), str(e["distinctive"])) for e in entries]
+    for e in entries:
+        failing = f" Marked as failing: {e['failing']}" if e["failing"] else ""
+        rows.append((str(e["name"]), str(e["year"]), str(e["group"]), str(e["distinctive"]) + failing))
     show(rows)
 
 

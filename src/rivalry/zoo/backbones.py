@@ -169,6 +169,7 @@ def began() -> Row:
         "losses and critics",
         "An autoencoder critic, and a controller that keeps the generator's share of its error at gamma.",
         GENERATE,
+        "at the small setting all samples are one after three minutes on a core (773 steps, Fashion-MNIST).",
     )
     player = Player(optimiser=Adam(1e-4, 0.5, 0.999))
     judge = Discriminator(Autoencoder(BEGANTrunk(), BEGAN(), code=64, error="l1"))

@@ -63,6 +63,8 @@ def clustergan() -> Row:
         GROUP,
         "Noise of a one-hot part and a small normal part; an encoder finds both again, so clusters survive.",
         ("generate", "cluster"),
+        "at the small setting each cluster is one picture after three minutes on a core (3,097 steps, Fashion-MNIST): the small "
+        "normal part is ignored.",
     )
 
     def recipe(name: str, width: int, optimiser: Adam, turns: int, ema: EMA, steps: int) -> Recipe:
