@@ -152,14 +152,19 @@ def main() -> None:
     rows = []
     for i, (name, plant) in enumerate(list(PLANTS.items())[: given.planted]):
         first, score, mends = run(100 + i, plant)
+        _, alone, _ = run(100 + i, None)
         said = "not flagged" if first is None else f"{first:.0f}"
-        rows.append((name, said, mends, f"{score:.4f}", f"{score / usual:.2f}"))
+        rows.append((name, said, mends, f"{score:.4f}", f"{score / usual:.2f}", f"{score / alone:.2f}"))
     caught = sum(r[1] != "not flagged" and float(r[1]) <= 500 for r in rows)
     worst = max(float(r[4]) for r in rows)
-    text = table(("planted at half time", "flagged after steps", "went back", "SWD at the end", "/ healthy"), rows) + (
+    near = [sum(float(r[k]) <= 1.5 for r in rows) for k in (4, 5)]
+    head = ("planted at half time", "flagged after steps", "went back", "SWD at the end", "/ healthy median", "/ same seed, healthy")
+    spread = max(score for _, score, _ in healthy) / usual
+    text = table(head, rows) + (
         f"\n\n{caught} of {len(rows)} flagged within 500 steps; {alarms} false alarms in {len(healthy)} healthy runs; "
         f"after the automatic answer the worst run ends at {worst:.2f} times the healthy median ({usual:.4f}, sliced "
-        f"Wasserstein distance on the ring). {STEPS} steps, a pulse every {PULSE}. Limits of the monitor were set on "
+        f"Wasserstein distance on the ring; the worst healthy run at {spread:.2f} times), {near[0]} of {len(rows)} within 1.5 times "
+        f"it and {near[1]} within 1.5 times a healthy run of their own seed. {STEPS} steps, a pulse every {PULSE}. Limits of the monitor were set on "
         "other trainings (see src/rivalry/health/rules.py)."
     )
     keep("collapse", "Planted failures", text)

@@ -123,7 +123,7 @@ def index(scores: dict[str, dict[str, object]]) -> str:
     text = table(("row", "year", "group", "FD-local"), [r[1] for r in rows])
     return (
         "# The zoo\n\nSmall settings on Fashion-MNIST after an equal budget of three minutes on one core; one seed, one "
-        "ruler (a classifier trained on the training split). Made by `python benchmarks/zoo.py`, which goes on where it "
+        "ruler (a classifier trained on the training split). Each page names its machine; compare rows of one. Made by `python benchmarks/zoo.py`, which goes on where it "
         f"stopped.\n\n{text}\n"
     )
 
