@@ -111,6 +111,16 @@ def test_the_command_rejects_with_the_same_data_only(run: rivalry.Run, table: Pa
 # -- caps -------------------------------------------------------------------------------------------------------------
 
 
+def test_filling_counts_what_is_drawn_for_it_and_nothing_where_it_is_refused(run: rivalry.Run, tmp_path: Path) -> None:
+    before = handed_out(run.folder)
+    with pytest.raises(DataError, match="no table"):
+        run.apply(tmp_path / "none.csv", tmp_path / "out.csv", pool=100, device="cpu")
+    assert handed_out(run.folder) == before
+    (tmp_path / "gaps.csv").write_text("age,lab1,lab2,lab3,lab4,lab5,lab6,sex\n40,,0.10,0.20,0.30,0.40,0.50,F\n")
+    run.apply(tmp_path / "gaps.csv", tmp_path / "out.csv", pool=100, device="cpu")
+    assert handed_out(run.folder) == before + 100
+
+
 def test_the_cap_is_kept_and_said(run: rivalry.Run, tmp_path: Path) -> None:
     assert run.folder.settings["train"]["cap"] == 1000
     before = handed_out(run.folder)

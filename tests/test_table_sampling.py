@@ -165,6 +165,17 @@ def test_every_row_of_a_run_meets_its_constraints(run: rivalry.Run, tmp_path: Pa
     assert list(rows[0]) == list(known)
 
 
+def test_an_audit_attacks_what_is_handed_out(run: rivalry.Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that break a constraint are withheld, so they are not what an attacker has."""
+    seen: list[torch.Tensor] = []
+    monkeypatch.setattr("rivalry.audit.audit_run", lambda folder, data, draw, **rest: seen.append(draw(2000, 1)))
+    run.audit(device="cpu")
+    plan = run.modality.plan  # type: ignore[attr-defined]
+    raw = run.modality.decode(seen[0])
+    assert plan.rejected
+    assert all(bool(rule.holds(raw).all()) for rule in plan.rejected)
+
+
 def test_rulers_see_the_columns_of_the_file(run: rivalry.Run) -> None:
     scores = run.evaluate(300)
     assert set(scores.details["columns"]["shape"]) == set(stays(8)) - {"case"}

@@ -153,9 +153,13 @@ class Run:
         if not isinstance(self.modality, TableModality):
             raise DataError(f"{self.name} was trained on {self.modality.kind} data; only the missing cells of tables can be filled")
         sampler = self.sampler(which, device)
-        spend(self.folder, pool)
+
+        def counted(n: int, seed: int) -> Tensor:
+            spend(self.folder, n)
+            return sampler(n, seed)
+
         return fill_table(
-            self.modality, sampler, Path(table), Path(out), draws=draws, likely=likely, pool=pool, seed=seed, tick=tick
+            self.modality, counted, Path(table), Path(out), draws=draws, likely=likely, pool=pool, seed=seed, tick=tick
         )
 
     def walk(
@@ -288,7 +292,7 @@ class Run:
         dataset = data if data is not None else self.data()
         where = Engine(device).device
         return audit_run(
-            self.folder, dataset, self.sampler(which, device), n=n, seed=seed, weights=weights, device=where, tick=tick,
+            self.folder, dataset, self._drawn(self.sampler(which, device)), n=n, seed=seed, weights=weights, device=where, tick=tick,
             shadows=shadows, planted=canaries, steps=steps,
         )  # fmt: skip
 

@@ -96,9 +96,7 @@ class Judge:
         if self.headline == "swd":
             usual = {"swd", "modes", "hq", "variance", "kl", "precision", "coverage"}
         if self.headline == "trend":
-            usual = {"trend", "shape", "missingness", "coverage"}
-        if self.dataset.spec.kind == "records":
-            usual |= {"crossed", "visits", "gaps", "lag", "change", "km", "censoring"}
+            usual = {"trend", "shape", "missingness", "coverage", "crossed", "visits", "gaps", "lag", "change", "km", "censoring"}
         wanted = usual | set(self.target.metrics if self.target else ())
         return tuple(m for m in known if m in wanted - COSTLY)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from functools import cache
 from importlib.metadata import version
+from typing import Any
 
 from rivalry.errors import MissingExtra, RecipeError
 
@@ -26,6 +27,24 @@ def accountant() -> str:
     return f"privacy loss distributions, rounded up (dp-accounting {version('dp-accounting')})"
 
 
+def _events() -> Any:
+    """dp-accounting's mechanisms; MissingExtra without it."""
+    try:
+        from dp_accounting import dp_event
+    except ImportError as error:
+        raise MissingExtra("privacy", "accounting for differential privacy") from error
+    return dp_event
+
+
+def _spent(event: Any, delta: float, times: int, width: float) -> float:
+    """The epsilon at delta of a mechanism that is used so many times."""
+    from dp_accounting.pld import PLDAccountant
+
+    book = PLDAccountant(value_discretization_interval=width)
+    book.compose(event, times)
+    return float(book.get_epsilon(delta))
+
+
 @cache
 def epsilon_of(sigma: float, delta: float, rate: float, turns: int, width: float = FINE) -> float:
     """The epsilon of `turns` releases at delta: each a sum over rows drawn with chance `rate`, of norm 1 at most, plus
@@ -34,14 +53,8 @@ def epsilon_of(sigma: float, delta: float, rate: float, turns: int, width: float
         return 0.0
     if sigma == 0:
         return math.inf
-    try:
-        from dp_accounting import dp_event
-        from dp_accounting.pld import PLDAccountant
-    except ImportError as error:
-        raise MissingExtra("privacy", "accounting for differential privacy") from error
-    book = PLDAccountant(value_discretization_interval=width)
-    book.compose(dp_event.PoissonSampledDpEvent(rate, dp_event.GaussianDpEvent(sigma)), turns)
-    return float(book.get_epsilon(delta))
+    event = _events()
+    return _spent(event.PoissonSampledDpEvent(rate, event.GaussianDpEvent(sigma)), delta, turns, width)
 
 
 @cache
@@ -79,11 +92,4 @@ def epsilon_of_votes(scale: float, delta: float, votes: int, width: float = FINE
         return 0.0
     if scale == 0:
         return math.inf
-    try:
-        from dp_accounting import dp_event
-        from dp_accounting.pld import PLDAccountant
-    except ImportError as error:
-        raise MissingExtra("privacy", "accounting for differential privacy") from error
-    book = PLDAccountant(value_discretization_interval=width)
-    book.compose(dp_event.LaplaceDpEvent(scale), votes)
-    return float(book.get_epsilon(delta))
+    return _spent(_events().LaplaceDpEvent(scale), delta, votes, width)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rivalry.games import Sample
 from rivalry.games import TimeGAN as TimeGANGame
 from rivalry.nets import (
@@ -16,14 +18,13 @@ from rivalry.nets import (
     TimeGANRecovery,
     TimeGANSupervisor,
 )
-from rivalry.objectives import GAN, Relativistic
+from rivalry.objectives import GAN
 from rivalry.optimisers import SGD, Adam
 from rivalry.parts import Net, Optimiser
-from rivalry.penalties import R1, R2
-from rivalry.recipe import EMA, About, Recipe, Side, Stage
-from rivalry.schedules import Cosine
+from rivalry.recipe import About, Recipe, Side, Stage
 from rivalry.terms import L2, Root, TwoMoments
 from rivalry.zoo.rows import NO_EMA, Duel, Player, Row, row
+from rivalry.zoo.tables import table
 
 GROUP = "records"
 
@@ -40,18 +41,12 @@ ABOUT = About(
 
 
 def records(width: int, steps: int, lr: float = 1e-3, batch: int = 250) -> Duel:
-    """The house recipe for records at a size."""
-    return Duel(
-        Relativistic(),
-        RecordNet(width=width),
-        Discriminator(RecordTrunk(width=width)),
-        Sample(latent=32),
-        d=Player((R1(weight=0.5), R2(weight=0.5)), optimiser=Adam(lr, 0.0, 0.99)),
-        g=Player(optimiser=Adam(lr, 0.0, 0.99)),
-        schedules={"lr": Cosine(1.0, 0.02)},
-        ema=EMA(halflife=1e9, ramp=0.05),
-        batch=batch,
-        steps=steps,
+    """The house recipe for records at a size: that for tables, with other players, and fakes made once a step."""
+    return replace(
+        table(width, steps, lr, batch),
+        generator=RecordNet(width=width),
+        discriminator=Discriminator(RecordTrunk(width=width)),
+        game=Sample(latent=32),
         together=True,
     )
 
