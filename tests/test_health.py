@@ -184,6 +184,8 @@ def test_a_jolt_is_believed_at_once_and_is_not_fatal() -> None:
     assert "a step was far too large: the generator's gradients are 24" in found[6].sentence
     assert kinds(*quiet, {"gradient": 24.0}) == ["healthy"] * 7, "loud, and no further away"
     assert kinds(*quiet, {"distance": 0.04}) == ["healthy"] * 7, "further away, and not loud"
+    arrived: dict[str, object] = {"distance": -0.002}
+    assert kinds(*[arrived] * 6, {"gradient": 24.0, "distance": 0.01}) == ["healthy"] * 7, "near zero every distance is many times"
     assert kinds({}, {}, {"gradient": 24.0, "distance": 0.04}) == ["healthy"] * 3, "too early to know what is usual"
 
 

@@ -47,7 +47,7 @@ class Limits:
     middle: share of the values between the ends of their range, relative to the real data's.
     swing: change of distance, up and down again, of an oscillation; `swings` of them among RECENT pulses.
     jolt, jolt_distance: a jolt is gradients this many times their median over the RECENT pulses, of which there are
-    `jolt_pulses` or more, at a distance this many times its median (what healthy trainings reached at worst: 2.8 times,
+    `jolt_pulses` or more, at a distance this many times its median, and above `displaced` (what healthy trainings reached at worst: 2.8 times,
     nowhere near together; rates x30 to x100: 12 to 26 times).
     """
 
@@ -206,7 +206,8 @@ def jolted(v: Vitals, past: Past, at: Limits) -> bool:
     if v.gradient is None or len(usual) < at.jolt_pulses:
         return False
     apart = statistics.median(w.distance for w in past.recent)
-    return v.gradient > at.jolt * statistics.median(usual) and v.distance > at.jolt_distance * max(apart, 0.0)
+    loud = v.gradient > at.jolt * statistics.median(usual)
+    return loud and v.distance > max(at.jolt_distance * apart, at.displaced)
 
 
 # -- what they mean ---------------------------------------------------------------------------------------------------
