@@ -18,12 +18,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import rivalry
 import torch
 from common import WORK, keep, shared, table, threads
 from PIL import Image
 from torch import Tensor, nn
 
+import rivalry
 from rivalry.data import ReadOptions
 from rivalry.degrade import task
 from rivalry.degrade.resize import bicubic

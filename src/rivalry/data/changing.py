@@ -129,7 +129,7 @@ def read(source: Encoded, options: ReadOptions, modality: Any) -> Dataset:
         looks = [look(content) for _, content in source.stream(range(len(source.rows)))]
     layout = layout_of(source, wanted, looks)
     plan = _Common.of(looks, options, layout)
-    pictures, broken = _decoded(source, looks, plan)
+    pictures, broken = _decoded(source, looks, plan, layout.halves)
     rows, target, partner, notes = _whole(source, layout, pictures, broken)
     target, partner, fitted = _fitting(rows, target, partner, layout, plan, source.where)
     parts = _split(rows, target, partner, layout, options, source.where)
@@ -152,6 +152,7 @@ class _Common:
     bits: int
     size: tuple[int, int] | None
     fit: str
+    longest: int = LARGEST
 
     @classmethod
     def of(cls, looks: Sequence[Look], options: ReadOptions, layout: Layout) -> _Common:
@@ -162,14 +163,20 @@ class _Common:
         grey = all(found.channels == 1 for found in whole)
         alpha = sum(found.channels == 4 for found in whole) * 2 >= len(whole)
         channels = options.channels or (1 if grey else 4 if alpha and layout.kind != "patches" else 3)
-        return cls(channels, max(found.bits for found in whole), options.height_width, options.fit)
+        bits = max(found.bits for found in whole)
+        plan = cls(channels, bits, options.height_width, options.fit)
+        size = sum(p.height * p.width * p.channels * p.bits // 8 for p in (plan.plan(found, False) for found in whole))
+        if size <= options.resident_bytes:
+            return plan
+        # all of them live in memory: so many are brought to what fits
+        return replace(plan, longest=max(4 * PATCH, int(LARGEST * (options.resident_bytes / size) ** 0.5)))
 
     def plan(self, found: Look, halves: bool) -> Plan:
         """For one picture: as it is, but no longer than LARGEST."""
         height, width = self.size or (found.height, found.width)
         if self.size is not None and halves:
             width = 2 * width
-        shrink = min(1.0, LARGEST / max(height, width))
+        shrink = min(1.0, self.longest / max(height, width))
         return Plan(max(1, round(height * shrink)), max(1, round(width * shrink)), self.channels, self.bits, self.fit)  # type: ignore[arg-type]
 
 
@@ -181,8 +188,9 @@ def _only(source: Encoded, chosen: Ints) -> Encoded:
     return replace(source, rows=source.rows.take(chosen), stream=lambda wanted: stream([kept[i] for i in wanted]))
 
 
-def _decoded(source: Encoded, looks: Sequence[Look], plan: _Common) -> tuple[dict[int, Array], dict[int, str]]:
-    halves = False
+def _decoded(
+    source: Encoded, looks: Sequence[Look], plan: _Common, halves: bool
+) -> tuple[dict[int, Array], dict[int, str]]:
     pictures, broken = dict[int, Array](), {i: found.reason for i, found in enumerate(looks) if found.reason}
     wanted = [i for i in range(len(looks)) if i not in broken]
 
@@ -295,6 +303,8 @@ def _hash(target: list[Array], partner: list[Array], parts: tuple[Split, Split |
 
 def _told(layout: Layout, parts: tuple[Split, Split | None], size: tuple[int, int], squares: int, plan: _Common) -> list[str]:
     mine, theirs = parts
+    if plan.longest < LARGEST:
+        return [f"they are many: longer sides are brought to {plan.longest} pixels, so that all fit into memory", *_told(layout, parts, size, squares, replace(plan, longest=LARGEST))]
     square = f"squares of {size[0]}x{size[1]} are cut out of them ({squares:,} places)"
     if layout.kind == "patches":
         return [f"{len(mine.train):,} pictures to train on, {len(mine.held):,} held back; {square}"]

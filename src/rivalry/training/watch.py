@@ -297,7 +297,8 @@ def finite(nets: Mapping[str, nn.Module]) -> bool:
 
 def farewell(run: Run, why: str) -> str:
     """One sentence for the user."""
-    found = f"report: {run.path}/report.md; samples: rivalry sample {run.name}"
+    use = f"use it: rivalry apply {run.name} FILES -o OUT" if run.recipe.game.changes else f"samples: rivalry sample {run.name}"
+    found = f"report: {run.path}/report.md; {use}"
     mends = sum(e["kind"] == "mend" for e in run.events())
     if mends:
         found += f"; training went back {mends} time{'s' * (mends > 1)}, see what happened in the report"
