@@ -98,10 +98,12 @@ class Game(ABC):
     """Wires batches and noise into a lazy Play, and says how to sample once training is over.
 
     secret: nets that know raw rows and are kept in a run's private/ only; nothing but a guarded play asks them.
+    changes: it makes pictures out of pictures: samples are made of rows, by `change`, and not of noise alone.
     """
 
     KIND: ClassVar[str] = "game"
     secret: ClassVar[frozenset[str]] = frozenset()
+    changes: ClassVar[bool] = False
 
     @abstractmethod
     def wiring(self, spec: Spec) -> Wiring: ...

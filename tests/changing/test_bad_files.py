@@ -70,7 +70,7 @@ def test_odd_kinds_of_pictures(tmp_path: Path) -> None:
     x.quantize(16).save(tmp_path / "clear.png", transparency=3)
     x.convert("1").save(tmp_path / "levels.png")
     x.convert("CMYK").save(tmp_path / "print.jpg", quality=95)
-    x.save(tmp_path / "film.gif", save_all=True, append_images=[x.rotate(90)] * 2)
+    x.save(tmp_path / "film.gif", save_all=True, append_images=[x.rotate(90), x.rotate(180)])
     out = tmp_path / "out"
     done = apply_files(same(), tmp_path, out)
     shapes = {p.name: pixels(p).shape for p in done.written}
@@ -78,7 +78,7 @@ def test_odd_kinds_of_pictures(tmp_path: Path) -> None:
     with Image.open(tmp_path / "clear.png") as given:
         assert np.array_equal(pixels(out / "clear.png"), np.asarray(given.convert("RGBA")))
     with Image.open(tmp_path / "print.jpg") as given:
-        assert np.abs(pixels(out / "print.jpg").astype(int) - np.asarray(given.convert("RGB"))).mean() < 2
+        assert np.abs(pixels(out / "print.jpg").astype(int) - np.asarray(given.convert("RGB"))).mean() < 4
     assert "print.jpg: CMYK became RGB" in done.notes
     assert "film.gif: the first of its 3 pictures was taken" in done.notes
 
@@ -166,7 +166,7 @@ def test_all_bad_is_an_error_and_some_bad_is_told(tmp_path: Path) -> None:
     folder.mkdir()
     for i in range(2):
         (folder / f"{i}.png").write_text("no")
-    with pytest.raises(DataError, match="none of 2 pictures could be changed; the first: .*0.png cannot be read"):
+    with pytest.raises(DataError, match=r"none of 2 pictures could be changed; the first: .*0.png cannot be read"):
         call(same(), folder, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -7,11 +7,14 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from rivalry.changing.changer import Changer
 from rivalry.changing.whole import Statistics
 
+LEAST = 16
+"""Smaller pictures are padded to it for networks that halve: what is left of them could be too small to be normalised."""
 VIEWS = 8
 """Four quarter turns, each as it is and mirrored: a picture's symmetries."""
 
@@ -31,7 +34,7 @@ def unseen(x: Tensor, view: int) -> Tensor:
 class Model:
     """x [n, inputs, h, w] in [-1, 1], mask [n, 1, h, w] of 0 and 1 -> [n, outputs, scale h, scale w] in about [-1, 1].
 
-    z: [1, latent], the same for all tiles of a picture.  views: 1, or 8 to answer by the mean over a picture's symmetries
+    z: [1, latent], the same for all tiles of a picture; 0 without it.  views: 1, or 8 to answer by the mean over a picture's symmetries
     (geometric self-ensemble, Timofte et al. 2016).  frozen: statistics to be used, one for each view; empty for none.
     """
 
@@ -94,9 +97,13 @@ class Model:
         return x.to(self.changer.device, memory_format=torch.channels_last)
 
     def _ask(self, x: Tensor) -> Tensor:
+        h, w = x.shape[2:]
+        if self.changer.multiple > 1 and min(h, w) < LEAST:
+            x = F.pad(x, (0, max(0, LEAST - w), 0, max(0, LEAST - h)), mode="replicate")
         out: Tensor = self.changer.net(x, *self._noise(len(x)))
-        return out
+        return out[:, :, : h * self.changer.scale, : w * self.changer.scale]
 
     def _noise(self, n: int) -> Iterator[Tensor]:
-        if self.z is not None:
-            yield self.z.expand(n, -1).to(self.changer.device)
+        if self.changer.latent:
+            z = torch.zeros(1, self.changer.latent) if self.z is None else self.z
+            yield z.expand(n, -1).to(self.changer.device)
