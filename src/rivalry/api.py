@@ -37,7 +37,9 @@ from rivalry.training.session import start as start_run
 if TYPE_CHECKING:
     from rivalry.apply import Filled
     from rivalry.audit import Audit
+    from rivalry.changing import Changed, Changer
     from rivalry.experiments import Comparison
+    from rivalry.exporting import Exported
 
 __all__ = ["Run", "compare", "load", "train"]
 
@@ -147,25 +149,37 @@ class Run:
             say(wish.guard.told())
         return self.modality.write(x, out, labels, self.folder.spec.class_names)
 
-    def apply(
-        self, table: str | Path, out: str | Path, *, draws: int = 1, likely: bool = False, pool: int = 50_000, seed: int = 0,
-        which: str = "best", device: str = "auto", tick: Tick = silent,
-    ) -> Filled:  # fmt: skip
-        """Fills the missing cells of a table (CSV, TSV or Parquet) by draws from the model, given what is known of their
-        row; see `rivalry.apply.fill_table`."""
-        from rivalry.apply import fill_table
-
-        if not isinstance(self.modality, TableModality):
-            raise DataError(f"{self.name} was trained on {self.modality.kind} data; only the missing cells of tables can be filled")
-        sampler = self.sampler(which, device)
-
-        def counted(n: int, seed: int) -> Tensor:
-            spend(self.folder, n)
-            return sampler(n, seed)
-
-        return fill_table(
-            self.modality, counted, Path(table), Path(out), draws=draws, likely=likely, pool=pool, seed=seed, tick=tick
+    def changer(self, which: str = "best", device: str = "auto") -> Changer:
+        """The network that changes pictures, from checkpoint 'best' or 'last'; DataError for runs that have none."""
+        raise DataError(
+            f"{self.name} was trained on {self.modality.kind} data to make more of them, so it changes no pictures; only the missing cells "
+            "of tables can be filled, and pictures be changed by a run of such a task"
         )
+
+    def apply(
+        self, source: str | Path, out: str | Path, *, draws: int = 1, seed: int = 0, likely: bool = False, pool: int | None = None,
+        strength: float | None = None, self_ensemble: bool = False, tile: int | None = None, quality: int | None = None,
+        mask: Path | None = None, sheet: Path | None = None, overwrite: bool = False, which: str = "best", device: str = "auto",
+        tick: Tick = silent,
+    ) -> Filled | Changed:  # fmt: skip
+        """Runs on tables fill the missing cells of one (CSV, TSV or Parquet) by draws from the model, given what is known of
+        their row; see `rivalry.apply.fill_table`.  Runs that change pictures change a file, or all below a folder; see
+        `rivalry.changing.apply_files` and docs/apply.md."""
+        from rivalry.using import Options, apply
+
+        options = Options(draws, seed, likely, pool, strength, self_ensemble, tile, quality, mask, sheet, overwrite)
+        return apply(
+            self.folder, self.modality, lambda: self.sampler(which, device), lambda: self.changer(which, device), Path(source),
+            Path(out), options, tick,
+        )  # fmt: skip
+
+    def export(self, out: str | Path, *, which: str = "best") -> Exported:
+        """Writes the network that changes or makes pictures as an ONNX file of any size of picture, held against the network
+        in onnxruntime; see docs/apply.md."""
+        from rivalry.using import export
+
+        changes = self.recipe.game.changes
+        return export(self.folder, self.changer(which, "cpu") if changes else self.sampler(which, "cpu"), Path(out))
 
     def walk(
         self, out: Path, *, seed: int = 0, label: int | str | None = None, which: str = "best", device: str = "auto"
