@@ -151,10 +151,9 @@ class Run:
 
     def changer(self, which: str = "best", device: str = "auto") -> Changer:
         """The network that changes pictures, from checkpoint 'best' or 'last'; DataError for runs that have none."""
-        raise DataError(
-            f"{self.name} was trained on {self.modality.kind} data to make more of them, so it changes no pictures; only the missing cells "
-            "of tables can be filled, and pictures be changed by a run of such a task"
-        )
+        from rivalry.changing.trained import changer_of
+
+        return changer_of(self.folder, which, Engine(device).device)
 
     def apply(
         self, source: str | Path, out: str | Path, *, draws: int = 1, seed: int = 0, likely: bool = False, pool: int | None = None,

@@ -57,7 +57,7 @@ def asked(source: Encoded, options: ReadOptions) -> str:
     if options.patch is not None:
         return "restore"
     folders = two_folders(source.rows)
-    if folders is None or tuple(n.lower() for n in sorted(folders)) not in SIDES:
+    if folders is None or {n.lower() for n in folders} not in [set(pair) for pair in SIDES]:
         return ""
     return "translate" if _equal_names(source.rows, folders) else "unpaired"
 
@@ -93,7 +93,7 @@ def layout_of(source: Encoded, wanted: str, looks: Sequence[Look]) -> Layout:
     if kind == "unpaired":
         if folders is None:
             raise DataError(f"--task unpaired takes a folder with two sub-folders, such as trainA and trainB; {source.where} has others")
-        (a, from_), (b, to) = sorted(folders.items())
+        (a, from_), (b, to) = ((n, folders[n]) for n in _ordered(folders))
         return Layout(kind, tuple(to), tuple(from_), names=(a, b))
     if folders is not None:
         return _pairs(source, folders)
@@ -105,8 +105,13 @@ def layout_of(source: Encoded, wanted: str, looks: Sequence[Look]) -> Layout:
     )
 
 
+def _ordered(folders: dict[str, list[int]]) -> list[str]:
+    """Their names: what it is made from first, then what is made; by the alphabet where the names do not say."""
+    return sorted(folders, key=lambda n: (n.lower() in {to for _, to in SIDES}, n))
+
+
 def _pairs(source: Encoded, folders: dict[str, list[int]]) -> Layout:
-    order = sorted(folders, key=lambda n: (n.lower() in {t for _, t in SIDES}, n))
+    order = _ordered(folders)
     one, two = ({_stem(source.rows.names[i]): i for i in folders[n]} for n in order)
     both = sorted(set(one) & set(two))
     alone = sorted(set(one) ^ set(two))

@@ -88,7 +88,7 @@ class Places:
 
     def at(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(picture, top, left) [n] of rows `index` [n]."""
-        index = index.cpu()
+        index = index.cpu().contiguous()
         number = torch.searchsorted(self.counts, index, right=True)
         rest = index - torch.where(number > 0, self.counts[(number - 1).clamp_min(0)], 0)
         across = self._grid()[1][number]

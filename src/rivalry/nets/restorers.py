@@ -40,6 +40,14 @@ def change_of(spec: Spec, wiring: Wiring, who: str) -> Change:
     return Change(c, channels, scale)
 
 
+class ChangeModule(nn.Module):
+    """A network that changes pictures.  reach: source pixels around a place that may bear on it (statistics over the whole picture,
+    as instance norm takes them, aside).  multiple: its stride in all: it grows sides to it at the right and the bottom."""
+
+    reach: int
+    multiple: int = 1
+
+
 @register("net", "restorer")
 @dataclass(frozen=True)
 class Restorer(Net):
@@ -124,11 +132,11 @@ class DenseTrio(nn.Module):
         return out
 
 
-class RestorerModule(nn.Module):
+class RestorerModule(ChangeModule):
     def __init__(self, settings: Restorer, change: Change) -> None:
         super().__init__()
         s, self.change = settings, change
-        self.shrink, self.skip = s.shrink, s.skip
+        self.shrink, self.skip, self.multiple = s.shrink, s.skip, s.shrink
         fold = s.shrink**2
         self.head = nn.Conv2d(change.inputs * fold, s.width, 3, 1, 1)
         self.body = nn.Sequential(*(self._block(s) for _ in range(s.blocks)))

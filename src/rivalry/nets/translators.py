@@ -13,7 +13,7 @@ from rivalry.catalogue import register
 from rivalry.errors import RecipeError
 from rivalry.nets.layers import Norm, normalise
 from rivalry.nets.resample import nearest_up
-from rivalry.nets.restorers import change_of
+from rivalry.nets.restorers import ChangeModule, change_of
 from rivalry.nets.shapes import Out, ending
 from rivalry.parts import Net, Wiring
 from rivalry.types import Spec
@@ -52,7 +52,7 @@ class UNet(Net):
         return UNetModule(self, change.inputs + wiring.latent, change.outputs, depth, ending(self.out, spec))
 
 
-class UNetModule(nn.Module):
+class UNetModule(ChangeModule):
     def __init__(self, s: UNet, inputs: int, outputs: int, depth: int, last: nn.Module) -> None:
         super().__init__()
         widths = [min(s.cap, s.width << i) for i in range(depth)]
@@ -128,12 +128,13 @@ class Block(nn.Module):
         return out
 
 
-class ResNetTranslatorModule(nn.Module):
+class ResNetTranslatorModule(ChangeModule):
     """`features` hands out what lies between its layers, for losses on patches."""
 
     def __init__(self, s: ResNetTranslator, inputs: int, outputs: int, last: nn.Module) -> None:
         super().__init__()
         w = s.width
+        self.multiple = 4
         self.near = s.near and inputs == outputs
         self.encoder = nn.ModuleList(
             (

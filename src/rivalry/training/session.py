@@ -300,6 +300,7 @@ def _settings(dataset: Dataset, request: Request, plan: Plan, options: ReadOptio
             "held": len(dataset.held),
             "class_shares": list(class_shares(dataset)),
             "kind": dataset.modality.kind,
+            "task": dataset.task,
             "state": dict(dataset.modality.state()),
             "spec": {**asdict(dataset.spec), "blocks": [b._asdict() for b in dataset.spec.blocks]},
         },
