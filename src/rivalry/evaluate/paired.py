@@ -145,10 +145,11 @@ def judge_of(
 ) -> Judge:  # fmt: skip
     """Who judges runs of the recipe on these data.  Where pixels alone decide (pictures are changed, and nobody is fooled), no
     feature space is trained; weights bring one.  folder: where a trained one is kept."""
-    paired = recipe.game.changes and data.layout != "unpaired"
+    changes = recipe.game.changes
+    paired = changes and data.layout != "unpaired"
     if paired and weights is None and not any(side.fools for side in recipe.sides()):
         return PairedJudge(data, Pixels(), recipe.game, target, seed, device, looks)
     extractor = choose_extractor(data, weights, device, folder)
     if paired:
         return PairedJudge(data, extractor, recipe.game, target, seed, device, looks)
-    return Judge(data, extractor, target, seed, device, looks)
+    return Judge(data, extractor, target, seed, device, looks or (LOOKS if changes else None))
