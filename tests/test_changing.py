@@ -238,8 +238,9 @@ def photos(folder: Path, n: int = 12) -> None:
 
 
 def test_denoising_learns_and_files_are_changed(tmp_path: Path) -> None:
-    import rivalry
     from PIL import Image
+
+    import rivalry
 
     photos(tmp_path / "photos")
     run = rivalry.train(
