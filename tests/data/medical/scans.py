@@ -37,7 +37,8 @@ def head(size=32, seed=0):
     """[size, size, size] of CT numbers: air, a skull, a brain with a blob in it."""
     rng = np.random.default_rng(seed)
     z, y, x = np.mgrid[:size, :size, :size] * 2 / (size - 1) - 1
-    radius = np.sqrt((x / 0.8) ** 2 + (y / 0.9) ** 2 + (z / 0.9) ** 2)
+    a, b, c = rng.uniform(0.75, 0.95, 3)
+    radius = np.sqrt((x / a) ** 2 + (y / b) ** 2 + (z / c) ** 2)
     values = np.where(radius < 1, 1000.0, -1000.0)
     values = np.where(radius < 0.88, 35.0, values)
     cx, cy, cz = rng.uniform(-0.4, 0.4, 3)
@@ -48,7 +49,13 @@ def head(size=32, seed=0):
 def dataset(pixels, *, patient="P1", modality="CT", series="", number=1, slope=1, intercept=-1024, spacing=0.7, thickness=2.5, **tags):
     """A pydicom data set of one slice [h, w] (or frames [n, h, w], or RGB [h, w, 3] uint8) of stored numbers."""
     from pydicom.dataset import Dataset, FileMetaDataset
-    from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, SecondaryCaptureImageStorage, generate_uid
+    from pydicom.uid import (
+        CTImageStorage,
+        ExplicitVRLittleEndian,
+        MRImageStorage,
+        SecondaryCaptureImageStorage,
+        generate_uid,
+    )
 
     kind = {"CT": CTImageStorage, "MR": MRImageStorage}.get(modality, SecondaryCaptureImageStorage)
     made = Dataset()

@@ -52,14 +52,19 @@ def parsed(content: bytes) -> Dataset:
         raise Broken("it has no DICOM header (the letters DICM at byte 128)") from error
     except Exception as error:  # damaged files make the parser trip anywhere; its words may quote what it read
         raise Broken("its DICOM header is damaged or truncated") from error
-    modality = word(found, "Modality")
-    if modality in NO_IMAGES:
-        raise Broken(f"it is a DICOM object of the kind {modality}, not an image")
+    check_kind(found)
     if "PixelData" not in found and "FloatPixelData" not in found:
         raise Broken("it is a DICOM file without pixels")
     if not found.get("Rows") or not found.get("Columns"):
         raise Broken("its DICOM header does not say how large the image is")
     return found
+
+
+def check_kind(found: Dataset) -> None:
+    """Raises Broken for DICOM objects that are no images."""
+    modality = word(found, "Modality")
+    if modality in NO_IMAGES:
+        raise Broken(f"it is a DICOM object of the kind {modality}, not an image")
 
 
 def word(found: Dataset, keyword: str) -> str:

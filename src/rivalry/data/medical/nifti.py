@@ -52,7 +52,9 @@ class Turned:
         return stored.reshape(self.shape)
 
 
-def unpacked(name: str, content: bytes) -> bytes:
+def unpacked(content: bytes) -> bytes:
+    if not content:
+        raise Broken("the file is empty")
     if content[:2] != b"\x1f\x8b":
         return content
     try:
@@ -65,11 +67,11 @@ def unpacked(name: str, content: bytes) -> bytes:
     return raw
 
 
-def opened(name: str, content: bytes) -> Nifti1Image:
+def opened(content: bytes) -> Nifti1Image:
     """Raises Broken for what is no NIfTI file, or not one volume."""
     from nibabel import Nifti1Image, Nifti2Image
 
-    raw = unpacked(name, content)
+    raw = unpacked(content)
     sizes = {int.from_bytes(raw[:4], "little"), int.from_bytes(raw[:4], "big")}
     kinds = {348: Nifti1Image, 540: Nifti2Image}
     kind = next((k for size, k in kinds.items() if size in sizes), None)
@@ -103,11 +105,11 @@ def _values(image: Nifti1Image) -> Array:
     return values.reshape(shape)
 
 
-def turned(name: str, content: bytes, axis: str = "axial") -> Turned:
+def turned(content: bytes, axis: str = "axial") -> Turned:
     """The volume as slices along the axis, in canonical (RAS) orientation; raises Broken."""
     from nibabel import orientations as turns
 
-    image = opened(name, content)
+    image = opened(content)
     values = _values(image)
     affine = np.asarray(image.affine, dtype=np.float64)
     orientation = turns.io_orientation(affine)
@@ -132,7 +134,7 @@ def patient_of(name: str) -> str:
 
 def read(name: str, content: bytes, axis: str = "axial") -> Part:
     """Raises Broken."""
-    found = turned(name, content, axis)
+    found = turned(content, axis)
     n, height, width = found.frames.shape
     bits = found.image.get_data_dtype().itemsize * 8
     header = Header("NIfTI", "", n, height, width, found.spacing(), patient_of(name), token("series", name), bits)

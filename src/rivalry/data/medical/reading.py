@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from rivalry.data.cache import Shelf, entry_path, find
+from rivalry.data.cache import Kept, Shelf, entry_path, find
 from rivalry.data.medical import survey as surveys
 from rivalry.data.medical.parts import Part
 from rivalry.data.medical.survey import Chosen, Survey
@@ -46,28 +46,38 @@ def from_scans(source: Scans, options: ReadOptions) -> Pictures:
     """Pictures of all slices that show something.  Raises DataError (or MissingExtra) as `survey` does, and where nothing is left."""
     slices = gather(source, options)
     plan, sizing = plan_of(slices.found, options)
-    entry, size = entry_path(*entry_of(source, slices, options, plan)), len(slices.rows) * int(np.prod(plan.shape)) * plan.dtype.itemsize
-    kept = find(entry, options.resident_bytes)
-    if kept is None:
-        path = entry if options.cache or size > options.resident_bytes else None
-        with Shelf(path, (len(slices.rows), *plan.shape), plan.dtype) as shelf:
-            digests = _fill(shelf.rows, source, slices, options, plan)
-            flat = [i for i, row in enumerate(shelf.rows) if row.min() == row.max()]
-            kept = shelf.finish(digests, {"flat": flat}, options.resident_bytes)
-    fixed = slices.chosen.fixed
-    scale = Scale() if plan.bits == 8 else Scale(16, DEEP, 0.0, 1 / DEEP)
-    if plan.bits == 16 and fixed is not None:
-        scale = Scale(16, DEEP, fixed.low, (fixed.high - fixed.low) / DEEP)
+    kept = _decoded(source, slices, options, plan)
     flat = np.array(kept.meta["flat"], dtype=np.int64)
     whole = np.setdiff1d(np.arange(len(slices.rows)), flat)
     if not len(whole):
         raise DataError(f"all slices of {source.where} are of one value within the window; choose another one with --window")
     sizing += [f"{count(len(flat), 'slice')} of one value within the window: left out"] if len(flat) else []
-    window = "" if plan.bits == 8 else "volume" if fixed is None else "fixed"
+    scale, window = _scale(slices.chosen.fixed, plan)
     axis = (options.axis or "axial") if any(h.kind == "NIfTI" for h in slices.found.whole) else ""
-    return Pictures(
-        kept.data, whole, slices.rows.take(whole), kept.digests[whole], plan, scale, kept.mapped, (*slices.notes, *sizing), window, axis
-    )
+    notes = (*slices.notes, *sizing)
+    return Pictures(kept.data, whole, slices.rows.take(whole), kept.digests[whole], plan, scale, kept.mapped, notes, window, axis)
+
+
+def _decoded(source: Scans, slices: Slices, options: ReadOptions, plan: Plan) -> Kept:
+    """The slices decoded, or found so in the cache folder."""
+    size = len(slices.rows) * int(np.prod(plan.shape)) * plan.dtype.itemsize
+    entry = entry_path(*entry_of(source, slices, options, plan))
+    kept = find(entry, options.resident_bytes)
+    if kept is not None:
+        return kept
+    path = entry if options.cache or size > options.resident_bytes else None
+    with Shelf(path, (len(slices.rows), *plan.shape), plan.dtype) as shelf:
+        digests, flat = _fill(shelf.rows, source, slices, options, plan)
+        return shelf.finish(digests, {"flat": flat}, options.resident_bytes)
+
+
+def _scale(fixed: Window | None, plan: Plan) -> tuple[Scale, str]:
+    """What stored numbers stand for, and the window in the modality's words."""
+    if plan.bits == 8:
+        return Scale(), ""
+    if fixed is None:
+        return Scale(16, DEEP, 0.0, 1 / DEEP), "volume"
+    return Scale(16, DEEP, fixed.low, (fixed.high - fixed.low) / DEEP), "fixed"
 
 
 def gather(source: Scans, options: ReadOptions) -> Slices:
@@ -188,10 +198,11 @@ def _resampled(size: tuple[int, int], spacing: tuple[float, float, float], wante
     return max(1, round(size[0] * spacing[1] / wanted)), max(1, round(size[1] * spacing[2] / wanted))
 
 
-def _fill(out: Array, source: Scans, slices: Slices, options: ReadOptions, plan: Plan) -> Array:
-    """Decodes the slices into out [N, C, H, W]; returns digests [N] of 16 bytes.  A file is read once, and then let go."""
+def _fill(out: Array, source: Scans, slices: Slices, options: ReadOptions, plan: Plan) -> tuple[Array, list[int]]:
+    """Decodes the slices into out [N, C, H, W]; returns digests [N] of 16 bytes, and which are of one value.  A file is read
+    once, and then let go."""
     found, index = slices.found, slices.index
-    digests = np.zeros(len(out), dtype="V16")
+    digests, flat = np.zeros(len(out), dtype="V16"), list[int]()
     wanted = found.file[index]
     used = np.unique(wanted)
     starts = np.searchsorted(wanted, used), np.searchsorted(wanted, used, side="right")
@@ -203,7 +214,9 @@ def _fill(out: Array, source: Scans, slices: Slices, options: ReadOptions, plan:
         window = slices.chosen.of(int(found.volume[index[rows.start]]))
         for row, picture in zip(rows, pictures(part, places, window, plan, options.spacing), strict=True):
             out[row], digests[row] = picture, np.void(digest(picture))
-    return digests
+            if picture.min() == picture.max():
+                flat.append(row)
+    return digests, flat
 
 
 def pictures(part: Part, places: Ints, window: Window | None, plan: Plan, spacing: float | None) -> list[Array]:
