@@ -93,7 +93,7 @@ def of_all(samples: Array) -> Window:
     """One window for CT data: from their .1 to their 99.9 percentile, rounded outwards."""
     low, high = np.percentile(np.clip(samples, AIR, METAL), (0.1, 99.9))
     bottom = max(AIR, float(np.floor(low / ROUND) * ROUND))
-    return Window(bottom, max(bottom + ROUND, min(METAL, float(np.ceil(high / ROUND) * ROUND))), "all data")
+    return Window(bottom, max(bottom + ROUND, min(METAL, float(np.ceil(high / ROUND) * ROUND))))
 
 
 def empty(samples: Array, window: Window | None) -> Array:

@@ -1,0 +1,211 @@
+"""Changing DICOM series and NIfTI volumes by a network: slice by slice, in the window it was trained with, and back into units.
+
+Geometry is kept, identity is removed unless it is asked for, and what was done is written beside the result.  A map of how
+sure the network is of each pixel may be written too: the standard deviation over several draws of its noise, or over the
+members of an ensemble.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rivalry.data.image import ImageModality
+from rivalry.data.medical import windows
+from rivalry.data.medical.identity import UidMap
+from rivalry.data.medical.parts import is_nifti
+from rivalry.data.medical.volume import Files, Volume, find_volumes, read_volume
+from rivalry.data.medical.windows import Window
+from rivalry.data.medical.writing import stem, write_volume
+from rivalry.data.sources import Array
+from rivalry.data.words import count
+from rivalry.errors import DataError, RunError
+from rivalry.sampling import Tick, silent
+
+Change = Callable[[Tensor], Tensor]
+"""[n, 1, h, w] in [-1, 1] -> the same shape, in about [-1, 1]; any h and w."""
+BATCH = 8
+PERCENTILES = "0.5% to 99.5% of the volume"
+
+
+@dataclass(frozen=True)
+class ChangedVolumes:
+    """written: all files, in order; volumes: how many were changed; notes: what there is to say, naming nobody."""
+
+    written: tuple[Path, ...]
+    volumes: int
+    notes: tuple[str, ...] = ()
+
+    def text(self) -> str:
+        return "\n".join([f"{count(self.volumes, 'volume')} changed, {count(len(self.written), 'file')} written", *self.notes])
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Of a volume: its new numbers [slices, h, w] in units, and the standard deviation of the draws, None without any."""
+
+    values: Array
+    deviation: Array | None = None
+
+
+def changing_volumes(
+    change: Change | Sequence[Change], path: Path, out: Path, modality: ImageModality, *, uncertainty_draws: int = 0,
+    window: str | None = None, output: Window | None = None, keep_identity: bool = False, batch: int = BATCH, tick: Tick = silent,
+) -> ChangedVolumes:  # fmt: skip
+    """Changes the volumes of a file or a folder.
+
+    change: the network, or several as an ensemble: the result is their mean.  modality: of the data it was trained on, which
+    says the window and the axis.  uncertainty_draws: ask it so many times (2 or more), take the mean, and write the
+    standard deviation as a second volume; an ensemble writes it in any case.  window: instead of the trained one (see
+    `medical.windows.parse`).  output: what [-1, 1] means in the result, where that is not the window of the input.  out: for
+    one NIfTI file a name ending in .nii or .nii.gz, for one DICOM series a new folder, for several volumes a folder of them.
+    Raises DataError for what cannot be read or written, RunError where a change is not of the same size.
+    """
+    members = _members(change, uncertainty_draws)
+    found = find_volumes(path)
+    names = _names(found, out, keep_identity)
+    uids, written, notes, failed = UidMap(), list[Path](), dict.fromkeys(found.notes), list[str]()
+    for i, (files, place) in enumerate(zip(found.volumes, names, strict=True)):
+        try:
+            volume = read_volume(files, modality.axis or "axial")
+            shown, why = window_of(volume, modality, window)
+        except DataError as error:
+            failed.append(str(error))
+            continue
+        told = _Told(tick, i, len(names))
+        answer = changed(members, volume, shown, output or shown, batch, told)
+        record = _record(volume, shown, why, members, uncertainty_draws)
+        notes.update(dict.fromkeys([*volume.notes, *why, *_clip_note(volume, shown), *_sure_note(answer)]))
+        written += write_volume(volume, answer.values, place, keep_identity, uids=uids, record=record)
+        if answer.deviation is not None:
+            beside = _beside(place)
+            written += write_volume(volume, answer.deviation, beside, keep_identity, uids=uids, role="uncertainty", record=record)
+    if failed and len(failed) == len(names):
+        raise DataError(failed[0])
+    left = [f"{count(len(failed), 'volume')} of {len(names)} cannot be read and are left out"] if failed else []
+    return ChangedVolumes(tuple(written), len(names) - len(failed), (*left, *notes))
+
+
+def changed(
+    members: Sequence[Change], volume: Volume, shown: Window, output: Window, batch: int = BATCH, tick: Callable[[float], None] = lambda _: None
+) -> Answer:
+    """The mean over members, and their standard deviation if there are several; in the units of `output`."""
+    several = len(members) > 1
+    values = np.empty(volume.array.shape, np.float32)
+    deviation = np.empty(volume.array.shape, np.float32) if several else None
+    for start in range(0, len(values), batch):
+        part = slice(start, start + batch)
+        mean, spread = _asked(members, _seen(volume, shown, part))
+        values[part] = output.decoded(-mean if volume.inverted else mean)
+        if deviation is not None:
+            deviation[part] = spread * (output.high - output.low) / 2
+        tick(min(1.0, (start + batch) / len(values)))
+    return Answer(values, deviation)
+
+
+def _seen(volume: Volume, shown: Window, part: slice) -> Tensor:
+    """Slices [n, 1, h, w] as the network was shown them."""
+    x = torch.from_numpy(shown.encoded(volume.array[part]))[:, None]
+    return -x if volume.inverted else x
+
+
+@torch.inference_mode()
+def _asked(members: Sequence[Change], x: Tensor) -> tuple[Array, Array]:
+    """Mean and standard deviation [n, h, w] of the members' answers, clamped to [-1, 1]; Welford's sums, so that memory does
+    not grow with their number."""
+    mean, squares = torch.zeros_like(x, dtype=torch.float64), torch.zeros_like(x, dtype=torch.float64)
+    for k, member in enumerate(members, 1):
+        y = member(x)
+        if y.shape != x.shape:
+            raise RunError(f"slices of {list(x.shape[2:])} became {list(y.shape[1:])}; volumes need a network that keeps one channel and the size")
+        y = y.to("cpu", torch.float64).clamp(-1, 1)
+        if not bool(y.isfinite().all()):
+            raise RunError("the network gave NaN or infinity; nothing was written")
+        step = y - mean
+        mean += step / k
+        squares += step * (y - mean)
+    spread = (squares / max(1, len(members) - 1)).sqrt()
+    return mean[:, 0].float().numpy(), spread[:, 0].float().numpy()
+
+
+def window_of(volume: Volume, modality: ImageModality, asked: str | None = None) -> tuple[Window, list[str]]:
+    """What the volume is shown by, and what there is to say of that."""
+    if asked is not None and (own := windows.parse(asked)) is not None:
+        return own, [f"window {own.words()}, as was asked"]
+    if asked is None and modality.window == "fixed":
+        return Window(modality.offset, modality.offset + modality.scale * modality.high), []
+    found = windows.of_volume(windows.sample(volume.array))
+    if found is None:
+        raise DataError("a volume is of one value; there is nothing to change in it")
+    untrained = asked is None and modality.window == ""
+    strange = "the network was trained on other pictures than scans: each volume is shown by its own percentiles" if untrained else ""
+    return found, [strange] if strange else []
+
+
+def _clip_note(volume: Volume, shown: Window) -> list[str]:
+    share = shown.clipped(volume.array)
+    return [f"numbers outside of the window ({share:.1%} of a volume at most) were clipped to its ends"] if share > 0 else []
+
+
+def _sure_note(answer: Answer) -> list[str]:
+    if answer.deviation is None or answer.deviation.any():
+        return []
+    return ["all draws agree to the last bit: the network uses no noise, so its uncertainty is not known; train several and give them together"]
+
+
+def _members(change: Change | Sequence[Change], draws: int) -> list[Change]:
+    if draws == 1 or draws < 0:
+        raise DataError(f"an uncertainty map needs 2 draws or more, not {draws}; 8 is usual")
+    every = [change] if callable(change) else list(change)
+    return every * draws if draws else every
+
+
+def _record(volume: Volume, shown: Window, why: Sequence[str], members: Sequence[Change], draws: int) -> dict[str, object]:
+    return {
+        "window": {"low": shown.low, "high": shown.high, "by": PERCENTILES if shown.name == windows.VOLUME else "training or request"},
+        "clipped_share": round(shown.clipped(volume.array), 6),
+        "axis": volume.axis or "as stored",
+        "draws": draws,
+        "answers_averaged": len(members),
+        "uncertainty": "standard deviation over the answers, in the numbers of the result" if len(members) > 1 else "none",
+        "remarks": list(why),
+    }
+
+
+def _names(found: Files, out: Path, keep_identity: bool) -> list[Path]:
+    """Where each volume goes.  Files may be called after people, so several volumes are numbered unless identity is kept."""
+    single = len(found.volumes) == 1
+    first = found.volumes[0][0]
+    if single and (not is_nifti(first.name) or out.name.lower().endswith((".nii", ".nii.gz"))):
+        return [out]
+    if out.is_file() or out.name.lower().endswith((".nii", ".nii.gz")):
+        raise DataError(f"{out} cannot take {count(len(found.volumes), 'volume')}; name a folder")
+    names = [f"volume-{i + 1:04d}" for i in range(len(found.volumes))]
+    if keep_identity:
+        names = [f"{n}-{stem(files[0])}" if is_nifti(files[0].name) else n for n, files in zip(names, found.volumes, strict=True)]
+    return [out / (f"{n}.nii.gz" if is_nifti(files[0].name) else n) for n, files in zip(names, found.volumes, strict=True)]
+
+
+def _beside(place: Path) -> Path:
+    """'brain.nii.gz' -> 'brain-uncertainty.nii.gz', 'series' -> 'series-uncertainty'."""
+    if not is_nifti(place.name):
+        return place.with_name(f"{place.name}-uncertainty")
+    plain = stem(place)
+    return place.with_name(f"{plain}-uncertainty{place.name.removeprefix(plain)}")
+
+
+@dataclass(frozen=True)
+class _Told:
+    """A share of one volume as a share of all."""
+
+    tick: Tick
+    done: int
+    total: int
+
+    def __call__(self, share: float) -> None:
+        self.tick("changing volumes", (self.done + share) / self.total)
