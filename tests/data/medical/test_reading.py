@@ -1,14 +1,20 @@
 """Scans become pictures: 16 bits, one window, MONOCHROME1 turned round, patients never parted, and nobody named."""
 
+import io
 import shutil
 import tarfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from rivalry.data import ImageModality, ReadOptions, inspect, load, restore
 from rivalry.data.medical import windows
+from rivalry.data.medical.as_pictures import as_pictures
+from rivalry.data.opening import open_source
+from rivalry.data.sources import Scans
 from rivalry.errors import DataError, MissingExtra
 
 from ..files import everything
@@ -251,6 +257,56 @@ def _stored(name):
     import pydicom
 
     return pydicom.dcmread(packaged(name)).pixel_array
+
+
+def test_scans_as_picture_files(tmp_path):
+    """For tasks that read pictures: each slice a 16-bit PNG, grouped by patient, in any order that is asked for."""
+    for i in range(3):
+        ct_series(tmp_path, f"P{i}", i, spacing=0.5)
+    options = ReadOptions(window="0,2000", spacing=1)
+    scans = open_source(str(tmp_path), options)
+    assert isinstance(scans, Scans)
+    shown = as_pictures(scans, options)
+    assert (shown.offset, round(shown.offset + shown.scale * 65535), shown.window) == (-1000, 1000, "fixed")
+    assert len(set(shown.source.rows.groups)) == 3
+    some = [40, 3, 41, 3]
+    found = dict(shown.source.stream(some))
+    assert sorted(found) == [0, 1, 2, 3]
+    assert found[1] == found[3]
+    picture = Image.open(io.BytesIO(found[0]))
+    assert (picture.size, picture.mode) == ((16, 16), "I;16")
+    plain = load(tmp_path, options=replace(options, size=16))
+    every = torch.cat([everything(s) for s in (plain.train, plain.held)]).numpy()[:, 0]
+    assert (every == np.asarray(picture)).all((1, 2)).any()
+
+
+def test_two_folders_of_volumes_are_pairs(tmp_path):
+    for i in range(3):
+        values = head(24, i)
+        nifti(values, tmp_path / "t1" / f"v{i}.nii.gz")
+        nifti((values > 900).astype(np.float32), tmp_path / "skull" / f"v{i}.nii.gz")
+    scans = open_source(str(tmp_path), ReadOptions())
+    shown = as_pictures(scans, ReadOptions())
+    sides = {n.split("/")[0]: set() for n in shown.source.rows.names}
+    for name, group in zip(shown.source.rows.names, shown.source.rows.groups, strict=True):
+        sides[name.split("/")[0]].add((name.split("/")[1].split("-")[0], group))
+    assert sides["t1"] == sides["skull"]  # the same patients, by the same word
+    assert len(sides["t1"]) == 3
+    assert shown.window == "volume"
+    one = load(tmp_path, options=ReadOptions(window="volume"))
+    assert any("patients" in n for n in one.notes)
+
+
+def test_one_patient_with_two_series_holds_back_the_same_place(tmp_path):
+    values = np.random.default_rng(0).integers(100, 2000, (60, 12, 12)).astype(np.uint16)
+    for kind in ("T1", "T2"):
+        for i, frame in enumerate(values):
+            frame[0, 0] = 10 * i
+            save(dataset(frame, patient="P", modality="MR", series=kind, number=i, intercept=0), tmp_path / f"{kind}-{(i * 7) % 60:02d}.dcm")
+    data = load(tmp_path, options=ReadOptions(window="1000,2000", dedupe=False))
+    corner = [{round(v * data.modality.scale) for v in everything(s).numpy()[:, 0, 0, 0]} for s in (data.train, data.held)]
+    assert max(corner[1]) - min(corner[1]) == 10 * (len(corner[1]) - 1)
+    assert min(abs(a - b) for a in corner[0] for b in corner[1]) >= 60
 
 
 def test_the_missing_extra_is_named(wards, monkeypatch):

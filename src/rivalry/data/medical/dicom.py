@@ -120,8 +120,17 @@ def header_of(found: Dataset, tag: str = "") -> Header:
         "DICOM", word(found, "Modality").upper(), frames_in(found), int(found.Rows), int(found.Columns), spacing_of(found),
         token(patient), token(series, int(found.Rows), int(found.Columns)), int(found.get("BitsStored") or 16),
         int(found.get("SamplesPerPixel") or 1) > 1, word(found, "PhotometricInterpretation") == "MONOCHROME1",
-        word(found, tag) if tag else "", frozenset(s for s in said if len(s) > 2),
+        word(found, tag) if tag else "", along(found), frozenset(s for s in said if len(s) > 2),
     )  # fmt: skip
+
+
+def along(found: Dataset, frame: int = 0) -> float:
+    """Where a slice lies along its normal, mm; its number in the series where that is not said."""
+    position = floats(grouped(found, frame, POSITION), "ImagePositionPatient", 3)
+    turn = floats(grouped(found, frame, ORIENTATION), "ImageOrientationPatient", 6)
+    if position and turn:
+        return float(np.cross(turn[:3], turn[3:]) @ np.array(position))
+    return (floats(found, "InstanceNumber", 1) or (0.0,))[0]
 
 
 def stored_frames(found: Dataset) -> Array:

@@ -23,7 +23,8 @@ class Broken(Exception):
 class Header:
     """modality: DICOM's word, '' where the file does not say.  spacing: mm between slices, rows and columns, 0 where it is
     not said.  inverted: small numbers are white (MONOCHROME1).  patient, series: equal for equal ones, nothing more.
-    label: the value of the tag that gives classes.  bits: of a stored pixel.  identifiers: what must not be shown."""
+    label: the value of the tag that gives classes.  bits: of a stored pixel.  along: mm along the series, or a number that
+    grows likewise.  identifiers: what must not be shown."""
 
     kind: str
     modality: str
@@ -37,6 +38,7 @@ class Header:
     colour: bool = False
     inverted: bool = False
     label: str = ""
+    along: float = 0.0
     identifiers: frozenset[str] = field(default=frozenset(), repr=False)
 
 

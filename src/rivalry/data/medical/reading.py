@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 
 from rivalry.data.cache import Kept, Shelf, entry_path, find
 from rivalry.data.medical import survey as surveys
-from rivalry.data.medical.parts import Part
+from rivalry.data.medical.parts import Header, Part
 from rivalry.data.medical.survey import Chosen, Survey
 from rivalry.data.medical.windows import Window
 from rivalry.data.options import ReadOptions
@@ -27,6 +28,7 @@ from rivalry.errors import DataError
 DEEP = 65535
 GAP = 10
 """Slices left out between those learned and those held back, where there is one patient only: neighbours are near copies."""
+NONE: Mapping[str, str] = {}
 PERSONAL = re.compile(r"^(sub|subject|pat|patient|case|study|series|ser|s|p|id)?[-_ ]?\d+$", re.IGNORECASE)
 
 
@@ -52,7 +54,7 @@ def from_scans(source: Scans, options: ReadOptions) -> Pictures:
     if not len(whole):
         raise DataError(f"all slices of {source.where} are of one value within the window; choose another one with --window")
     sizing += [f"{count(len(flat), 'slice')} of one value within the window: left out"] if len(flat) else []
-    scale, window = _scale(slices.chosen.fixed, plan)
+    scale, window = scale_of(slices.chosen.fixed, plan)
     axis = (options.axis or "axial") if any(h.kind == "NIfTI" for h in slices.found.whole) else ""
     notes = (*slices.notes, *sizing)
     return Pictures(kept.data, whole, slices.rows.take(whole), kept.digests[whole], plan, scale, kept.mapped, notes, window, axis)
@@ -71,7 +73,7 @@ def _decoded(source: Scans, slices: Slices, options: ReadOptions, plan: Plan) ->
         return shelf.finish(digests, {"flat": flat}, options.resident_bytes)
 
 
-def _scale(fixed: Window | None, plan: Plan) -> tuple[Scale, str]:
+def scale_of(fixed: Window | None, plan: Plan) -> tuple[Scale, str]:
     """What stored numbers stand for, and the window in the modality's words."""
     if plan.bits == 8:
         return Scale(), ""
@@ -80,8 +82,9 @@ def _scale(fixed: Window | None, plan: Plan) -> tuple[Scale, str]:
     return Scale(16, DEEP, fixed.low, (fixed.high - fixed.low) / DEEP), "fixed"
 
 
-def gather(source: Scans, options: ReadOptions) -> Slices:
-    """Surveys the files and decides on windows, classes, groups, and the slices to be read."""
+def gather(source: Scans, options: ReadOptions, patients: Mapping[str, str] = NONE) -> Slices:
+    """Surveys the files and decides on windows, classes, groups, and the slices to be read.  patients: a word for whose a file
+    is, by its name, where that is known better than from its header."""
     files = tuple(choose(source.rows, replace(options, limit=None, only=() if options.labels_from else options.only)).tolist())
     if not files:
         raise DataError(f"no scan of {source.where} is left to read; choose other classes or labels")
@@ -91,7 +94,7 @@ def gather(source: Scans, options: ReadOptions) -> Slices:
     if options.axis not in (None, "axial") and any(h.kind == "DICOM" for h in found.whole):
         raise DataError("--axis turns NIfTI volumes; DICOM slices are taken as they were stored: leave it out, or convert the series to NIfTI")
     chosen = surveys.choose_windows(found, source, options)
-    rows, classed = _rows(source.rows.take(np.array(files)), found, options)
+    rows, classed = _rows(source.rows.take(np.array(files)), found, options, patients)
     index = np.flatnonzero(~chosen.empty)
     if not len(index):
         raise DataError(f"all slices of {source.where} are empty or of one value; there is nothing to learn from them")
@@ -105,7 +108,7 @@ def gather(source: Scans, options: ReadOptions) -> Slices:
     return Slices(files, found, chosen, index, rows, tuple(n for n in every if n))
 
 
-def _rows(files: Rows, found: Survey, options: ReadOptions) -> tuple[Rows, list[str]]:
+def _rows(files: Rows, found: Survey, options: ReadOptions, patients: Mapping[str, str]) -> tuple[Rows, list[str]]:
     """Rows of files as rows of slices [S], grouped by patient, and what there is to say of their classes."""
     headers = found.headers
     notes = list[str]()
@@ -120,7 +123,8 @@ def _rows(files: Rows, found: Survey, options: ReadOptions) -> tuple[Rows, list[
     )
     rows = replace(files.take(found.file), names=names)
     if options.group is None:
-        rows = replace(rows, groups=found.per_slice([h.patient if h is not None else "" for h in headers]))
+        whose = [patients.get(files.name(i), h.patient) if h is not None else "" for i, h in enumerate(headers)]
+        rows = replace(rows, groups=found.per_slice(whose))
     return rows, notes
 
 
@@ -138,20 +142,28 @@ def _not_classes(files: Rows, found: Survey) -> str:
 
 
 def _blocks(rows: Rows, found: Survey, index: Ints, options: ReadOptions) -> tuple[Rows, Ints | None]:
-    """Where there is one patient only: a block of slices in the middle is a group of its own, its neighbours are left out.
+    """Where there is one patient only: the slices in the middle of every volume are a group of their own, and their
+    neighbours are left out.
 
     Returns rows with such groups and the numbers of the rows that stay, None where there is nothing to do.
     """
     if options.group is not None or rows.groups is None or len(np.unique(rows.groups)) > 1 or rows.held is not None:
         return rows, None
-    order = np.lexsort((found.place[index], found.volume[index]))
-    n = len(order)
-    held = max(1, round(n * share_held(n, options.holdout)))
-    gap, first = min(GAP, (n - held) // 8), (n - held) // 2
-    groups = np.full(n, "learned", dtype="<U8")
-    groups[order[first : first + held]] = "held"
-    away = [order[: first - gap], order[first : first + held], order[first + held + gap :]]
-    return replace(rows, groups=groups), np.sort(np.concatenate(away))
+    rank, size = (x[index] for x in _ranks(found))
+    half = np.maximum(1.0, size * share_held(len(index), options.holdout)) / 2
+    away = np.abs(rank + 0.5 - size / 2) - half
+    gap = np.minimum(GAP, (size / 2 - half) // 4)
+    return replace(rows, groups=np.where(away <= 0, "held", "learned")), np.flatnonzero((away <= 0) | (away > gap))
+
+
+def _ranks(found: Survey) -> tuple[Array, Array]:
+    """[S] the place of each slice in its volume, in space, and [S] how many that has."""
+    along = np.array([0.0 if h is None else h.along for h in found.headers])[found.file]
+    order = np.lexsort((found.place, along, found.volume))
+    size = np.bincount(found.volume)
+    rank = np.empty(len(order))
+    rank[order] = np.arange(len(order)) - (np.cumsum(size) - size)[found.volume[order]]
+    return rank, size[found.volume].astype(np.float64)
 
 
 def _grouped_note(rows: Rows, blocked: Ints | None, options: ReadOptions) -> str:
@@ -187,15 +199,17 @@ def plan_of(found: Survey, options: ReadOptions) -> tuple[Plan, list[str]]:
     mode, bits = ("RGB", 8) if found.colour else ("I;16", 16)
     looks = []
     for h in found.whole:
-        height, width = _resampled((h.height, h.width), h.spacing, options.spacing)
+        height, width = size_at(h, options.spacing)
         looks.append(Look(width, height, mode, bits))
     return choose_plan(looks, options)
 
 
-def _resampled(size: tuple[int, int], spacing: tuple[float, float, float], wanted: float | None) -> tuple[int, int]:
-    if wanted is None or not (spacing[1] and spacing[2]):
-        return size
-    return max(1, round(size[0] * spacing[1] / wanted)), max(1, round(size[1] * spacing[2] / wanted))
+def size_at(header: Header, wanted: float | None) -> tuple[int, int]:
+    """(height, width) of a slice whose pixels are brought to so many mm; its own where either is not known."""
+    _, down, across = header.spacing
+    if wanted is None or not (down and across):
+        return header.height, header.width
+    return max(1, round(header.height * down / wanted)), max(1, round(header.width * across / wanted))
 
 
 def _fill(out: Array, source: Scans, slices: Slices, options: ReadOptions, plan: Plan) -> tuple[Array, list[int]]:
@@ -227,7 +241,7 @@ def pictures(part: Part, places: Ints, window: Window | None, plan: Plan, spacin
     assert window is not None
     shown = window.unit(frames)
     deep = np.round((1 - shown if header.inverted else shown) * DEEP).astype(np.uint16)
-    size = _resampled((header.height, header.width), header.spacing, spacing)
+    size = size_at(header, spacing)
     if spacing is not None:
         return [render_deep(_placed(_scaled(f, size), plan)[..., None], plan) for f in deep]
     return [render_deep(f[..., None], plan) for f in deep]
