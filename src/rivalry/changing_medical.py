@@ -69,7 +69,7 @@ def changing_volumes(
     members = _members(change, uncertainty_draws)
     found = find_volumes(path)
     names = _names(found, out, keep_identity)
-    uids, written, notes, failed = UidMap(), list[Path](), dict.fromkeys(found.notes), list[str]()
+    uids, written, notes, failed, clipped = UidMap(), list[Path](), dict.fromkeys(found.notes), list[str](), 0.0
     for i, (files, place) in enumerate(zip(found.volumes, names, strict=True)):
         try:
             volume = read_volume(files, modality.axis or "axial")
@@ -80,7 +80,8 @@ def changing_volumes(
         told = _Told(tick, i, len(names))
         answer = changed(members, volume, shown, output or shown, batch, told)
         record = _record(volume, shown, why, members, uncertainty_draws)
-        notes.update(dict.fromkeys([*volume.notes, *why, *_clip_note(volume, shown), *_sure_note(answer)]))
+        notes.update(dict.fromkeys([*volume.notes, *why, *_sure_note(answer)]))
+        clipped = max(clipped, shown.clipped(volume.array))
         written += write_volume(volume, answer.values, place, keep_identity, uids=uids, record=record)
         if answer.deviation is not None:
             beside = _beside(place)
@@ -88,6 +89,7 @@ def changing_volumes(
     if failed and len(failed) == len(names):
         raise DataError(failed[0])
     left = [f"{count(len(failed), 'volume')} of {len(names)} cannot be read and are left out"] if failed else []
+    left += [f"up to {clipped:.1%} of a volume's numbers lay outside of the window and were clipped to its ends"] if clipped else []
     return ChangedVolumes(tuple(written), len(names) - len(failed), (*left, *notes))
 
 
@@ -138,18 +140,14 @@ def window_of(volume: Volume, modality: ImageModality, asked: str | None = None)
     if asked is not None and (own := windows.parse(asked)) is not None:
         return own, [f"window {own.words()}, as was asked"]
     if asked is None and modality.window == "fixed":
-        return Window(modality.offset, modality.offset + modality.scale * modality.high), []
+        odd = f"the network was trained with one window for all, as for CT, and a volume is {volume.modality}" if volume.modality not in ("CT", "") else ""
+        return Window(modality.offset, modality.offset + modality.scale * modality.high), [odd] if odd else []
     found = windows.of_volume(windows.sample(volume.array))
     if found is None:
         raise DataError("a volume is of one value; there is nothing to change in it")
     untrained = asked is None and modality.window == ""
     strange = "the network was trained on other pictures than scans: each volume is shown by its own percentiles" if untrained else ""
     return found, [strange] if strange else []
-
-
-def _clip_note(volume: Volume, shown: Window) -> list[str]:
-    share = shown.clipped(volume.array)
-    return [f"numbers outside of the window ({share:.1%} of a volume at most) were clipped to its ends"] if share > 0 else []
 
 
 def _sure_note(answer: Answer) -> list[str]:

@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 
 from rivalry.data.medical.identity import UidMap
 from rivalry.data.medical.profile import ACTIONS, KEPT
-from rivalry.data.medical.volume import find_volumes, read_volume
+from rivalry.data.medical.volume import find_volumes, holds_scans, read_volume
 from rivalry.data.medical.writing import WARNING, quantised, write_volume
 from rivalry.errors import DataError
 
@@ -259,6 +259,20 @@ def test_numbers_that_dicom_can_say():
         assert slope == pytest.approx(np.ptp(values) / 65535, rel=1e-3)
     assert quantised(np.array([-3.0, 7.0]))[1:] == (1, 0)
     assert quantised(np.full(3, 0.5))[1] == 1
+
+
+def test_scans_are_told_from_pictures(tmp_path):
+    save(dataset(np.zeros((8, 8), np.uint16)), tmp_path / "plain" / "IM0001")
+    nifti(head(8), tmp_path / "volumes" / "a.nii.gz")
+    (tmp_path / "pictures").mkdir()
+    for name in ("a.png", "b.png", "readme"):
+        (tmp_path / "pictures" / name).write_bytes(b"x" * 200)
+    assert holds_scans(tmp_path / "plain")
+    assert holds_scans(tmp_path / "plain" / "IM0001")
+    assert holds_scans(tmp_path / "volumes" / "a.nii.gz")
+    assert not holds_scans(tmp_path / "pictures")
+    assert not holds_scans(tmp_path / "pictures" / "readme")
+    assert not holds_scans(tmp_path / "nothing")
 
 
 def test_what_cannot_be_written(tmp_path):

@@ -23,7 +23,6 @@ def inspect_scans(source: Scans, options: ReadOptions) -> Inspection:
     slices = reading.gather(source, replace(options, limit=None))
     found, chosen = slices.found, slices.chosen
     headers = found.whole
-    masked = survey.without_identifiers([source.rows.name(i) for i in slices.files], found)
     plan, notes = reading.plan_of(found, options)
     held = round(share_held(len(slices.rows), options.holdout) * len(slices.rows))
     unit = "HU" if chosen.modality == "CT" else "in the files' units"
@@ -44,7 +43,7 @@ def inspect_scans(source: Scans, options: ReadOptions) -> Inspection:
         source.name, source.where, "image", total=len(chosen.empty), whole=len(slices.index),
         held=None if slices.rows.held is None else int(slices.rows.held.sum()), sizes=dict(sizes.most_common()),
         depths=dict(Counter(str(h.bits) for h in headers)), classes=balance(slices.rows.compact()),
-        broken=tuple((masked[i], why) for i, why in sorted(found.broken.items())), left_out=source.left_out,
+        broken=tuple(survey.named_broken(found, source, slices.files)), left_out=source.left_out,
         proposal={"size": f"{plan.height}x{plan.width}", "channels": plan.channels, "bits": plan.bits, "held back": f"about {held}"},
         notes=(*slices.rows.notes, *(n for n in slices.notes if n not in chosen.notes), *notes), scans=said,
     )  # fmt: skip

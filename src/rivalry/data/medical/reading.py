@@ -16,7 +16,7 @@ from rivalry.data.medical.parts import Header, Part
 from rivalry.data.medical.survey import Chosen, Survey
 from rivalry.data.medical.windows import Window
 from rivalry.data.options import ReadOptions
-from rivalry.data.pixels import Look, Plan, digest, render, render_deep
+from rivalry.data.pixels import Look, Plan, digest, quiet, render, render_deep
 from rivalry.data.plan import choose_plan
 from rivalry.data.reading import Pictures, Scale
 from rivalry.data.rows import Ints, Rows, choose, classify
@@ -69,7 +69,8 @@ def _decoded(source: Scans, slices: Slices, options: ReadOptions, plan: Plan) ->
         return kept
     path = entry if options.cache or size > options.resident_bytes else None
     with Shelf(path, (len(slices.rows), *plan.shape), plan.dtype) as shelf:
-        digests, flat = _fill(shelf.rows, source, slices, options, plan)
+        with quiet():
+            digests, flat = _fill(shelf.rows, source, slices, options, plan)
         return shelf.finish(digests, {"flat": flat}, options.resident_bytes)
 
 
@@ -89,8 +90,7 @@ def gather(source: Scans, options: ReadOptions, patients: Mapping[str, str] = NO
     if not files:
         raise DataError(f"no scan of {source.where} is left to read; choose other classes or labels")
     found = surveys.survey(source, files, options)
-    masked = surveys.without_identifiers([source.rows.name(i) for i in files], found)
-    notes = surveys.broken_note(found, source, masked)
+    notes = surveys.broken_note(found, source, files)
     if options.axis not in (None, "axial") and any(h.kind == "DICOM" for h in found.whole):
         raise DataError("--axis turns NIfTI volumes; DICOM slices are taken as they were stored: leave it out, or convert the series to NIfTI")
     chosen = surveys.choose_windows(found, source, options)

@@ -59,7 +59,8 @@ def ahead(source: Scans) -> int:
 
 
 def parts(source: Scans, files: Sequence[int], options: ReadOptions, what: str) -> Iterator[tuple[int, Part | str]]:
-    """(position in `files`, the part or why it is broken) of each file, read once, a few at a time."""
+    """(position in `files`, the part or why it is broken) of each file, read once, a few at a time.  To be used within
+    `quiet`: readers warn of odd headers, and might quote them."""
     axis, tag = options.axis or "axial", options.labels_from or ""
 
     def work(item: tuple[int, Content]) -> tuple[int, Part | str]:
@@ -68,8 +69,7 @@ def parts(source: Scans, files: Sequence[int], options: ReadOptions, what: str) 
         except Broken as error:
             return item[0], str(error)
 
-    with quiet():
-        yield from track(threaded(work, source.stream(files), ahead=ahead(source)), what, len(files))
+    yield from track(threaded(work, source.stream(files), ahead=ahead(source)), what, len(files))
 
 
 def survey(source: Scans, files: Sequence[int], options: ReadOptions) -> Survey:
@@ -80,15 +80,16 @@ def survey(source: Scans, files: Sequence[int], options: ReadOptions) -> Survey:
     headers: list[Header | None] = [None] * len(files)
     broken = dict.fromkeys(range(len(files)), "it is not there")
     samples, ends = [np.zeros((0, windows.SAMPLE), np.float32)] * len(files), [np.zeros((0, 2), np.float32)] * len(files)
-    for i, part in parts(source, files, options, "looking at scans"):
-        if isinstance(part, str):
-            broken[i] = part
-            continue
-        del broken[i]
-        frames = part.frames.max(3) if part.header.colour else part.frames
-        headers[i] = replace(part.header, slices=len(frames))
-        samples[i] = windows.sample(frames)
-        ends[i] = np.stack([frames.min((1, 2)), frames.max((1, 2))], 1).astype(np.float32)
+    with quiet():
+        for i, part in parts(source, files, options, "looking at scans"):
+            if isinstance(part, str):
+                broken[i] = part
+                continue
+            del broken[i]
+            frames = part.frames.max(3) if part.header.colour else part.frames
+            headers[i] = replace(part.header, slices=len(frames))
+            samples[i] = windows.sample(frames)
+            ends[i] = np.stack([frames.min((1, 2)), frames.max((1, 2))], 1).astype(np.float32)
     headers, broken = _of_one_kind(headers, broken)
     sizes = [h.slices if h is not None else 0 for h in headers]
     file = np.repeat(np.arange(len(files)), sizes)
@@ -178,25 +179,25 @@ def _decided(
     return Chosen(None, own, none, modality, (note,))
 
 
-def broken_note(found: Survey, source: Scans, masked: Sequence[str]) -> list[str]:
+def broken_note(found: Survey, source: Scans, files: Sequence[int]) -> list[str]:
     """A note on broken files; raises DataError if most are."""
     if not found.broken:
         return []
-    total, examples = len(found.headers), [f"{masked[i]} ({why})" for i, why in sorted(found.broken.items())]
-    if len(found.broken) * 2 > total:
-        share = "none" if len(found.broken) == total else f"only {total - len(found.broken):,}"
-        raise DataError(
-            f"{share} of the {count(total, 'scan file')} in {source.where} can be read: {some(examples, 2)}; replace or remove the broken ones"
-        )
-    return [f"{count(len(found.broken), 'file')} of {total:,} cannot be read: left out; `rivalry data inspect` names them"]
+    total, broken = len(found.headers), len(found.broken)
+    if broken * 2 > total:
+        share = "none" if broken == total else f"only {total - broken:,}"
+        examples = some([f"{name} ({why})" for name, why in named_broken(found, source, files, 2)], 2)
+        raise DataError(f"{share} of the {count(total, 'scan file')} in {source.where} can be read: {examples}; replace or remove the broken ones")
+    return [f"{count(broken, 'file')} of {total:,} cannot be read: left out; `rivalry data inspect` names them"]
 
 
-def without_identifiers(names: Sequence[str], found: Survey) -> list[str]:
-    """File names as they may be shown: pieces that hold a name or a number of a patient, as headers have them, are starred."""
-    secrets = sorted({s.casefold() for h in found.whole for s in h.identifiers}, key=len, reverse=True)
-    return [_masked(name, secrets) for name in names]
+def named_broken(found: Survey, source: Scans, files: Sequence[int], most: int | None = None) -> list[tuple[str, str]]:
+    """(name, why) of broken files.  Pieces of a path that hold a name or a number of a patient, as headers have them, are
+    starred."""
+    secrets = {s.casefold() for h in found.whole for s in h.identifiers}
+    broken = sorted(found.broken.items())[:most]
+    return [(_masked(source.rows.name(files[i]), secrets), why) for i, why in broken]
 
 
-def _masked(name: str, secrets: Sequence[str]) -> str:
-    pieces = name.split("/")
-    return "/".join("***" if any(s in p.casefold() for s in secrets) else p for p in pieces)
+def _masked(name: str, secrets: set[str]) -> str:
+    return "/".join("***" if any(s in p.casefold() for s in secrets) else p for p in name.split("/"))

@@ -99,6 +99,17 @@ def find_volumes(path: Path) -> Files:
     return Files(tuple(tuple(v) for v in series.values()), (note,) if broken else ())
 
 
+def holds_scans(path: Path) -> bool:
+    """Is it a DICOM or NIfTI file, or a folder with more of them than of pictures?  Looks at names, and at beginnings where
+    there is no ending."""
+    if not path.is_dir():
+        return path.is_file() and (named_like_scan(path.name) or (without_ending(path.name) and begins_like_dicom(_head(path))))
+    entries = Folder.open(path).entries
+    scans = sum(named_like_scan(e.name) for e in entries)
+    others = sum(e.ending in (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp") for e in entries)
+    return scans > others or (not scans and not others and any(without_ending(e.name) and begins_like_dicom(_head(path / e.name)) for e in entries))
+
+
 def _files(path: Path) -> list[Path]:
     if not path.exists():
         raise DataError(f"there is no file or folder {path}; check the path")
