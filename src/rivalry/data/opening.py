@@ -203,13 +203,21 @@ def _scans(container: Container, entries: Sequence[Entry], name: str, options: R
 
 def _scan_files(container: Container, pictures: int) -> list[Entry]:
     """DICOM and NIfTI files, if they are most of what there is to see; DICOM files may have no ending."""
-    scans = [e for e in container.entries if named_like_scan(e.name)]
-    if scans or pictures:
-        return scans if len(scans) > pictures else []
     nameless = [e for e in container.entries if without_ending(e.name)]
-    if not nameless or not begins_like_dicom(next(container.stream(nameless[:1]))[1]):
+    named = {e.name for e in container.entries if named_like_scan(e.name)}
+    if len(named) + len(nameless) <= pictures:
         return []
-    return [nameless[i] for i, content in container.stream(nameless) if begins_like_dicom(content)]
+    found = named | {nameless[i].name for i, head in _beginnings(container, nameless) if begins_like_dicom(head)}
+    return [e for e in container.entries if e.name in found] if len(found) > pictures else []
+
+
+def _beginnings(container: Container, entries: Sequence[Entry]) -> Iterator[tuple[int, Content]]:
+    """(position, at least the first 132 bytes) of each file; files in folders are not read further."""
+    if not isinstance(container, Folder):
+        yield from container.stream(entries)
+        return
+    for i, entry in enumerate(entries):
+        yield i, _bytes(container.path / entry.name, 132)
 
 
 def _listed(
