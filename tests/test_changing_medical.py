@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from data.medical.scans import ct_series, dataset, head, nifti, save
-from rivalry.changing_medical import changing_volumes
+from rivalry.changing_medical import changing_volumes, draws_of
 from rivalry.data import ImageModality, load
 from rivalry.data.medical.volume import read_volume
 from rivalry.data.medical.windows import Window
@@ -102,6 +102,17 @@ def test_an_ensemble_has_an_uncertainty_and_a_sure_network_says_so(tmp_path):
     assert "uncertainty" in two.SeriesDescription
     done = changing_volumes(same, tmp_path / "in", tmp_path / "sure", BRAIN, uncertainty_draws=2)
     assert any("uses no noise" in n for n in done.notes)
+
+
+def test_draws_are_of_one_piece_from_slice_to_slice(tmp_path):
+    path = nifti(head(16), tmp_path / "a.nii")
+    changing_volumes(draws_of(lambda x, z: x * 0 + 0.1 * z.mean(1).reshape(-1, 1, 1, 1), 4, 6, seed=3), path, tmp_path / "b.nii", BRAIN, batch=5)
+    spread = read_volume(tmp_path / "b-uncertainty.nii").array
+    assert np.ptp(spread) < 0.01
+    assert spread.mean() > 1
+    again = [m(torch.zeros(1, 1, 1, 1)).item() for m in draws_of(lambda x, z: z.mean(1), 4, 3, seed=3)]
+    assert len(set(again)) == 3
+    assert again == [m(torch.zeros(1, 1, 1, 1)).item() for m in draws_of(lambda x, z: z.mean(1), 4, 3, seed=3)]
 
 
 def test_a_translation_has_units_of_its_own(tmp_path):

@@ -26,6 +26,7 @@ from rivalry.data.sources import Array
 from rivalry.data.words import count
 from rivalry.errors import DataError, RunError
 from rivalry.sampling import Tick, silent
+from rivalry.streams import generator
 
 Change = Callable[[Tensor], Tensor]
 """[n, 1, h, w] in [-1, 1] -> the same shape, in about [-1, 1]; any h and w."""
@@ -91,6 +92,17 @@ def changing_volumes(
     left = [f"{count(len(failed), 'volume')} of {len(names)} cannot be read and are left out"] if failed else []
     left += [f"up to {clipped:.1%} of a volume's numbers lay outside of the window and were clipped to its ends"] if clipped else []
     return ChangedVolumes(tuple(written), len(names) - len(failed), (*left, *notes))
+
+
+def draws_of(net: Callable[[Tensor, Tensor], Tensor], latent: int, draws: int, seed: int = 0) -> list[Change]:
+    """A network net(x, z) that takes noise z [n, latent], as `draws` members of an ensemble: each has one z of its own for all
+    slices, so that a draw is of one piece from slice to slice."""
+
+    def member(k: int) -> Change:
+        z = torch.randn(1, latent, generator=generator(torch.device("cpu"), seed, "volume", k))
+        return lambda x: net(x, z.to(x.device).expand(len(x), -1))
+
+    return [member(k) for k in range(draws)]
 
 
 def changed(

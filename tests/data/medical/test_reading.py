@@ -309,6 +309,36 @@ def test_one_patient_with_two_series_holds_back_the_same_place(tmp_path):
     assert min(abs(a - b) for a in corner[0] for b in corner[1]) >= 60
 
 
+def test_names_that_were_taken_out_do_not_make_one_patient(tmp_path):
+    rng = np.random.default_rng(0)
+    for word in ("ANONYMOUS", "P-1"):
+        for i in range(12):
+            frame = rng.integers(0, 4000, (16, 16), dtype=np.uint16)
+            made = dataset(frame, patient=word, modality="DX", series=str(i), StudyInstanceUID=f"1.2.{i // 2 + 1}", PatientName=word)
+            save(made, tmp_path / word / f"{i}.dcm")
+        data = load(tmp_path / word)
+        assert any("6 patients" in n for n in data.notes)
+        assert any("studies are kept together" in n for n in data.notes) == (word == "P-1")
+    for i in range(20):
+        frame = rng.integers(0, 4000, (16, 16), dtype=np.uint16)
+        save(dataset(frame, patient="P", modality="DX", series=str(i)), tmp_path / "one" / f"{i:02d}.dcm")
+    one = load(tmp_path / "one")
+    assert any("one patient" in n for n in one.notes)
+    assert len(one.held) == 4
+
+
+def test_options_go_round_and_copies_are_left_out(tmp_path):
+    options = ReadOptions(window="lung", axis="axial", spacing=0.5, labels_from="Modality")
+    assert ReadOptions.from_dict(options.as_dict()) == options
+    assert len({o.content() for o in (options, ReadOptions(), replace(options, window="bone"))}) == 3
+    for i in range(3):
+        ct_series(tmp_path, f"P{i}", i)
+    shutil.copy(tmp_path / "00-010.dcm", tmp_path / "copy.dcm")
+    plain, fewer = load(tmp_path), load(tmp_path, options=ReadOptions(dedupe=True))
+    assert len(fewer.train) + len(fewer.held) < len(plain.train) + len(plain.held)
+    assert fewer.modality.window == "fixed"
+
+
 def test_the_missing_extra_is_named(wards, monkeypatch):
     import sys
 

@@ -27,6 +27,11 @@ IDENTIFIERS = (
     "PatientName", "PatientID", "OtherPatientNames", "PatientBirthDate", "AccessionNumber", "ReferringPhysicianName",
     "InstitutionName", "OperatorsName", "StudyID", "PerformingPhysicianName", "PatientAddress",
 )  # fmt: skip
+NOBODIES = frozenset(
+    ("", "removed", "anonymous", "anonymized", "anonymised", "anonym", "anon", "unknown", "none", "no name", "noname", "nobody", "n/a", "na",
+     "null", "0", "x", "xxx", "patient", "deidentified", "de-identified")
+)  # fmt: skip
+"""What stands in place of a patient's name or number where it was taken out."""
 MOST_VALUES = 1 << 30
 
 
@@ -112,7 +117,9 @@ def spacing_of(found: Dataset) -> tuple[float, float, float]:
 
 
 def header_of(found: Dataset, tag: str = "") -> Header:
-    patient = next((v for k in ("PatientID", "PatientName", "StudyInstanceUID", "SeriesInstanceUID") if (v := word(found, k))), "")
+    known = (word(found, k) for k in ("PatientID", "PatientName", "StudyInstanceUID", "SeriesInstanceUID"))
+    patient = next((v for v in known if v.casefold().strip("^ ") not in NOBODIES), "")
+    study = word(found, "StudyInstanceUID") or word(found, "SeriesInstanceUID")
     series = word(found, "SeriesInstanceUID") or word(found, "SOPInstanceUID")
     said = {word(found, k) for k in IDENTIFIERS}
     said |= {piece for k in ("PatientName", "OtherPatientNames") for piece in word(found, k).replace("^", " ").split()}
@@ -120,7 +127,7 @@ def header_of(found: Dataset, tag: str = "") -> Header:
         "DICOM", word(found, "Modality").upper(), frames_in(found), int(found.Rows), int(found.Columns), spacing_of(found),
         token(patient), token(series, int(found.Rows), int(found.Columns)), int(found.get("BitsStored") or 16),
         int(found.get("SamplesPerPixel") or 1) > 1, word(found, "PhotometricInterpretation") == "MONOCHROME1",
-        word(found, tag) if tag else "", along(found), frozenset(s for s in said if len(s) > 2),
+        word(found, tag) if tag else "", token(study), along(found), frozenset(s for s in said if len(s) > 2),
     )  # fmt: skip
 
 

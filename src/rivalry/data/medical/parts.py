@@ -38,6 +38,7 @@ class Header:
     colour: bool = False
     inverted: bool = False
     label: str = ""
+    study: str = ""
     along: float = 0.0
     identifiers: frozenset[str] = field(default=frozenset(), repr=False)
 

@@ -28,6 +28,10 @@ from rivalry.errors import DataError
 DEEP = 65535
 GAP = 10
 """Slices left out between those learned and those held back, where there is one patient only: neighbours are near copies."""
+STUDIES = 4
+"""From so many studies of one patient on it is more likely that names were replaced by one word."""
+SERIES = 8
+"""Volumes of fewer slices are no volumes but single images, which follow one another in the order of their files."""
 NONE: Mapping[str, str] = {}
 PERSONAL = re.compile(r"^(sub|subject|pat|patient|case|study|series|ser|s|p|id)?[-_ ]?\d+$", re.IGNORECASE)
 
@@ -123,9 +127,19 @@ def _rows(files: Rows, found: Survey, options: ReadOptions, patients: Mapping[st
     )
     rows = replace(files.take(found.file), names=names)
     if options.group is None:
-        whose = [patients.get(files.name(i), h.patient) if h is not None else "" for i, h in enumerate(headers)]
-        rows = replace(rows, groups=found.per_slice(whose))
+        whose, said = _whose(files, found, patients)
+        rows, notes = replace(rows, groups=found.per_slice(whose)), [*notes, said]
     return rows, notes
+
+
+def _whose(files: Rows, found: Survey, patients: Mapping[str, str]) -> tuple[list[str], str]:
+    """A word for the patient of each file, and a note where studies stand for patients."""
+    whose = [patients.get(files.name(i), h.patient) if h is not None else "" for i, h in enumerate(found.headers)]
+    studies = {h.study for h in found.whole if h.study}
+    if len({h.patient for h in found.whole}) == 1 and len(studies) >= STUDIES:
+        note = f"all files name one patient in {len(studies):,} studies, as if names had been taken out: studies are kept together instead"
+        return [h.study if h is not None else "" for h in found.headers], note
+    return whose, ""
 
 
 def _not_classes(files: Rows, found: Survey) -> str:
@@ -162,6 +176,8 @@ def _ranks(found: Survey) -> tuple[Array, Array]:
     order = np.lexsort((found.place, along, found.volume))
     size = np.bincount(found.volume)
     rank = np.empty(len(order))
+    if size.max(initial=0) < SERIES:
+        return np.arange(len(order), dtype=np.float64), np.full(len(order), float(len(order)))
     rank[order] = np.arange(len(order)) - (np.cumsum(size) - size)[found.volume[order]]
     return rank, size[found.volume].astype(np.float64)
 
