@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rivalry.data import frames, image_files, image_look, reading, sheets, twins
+from rivalry.data import changing, frames, image_files, image_look, reading, sheets, twins
 from rivalry.data.base import Dataset, Plain
 from rivalry.data.defences import refuse
 from rivalry.data.inspection import Inspection
 from rivalry.data.medical import look as scan_look
 from rivalry.data.medical import reading as scans
+from rivalry.data.medical.as_pictures import as_pictures
 from rivalry.data.options import ReadOptions
 from rivalry.data.reading import Pictures
 from rivalry.data.rows import group_by_name
@@ -61,6 +62,12 @@ class ImageModality:
     def read(self, source: Source, options: ReadOptions) -> Dataset:
         """Raises DataError when there are too few pictures, most are broken, or arrays have no shape of pictures."""
         refuse(options, "pictures", ("--dedupe",))
+        if isinstance(source, Encoded) and changing.asked(source, options):
+            return changing.read(source, options, self)
+        if isinstance(source, Scans) and changing.asked(source, options):
+            return _changed_scans(source, options, self)
+        if options.task is not None:
+            raise DataError(f"--task works on picture files, and {source.where} holds arrays; save them as PNG first")
         pictures = _gathered(source, options)
         pictures, told = twins.without_copies(pictures) if options.dedupe else (pictures, ())
         rows = group_by_name(pictures.rows.compact(), options.group)
@@ -183,6 +190,15 @@ def _gathered(source: Source, options: ReadOptions) -> Pictures:
     if isinstance(source, Scans):
         return scans.from_scans(source, options)
     return frames.from_array(_as_array(source), options)
+
+
+def _changed_scans(source: Scans, options: ReadOptions, modality: ImageModality) -> Dataset:
+    """Scans for a task: their slices are read as pictures are, and the modality remembers how they were shown."""
+    shown = as_pictures(source, options)
+    made = changing.read(shown.source, options, modality)
+    assert isinstance(made.modality, ImageModality)
+    told = replace(made.modality, offset=shown.offset, scale=shown.scale, window=shown.window, axis=shown.axis)
+    return replace(made, modality=told, notes=(*shown.notes, *made.notes))
 
 
 def _scattered(codes: Array, pictures: Pictures) -> Array:

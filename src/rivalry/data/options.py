@@ -50,6 +50,9 @@ class ReadOptions:
     axis: along which NIfTI volumes are cut: axial (the default), coronal, sagittal.
     spacing: bring the pixels of medical images to so many mm; None keeps them.
     labels_from: a DICOM tag that gives classes, such as Modality or BodyPartExamined.
+    task: what pictures are to be changed by (see `rivalry.degrade.TASKS`); None: they are learned as they are, unless two
+        folders' names say that one is made into the other.
+    patch: side of the squares that are cut out of pictures for such a task.
     Raises DataError when a value makes no sense.
     """
 
@@ -78,6 +81,8 @@ class ReadOptions:
     axis: str | None = None
     spacing: float | None = None
     labels_from: str | None = None
+    task: str | None = None
+    patch: int | None = None
 
     def __post_init__(self) -> None:
         _check_size(self.size)
@@ -89,6 +94,8 @@ class ReadOptions:
             raise DataError(f"channels must be 1 (grey), 3 (colour) or 4 (with alpha), not {self.channels}")
         if self.holdout is not None and not 0.01 <= self.holdout <= 0.5:
             raise DataError(f"holdout must be a share between 0.01 and 0.5, not {self.holdout}")
+        if self.patch is not None and not 16 <= self.patch <= 512:
+            raise DataError(f"patch must be between 16 and 512 pixels, not {self.patch}")
         if self.limit is not None and self.limit < 1:
             raise DataError(f"limit must be at least 1, not {self.limit}")
         if self.group is not None and "(" in self.group:

@@ -7,12 +7,14 @@ import pydicom
 import pytest
 import torch
 
+from changing.cases import Restorer
 from data.medical.scans import ct_series, dataset, head, nifti, save
-from rivalry.changing_medical import changing_volumes, draws_of
+from rivalry.changing import Changer, Ways
+from rivalry.changing.medical import apply_scans, changing_volumes
 from rivalry.data import ImageModality, load
 from rivalry.data.medical.volume import read_volume
 from rivalry.data.medical.windows import Window
-from rivalry.errors import DataError, RunError
+from rivalry.errors import DataError, RecipeError, RunError
 
 BRAIN = ImageModality((1, 32, 32), 16, 65535, -200.0, 400 / 65535, "fixed", "axial")
 BY_VOLUME = ImageModality((1, 32, 32), 16, 65535, 0.0, 1 / 65535, "volume", "axial")
@@ -105,14 +107,29 @@ def test_an_ensemble_has_an_uncertainty_and_a_sure_network_says_so(tmp_path):
 
 
 def test_draws_are_of_one_piece_from_slice_to_slice(tmp_path):
-    path = nifti(head(16), tmp_path / "a.nii")
-    changing_volumes(draws_of(lambda x, z: x * 0 + 0.1 * z.mean(1).reshape(-1, 1, 1, 1), 4, 6, seed=3), path, tmp_path / "b.nii", BRAIN, batch=5)
-    spread = read_volume(tmp_path / "b-uncertainty.nii").array
-    assert np.ptp(spread) < 0.01
-    assert spread.mean() > 1
-    again = [m(torch.zeros(1, 1, 1, 1)).item() for m in draws_of(lambda x, z: z.mean(1), 4, 3, seed=3)]
-    assert len(set(again)) == 3
-    assert again == [m(torch.zeros(1, 1, 1, 1)).item() for m in draws_of(lambda x, z: z.mean(1), 4, 3, seed=3)]
+    """Slices of equal content get equal answers in a draw, however they are batched; draws differ."""
+    torch.manual_seed(0)
+    noisy = Changer(Restorer(1, 1, latent=4), 1, 1, context=4, multiple=1, latent=4)
+    frame = head(16)[8].T[:, :, None].repeat(9, 2)
+    path = nifti(np.ascontiguousarray(frame), tmp_path / "a.nii")
+    done = apply_scans(noisy, BRAIN, path, tmp_path / "b.nii", Ways(draws=5, seed=3))
+    values, spread = read_volume(tmp_path / "b.nii").array, read_volume(tmp_path / "b-uncertainty.nii").array
+    assert np.ptp(values, 0).max() < 0.01
+    assert np.ptp(spread, 0).max() < 0.01
+    assert spread.mean() > 0.01
+    assert done.volumes == 1
+    apply_scans(noisy, BRAIN, path, tmp_path / "c.nii", Ways(draws=5, seed=3))
+    assert np.array_equal(read_volume(tmp_path / "c.nii").array, values)
+
+
+def test_networks_that_volumes_have_no_use_for(tmp_path):
+    path = nifti(head(8), tmp_path / "a.nii")
+    for changer in (Changer(Restorer(3, 3), 3, 3), Changer(Restorer(1, 1, 2), 1, 1, 2), Changer(Restorer(2, 1), 1, 1, mask=True)):
+        with pytest.raises(RecipeError, match="networks of one channel"):
+            apply_scans(changer, BRAIN, path, tmp_path / "b.nii", Ways())
+    with pytest.raises(RecipeError, match="draws no noise"):
+        apply_scans(Changer(Restorer(1, 1), 1, 1), BRAIN, path, tmp_path / "b.nii", Ways(draws=3))
+    assert not (tmp_path / "b.nii").exists()
 
 
 def test_a_translation_has_units_of_its_own(tmp_path):

@@ -15,6 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rivalry.changing.changer import Changer
+from rivalry.changing.tiles import change
+from rivalry.changing.ways import Ways
 from rivalry.data.image import ImageModality
 from rivalry.data.medical import windows
 from rivalry.data.medical.identity import UidMap
@@ -24,9 +27,8 @@ from rivalry.data.medical.windows import Window
 from rivalry.data.medical.writing import stem, write_volume
 from rivalry.data.sources import Array
 from rivalry.data.words import count
-from rivalry.errors import DataError, RunError
+from rivalry.errors import DataError, RecipeError, RunError
 from rivalry.sampling import Tick, silent
-from rivalry.streams import generator
 
 Change = Callable[[Tensor], Tensor]
 """[n, 1, h, w] in [-1, 1] -> the same shape, in about [-1, 1]; any h and w."""
@@ -55,19 +57,19 @@ class Answer:
 
 
 def changing_volumes(
-    change: Change | Sequence[Change], path: Path, out: Path, modality: ImageModality, *, uncertainty_draws: int = 0,
+    network: Change | Sequence[Change], path: Path, out: Path, modality: ImageModality, *, uncertainty_draws: int = 0,
     window: str | None = None, output: Window | None = None, keep_identity: bool = False, batch: int = BATCH, tick: Tick = silent,
 ) -> ChangedVolumes:  # fmt: skip
     """Changes the volumes of a file or a folder.
 
-    change: the network, or several as an ensemble: the result is their mean.  modality: of the data it was trained on, which
+    network: one, or several as an ensemble: the result is their mean.  modality: of the data it was trained on, which
     says the window and the axis.  uncertainty_draws: ask it so many times (2 or more), take the mean, and write the
     standard deviation as a second volume; an ensemble writes it in any case.  window: instead of the trained one (see
     `medical.windows.parse`).  output: what [-1, 1] means in the result, where that is not the window of the input.  out: for
     one NIfTI file a name ending in .nii or .nii.gz, for one DICOM series a new folder, for several volumes a folder of them.
     Raises DataError for what cannot be read or written, RunError where a change is not of the same size.
     """
-    members = _members(change, uncertainty_draws)
+    members = _members(network, uncertainty_draws)
     found = find_volumes(path)
     names = _names(found, out, keep_identity)
     uids, written, notes, failed, clipped = UidMap(), list[Path](), dict.fromkeys(found.notes), list[str](), 0.0
@@ -94,15 +96,29 @@ def changing_volumes(
     return ChangedVolumes(tuple(written), len(names) - len(failed), (*left, *notes))
 
 
-def draws_of(net: Callable[[Tensor, Tensor], Tensor], latent: int, draws: int, seed: int = 0) -> list[Change]:
-    """A network net(x, z) that takes noise z [n, latent], as `draws` members of an ensemble: each has one z of its own for all
-    slices, so that a draw is of one piece from slice to slice."""
+def members_of(changer: Changer, ways: Ways) -> list[Change]:
+    """A trained network as the members of an ensemble, one for each of its draws; a draw has one noise for all slices, so that
+    it is of one piece from slice to slice.  Slices go through in tiles, as pictures do."""
 
-    def member(k: int) -> Change:
-        z = torch.randn(1, latent, generator=generator(torch.device("cpu"), seed, "volume", k))
-        return lambda x: net(x, z.to(x.device).expand(len(x), -1))
+    def member(draw: int) -> Change:
+        def change_all(x: Tensor) -> Tensor:
+            return torch.stack([change(changer, (frame + 1) / 2, ways, draw=draw) for frame in x]) * 2 - 1
 
-    return [member(k) for k in range(draws)]
+        return change_all
+
+    return [member(k) for k in range(ways.draws)]
+
+
+def apply_scans(
+    changer: Changer, modality: ImageModality, source: Path, out: Path, ways: Ways, *, window: str | None = None,
+    keep_identity: bool = False, tick: Tick = silent,
+) -> ChangedVolumes:  # fmt: skip
+    """`rivalry apply` for DICOM and NIfTI: as `changing_volumes`, with the deviation of ways.draws where they are several.
+    Raises RecipeError for networks that volumes have no use for."""
+    ways.check(changer)
+    if changer.inputs != 1 or changer.outputs != 1 or changer.scale != 1 or changer.mask:
+        raise RecipeError("scans are changed by networks of one channel that keep the size and fill no holes; this run's is another")
+    return changing_volumes(members_of(changer, ways), source, out, modality, window=window, keep_identity=keep_identity, tick=tick)
 
 
 def changed(
@@ -168,10 +184,10 @@ def _sure_note(answer: Answer) -> list[str]:
     return ["all draws agree to the last bit: the network uses no noise, so its uncertainty is not known; train several and give them together"]
 
 
-def _members(change: Change | Sequence[Change], draws: int) -> list[Change]:
+def _members(network: Change | Sequence[Change], draws: int) -> list[Change]:
     if draws == 1 or draws < 0:
         raise DataError(f"an uncertainty map needs 2 draws or more, not {draws}; 8 is usual")
-    every = [change] if callable(change) else list(change)
+    every = [network] if callable(network) else list(network)
     return every * draws if draws else every
 
 

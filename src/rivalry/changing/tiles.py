@@ -1,0 +1,187 @@
+"""A picture of any size through a network, tile by tile, in bands of rows: memory is bounded by a tile and a band.
+
+A tile is a *core*, a *seam* around it over which it is blended with its neighbours, and the network's *context* around that,
+which is computed and thrown away.  Where the context is as wide as what bears on a pixel, tiles agree within the seams, and
+the result is that of the whole picture.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from rivalry.changing.changer import Changer
+from rivalry.changing.model import VIEWS, Model
+from rivalry.changing.source import Source, TensorSource
+from rivalry.changing.ways import Channels, Ways
+from rivalry.streams import Draw
+
+SEAM = 8
+"""Source pixels on either side of a core's border over which neighbours are blended."""
+TILE_BYTES, BAND_BYTES = 400 << 20, 128 << 20
+"""What a tile in the network and the floating-point rows of a band may take."""
+WORKING = 3
+"""Tensors as wide as the widest that are alive at once, as a rule."""
+SIDES = (64, 512)
+PIECE = 256
+"""Side of the pieces that statistics of a large picture are taken from."""
+STATISTICS_PIXELS = 1 << 20
+
+Tick = Callable[[float], None]
+Seen = Callable[[int, int, Tensor, Tensor], None]
+"""Told of each tile: its first row and column in the result, the picture there before (enlarged), and after."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Along one axis, in source pixels: the core [first, last), and the window [start, stop) that the network is given."""
+
+    first: int
+    last: int
+    start: int
+    stop: int
+
+
+def cuts(length: int, side: int, context: int, multiple: int) -> list[Cut]:
+    """Cores of about equal size, `side` at most where that is a multiple of `multiple`, that together cover [0, length).
+    Windows start at multiples of `multiple`, so that strides fall as in the whole picture."""
+    pieces = max(1, math.ceil(length / side))
+    core = math.ceil(max(2 * SEAM, length / pieces) / multiple) * multiple
+    borders = [*range(0, max(1, length - 2 * SEAM + 1), core), length]
+    around = context + SEAM
+    return [
+        Cut(a, b, max(0, a - around) // multiple * multiple, min(length, math.ceil((b + around) / multiple) * multiple))
+        for a, b in pairwise(borders)
+    ]
+
+
+def ramp(cut: Cut, length: int, scale: int) -> tuple[int, Tensor]:
+    """(first place of the result that the tile has a part in, its weights from there on): 1 in the core, falling to 0 over the
+    seams; the weights of neighbours add up to 1."""
+    left, right = SEAM * (cut.first > 0), SEAM * (cut.last < length)
+    weights = torch.ones((cut.last + right - cut.first + left) * scale)
+    rise = (torch.arange(2 * SEAM * scale) + 0.5) / (2 * SEAM * scale)
+    if left:
+        weights[: len(rise)] = rise
+    if right:
+        weights[-len(rise) :] = rise.flip(0)
+    return (cut.first - left) * scale, weights
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How a picture is cut: rows and columns of tiles."""
+
+    rows: Sequence[Cut]
+    columns: Sequence[Cut]
+
+    @classmethod
+    def of(cls, source: Source, changer: Changer, side: int, memory: float) -> Tiling:
+        """side: of the cores, 0 to go by memory; memory: bytes a source pixel takes in the network."""
+        around = 2 * (changer.context + SEAM)
+        if not side:
+            side = int(math.sqrt(TILE_BYTES / (WORKING * memory))) - around
+            side = min(max(side, SIDES[0]), SIDES[1])
+        row_bytes = source.width * changer.scale**2 * 4 * max(changer.outputs, source.colours + source.alpha)
+        high = min(side, max(SIDES[0], BAND_BYTES // row_bytes - around))
+        return cls(
+            cuts(source.height, high, changer.context, changer.multiple), cuts(source.width, side, changer.context, changer.multiple)
+        )
+
+
+@dataclass(frozen=True)
+class Whole:
+    """All that changing one picture takes."""
+
+    source: Source
+    model: Model
+    channels: Channels
+    tiling: Tiling
+    strength: float = 1.0
+    mask: Source | None = None
+
+    def bands(self, tick: Tick, seen: Seen | None = None) -> Iterator[Tensor]:
+        """The result from top to bottom: [colours + alpha, rows, scale * width] in [0, 1]."""
+        scale, width = self.model.changer.scale, self.source.width
+        total, done = len(self.tiling.rows) * len(self.tiling.columns), 0
+        colours, alpha = self.channels.makes
+        carried = torch.zeros(colours + alpha, 0, width * scale)
+        for row in self.tiling.rows:
+            top, down = ramp(row, self.source.height, scale)
+            band = torch.zeros(colours + alpha, len(down), width * scale)
+            band[:, : carried.shape[1]] = carried
+            picture = self.source.rows(row.start, row.stop)
+            holes = None if self.mask is None else (self.mask.rows(row.start, row.stop)[:1] >= 0.5).float()
+            for column in self.tiling.columns:
+                before, after = self._tile(picture, holes, column)
+                left, across = ramp(column, width, scale)
+                ys = slice(top - row.start * scale, top - row.start * scale + len(down))
+                xs = slice(left - column.start * scale, left - column.start * scale + len(across))
+                band[:, :, left : left + len(across)] += after[:, ys, xs] * (down[:, None] * across)
+                if seen is not None:
+                    seen(top, left, before[:, ys, xs], after[:, ys, xs])
+                done += 1
+                tick(done / total)
+            ready = len(down) if row.last == self.source.height else min(len(down), (row.last - SEAM) * scale - top)
+            yield band[:, :ready]
+            carried = band[:, ready:].clone()
+
+    def _tile(self, picture: Tensor, holes: Tensor | None, column: Cut) -> tuple[Tensor, Tensor]:
+        x = picture[None, :, :, column.start : column.stop]
+        mask = None if holes is None else holes[None, :, :, column.start : column.stop]
+        before = self.channels.before(x)
+        after = self.channels.made(before, self.model(self.channels.given(x), mask), mask, self.strength)
+        return before[0], after[0]
+
+
+def prepared(source: Source, changer: Changer, ways: Ways, draw: int = 0, mask: Source | None = None) -> Whole:
+    """What changing `source` takes; for networks that look at the whole picture its statistics are taken here."""
+    z = Draw(ways.seed, ("apply", draw)).normal("latent", 1, changer.latent) if changer.latent else None
+    model = Model(changer, z, VIEWS if ways.self_ensemble else 1)
+    channels = Channels(changer, source.colours, source.alpha)
+    memory = model.bytes_a_pixel()
+    tiling = Tiling.of(source, changer, ways.tile, memory)
+    whole = Whole(source, model, channels, tiling, ways.strength, mask)
+    if len(tiling.rows) * len(tiling.columns) > 1 and model.is_global():
+        model.freeze(*_looked_at(whole, memory))
+    return whole
+
+
+def _looked_at(whole: Whole, memory: float) -> tuple[Tensor, Tensor | None]:
+    """What statistics are taken from: the whole picture where memory allows, else pieces of it, evenly spread, at its own
+    scale (a smaller copy has other textures; docs/apply.md)."""
+    source, mask = whole.source, whole.mask
+    pixels = min(STATISTICS_PIXELS, int(2 * TILE_BYTES / (WORKING * memory)))
+    if source.height * source.width <= pixels:
+        boxes = [(0, source.height, 0, source.width)]
+    else:
+        boxes = _spread(source.height, source.width, max(1, pixels // PIECE**2))
+    pieces, holes = list[Tensor](), list[Tensor]()
+    for top, bottom, left, right in boxes:
+        pieces.append(whole.channels.given(source.rows(top, bottom)[None, :, :, left:right]))
+        if mask is not None:
+            holes.append((mask.rows(top, bottom)[None, :1, :, left:right] >= 0.5).float())
+    return torch.cat(pieces), torch.cat(holes) if holes else None
+
+
+def _spread(height: int, width: int, most: int) -> list[tuple[int, int, int, int]]:
+    """At most about `most` boxes (top, bottom, left, right) of one size, in an even grid over the picture."""
+    high, wide = min(PIECE, height), min(PIECE, width)
+    down = max(1, min(math.ceil(height / high), round(math.sqrt(most * height / width)) or 1))
+    across = max(1, min(math.ceil(width / wide), most // down))
+    tops = [round(i * (height - high) / max(1, down - 1)) if down > 1 else (height - high) // 2 for i in range(down)]
+    lefts = [round(i * (width - wide) / max(1, across - 1)) if across > 1 else (width - wide) // 2 for i in range(across)]
+    return [(t, t + high, x, x + wide) for t in tops for x in lefts]
+
+
+def change(changer: Changer, x: Tensor, ways: Ways | None = None, mask: Tensor | None = None, draw: int = 0) -> Tensor:
+    """x [c, h, w] in [0, 1], c of 1 (grey), 2 (grey and alpha), 3 or 4, mask [1, h, w] of 0 and 1 -> the changed picture
+    [c', scale h, scale w] in [0, 1], in memory and in tiles like files."""
+    ways = ways or Ways()
+    holes = None if mask is None else TensorSource(mask)
+    return torch.cat([*prepared(TensorSource(x), changer, ways, draw, holes).bands(lambda share: None)], 1)
