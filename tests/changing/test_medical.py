@@ -11,6 +11,7 @@ from changing.cases import Restorer
 from data.medical.scans import ct_series, dataset, head, nifti, save
 from rivalry.changing import Changer, Ways
 from rivalry.changing.medical import apply_scans, changing_volumes
+from rivalry.changing.tiles import change
 from rivalry.data import ImageModality, load
 from rivalry.data.medical.volume import read_volume
 from rivalry.data.medical.windows import Window
@@ -120,6 +121,29 @@ def test_draws_are_of_one_piece_from_slice_to_slice(tmp_path):
     assert done.volumes == 1
     apply_scans(noisy, BRAIN, path, tmp_path / "c.nii", Ways(draws=5, seed=3))
     assert np.array_equal(read_volume(tmp_path / "c.nii").array, values)
+
+
+def test_views_have_an_uncertainty_too(tmp_path):
+    """The mean over views is the self-ensemble of pictures; a network that knows no directions is sure of itself."""
+    torch.manual_seed(0)
+    directed = Changer(torch.nn.Conv2d(1, 1, 3, padding=1), 1, 1, context=4, multiple=1)
+    path = nifti(head(16), tmp_path / "a.nii.gz")
+    apply_scans(directed, BRAIN, path, tmp_path / "b.nii.gz", Ways(self_ensemble=True))
+    x = torch.from_numpy(np.clip(read_volume(path).array[7].astype(np.float32), -200, 200))[None] / 400 + 0.5
+    expected = change(directed, x, Ways(self_ensemble=True))[0].numpy() * 400 - 200
+    assert np.abs(read_volume(tmp_path / "b.nii.gz").array[7] - expected).max() < 0.02
+    assert read_volume(tmp_path / "b-uncertainty.nii.gz").array.mean() > 1
+    done = apply_scans(Changer(torch.nn.Identity(), 1, 1), BRAIN, path, tmp_path / "c.nii.gz", Ways(self_ensemble=True))
+    assert any("uncertainty is not known" in n for n in done.notes)
+
+
+def test_what_is_made_into_another_kind_is_a_share_of_its_range(tmp_path):
+    path = nifti(head(16), tmp_path / "t1.nii")
+    for task, largest in (("translate", 1), ("denoise", 1100)):
+        done = apply_scans(Changer(torch.nn.Identity(), 1, 1, task=task), BY_VOLUME, path, tmp_path / f"{task}.nii", Ways())
+        array = read_volume(tmp_path / f"{task}.nii").array
+        assert array.max() == pytest.approx(largest, rel=0.1)
+        assert any("shares of the range" in n for n in done.notes) == (task == "translate")
 
 
 def test_networks_that_volumes_have_no_use_for(tmp_path):

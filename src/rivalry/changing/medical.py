@@ -8,7 +8,7 @@ members of an ensemble.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from rivalry.changing.changer import Changer
+from rivalry.changing.model import VIEWS, seen, unseen
 from rivalry.changing.tiles import change
 from rivalry.changing.ways import Ways
 from rivalry.data.image import ImageModality
@@ -27,12 +28,14 @@ from rivalry.data.medical.windows import Window
 from rivalry.data.medical.writing import stem, write_volume
 from rivalry.data.sources import Array
 from rivalry.data.words import count
+from rivalry.degrade import TASKS
 from rivalry.errors import DataError, RecipeError, RunError
 from rivalry.sampling import Tick, silent
 
 Change = Callable[[Tensor], Tensor]
 """[n, 1, h, w] in [-1, 1] -> the same shape, in about [-1, 1]; any h and w."""
 BATCH = 8
+SHARES = "the result's numbers are shares of the range of what it was made into, 0 to 1: units of one kind say nothing of another"
 PERCENTILES = "0.5% to 99.5% of the volume"
 
 
@@ -97,28 +100,45 @@ def changing_volumes(
 
 
 def members_of(changer: Changer, ways: Ways) -> list[Change]:
-    """A trained network as the members of an ensemble, one for each of its draws; a draw has one noise for all slices, so that
-    it is of one piece from slice to slice.  Slices go through in tiles, as pictures do."""
+    """A trained network as the members of an ensemble: one for each of its draws, and with `self_ensemble` one for each of
+    eight turned and mirrored views of a slice (test-time augmentation: Wang et al. 2019, doi:10.1016/j.neucom.2019.01.103).
 
-    def member(draw: int) -> Change:
+    A draw has one noise for all slices, so that it is of one piece from slice to slice.  Slices go through in tiles, as
+    pictures do.
+    """
+    alone = replace(ways, self_ensemble=False)
+
+    def member(draw: int, view: int) -> Change:
         def change_all(x: Tensor) -> Tensor:
-            return torch.stack([change(changer, (frame + 1) / 2, ways, draw=draw) for frame in x]) * 2 - 1
+            turned = (seen(x, view) + 1) / 2
+            return unseen(torch.stack([change(changer, frame, alone, draw=draw) for frame in turned]) * 2 - 1, view)
 
         return change_all
 
-    return [member(k) for k in range(ways.draws)]
+    return [member(k, view) for k in range(ways.draws) for view in range(VIEWS if ways.self_ensemble else 1)]
 
 
 def apply_scans(
     changer: Changer, modality: ImageModality, source: Path, out: Path, ways: Ways, *, window: str | None = None,
     keep_identity: bool = False, tick: Tick = silent,
 ) -> ChangedVolumes:  # fmt: skip
-    """`rivalry apply` for DICOM and NIfTI: as `changing_volumes`, with the deviation of ways.draws where they are several.
+    """`rivalry apply` for DICOM and NIfTI: as `changing_volumes`, with the deviation of the draws, or of the views.
     Raises RecipeError for networks that volumes have no use for."""
     ways.check(changer)
     if changer.inputs != 1 or changer.outputs != 1 or changer.scale != 1 or changer.mask:
         raise RecipeError("scans are changed by networks of one channel that keep the size and fill no holes; this run's is another")
-    return changing_volumes(members_of(changer, ways), source, out, modality, window=window, keep_identity=keep_identity, tick=tick)
+    made = made_of(changer, modality)
+    done = changing_volumes(
+        members_of(changer, ways), source, out, modality, window=window, output=made, keep_identity=keep_identity, tick=tick
+    )
+    return done if made is None else replace(done, notes=(*done.notes, SHARES))
+
+
+def made_of(changer: Changer, modality: ImageModality) -> Window | None:
+    """What [-1, 1] means in the result: for translations between kinds whose volumes were each windowed by itself, 0 to 1 of the
+    target's range; None: the numbers that went in."""
+    layout = TASKS[changer.task].layout if changer.task in TASKS else ""
+    return Window(0, 1) if modality.window == "volume" and layout in ("pairs", "unpaired") else None
 
 
 def changed(
@@ -181,7 +201,7 @@ def window_of(volume: Volume, modality: ImageModality, asked: str | None = None)
 def _sure_note(answer: Answer) -> list[str]:
     if answer.deviation is None or answer.deviation.any():
         return []
-    return ["all draws agree to the last bit: the network uses no noise, so its uncertainty is not known; train several and give them together"]
+    return ["all answers agree to the last bit: the network uses no noise, so its uncertainty is not known; ask for views (--self-ensemble), or train several"]
 
 
 def _members(network: Change | Sequence[Change], draws: int) -> list[Change]:

@@ -41,6 +41,7 @@ def as_pictures(scans: Scans, options: ReadOptions) -> Shown:
     Two folders of files with equal names are pairs: their volumes are one patient's.
     """
     pairs = paired(scans)
+    scans = replace(scans, rows=replace(scans.rows, codes=None, classes=()))  # folders are sides here, not classes
     if pairs and options.window is None:
         options = replace(options, window=VOLUME)  # the two kinds have units of their own
     slices = reading.gather(scans, options, pairs)
