@@ -297,6 +297,22 @@ def test_two_folders_of_volumes_are_pairs(tmp_path):
     assert any("patients" in n for n in one.notes)
 
 
+def test_tasks_learn_from_scans(tmp_path):
+    for i in range(3):
+        values = head(24, i)
+        nifti(values, tmp_path / "t1" / f"v{i}.nii.gz")
+        nifti((values > 900).astype(np.float32), tmp_path / "skull" / f"v{i}.nii.gz")
+    alone = load(tmp_path / "t1", options=ReadOptions(task="denoise", window="lung"))
+    assert (alone.layout, alone.task, alone.modality.bits) == ("patches", "denoise", 16)
+    assert (alone.modality.window, alone.modality.offset, alone.modality.axis) == ("fixed", -1350, "axial")
+    assert alone.train.batch(torch.arange(2), torch.device("cpu")).x.shape == (2, 1, 24, 24)
+    pairs = load(tmp_path, options=ReadOptions(task="translate"))
+    assert (pairs.layout, pairs.modality.window) == ("pairs", "volume")
+    batch = pairs.train.batch(torch.arange(len(pairs.train)), torch.device("cpu"))
+    assert set(torch.unique(batch.x.sign()).tolist()) <= {-1, 1}  # the target is the mask
+    assert not any("no classes" in n for n in pairs.notes)
+
+
 def test_one_patient_with_two_series_holds_back_the_same_place(tmp_path):
     values = np.random.default_rng(0).integers(100, 2000, (60, 12, 12)).astype(np.uint16)
     for kind in ("T1", "T2"):
