@@ -20,7 +20,7 @@ from rivalry.data.options import ReadOptions
 from rivalry.data.pixels import Look, Plan, decode, look, quiet
 from rivalry.data.progress import threaded, track
 from rivalry.data.rows import Flags, Ints, Rows, choose
-from rivalry.data.sources import Array, Encoded
+from rivalry.data.sources import Array, Encoded, Scans
 from rivalry.data.split import Split, split
 from rivalry.data.words import count, some
 from rivalry.degrade import TASKS, task
@@ -53,7 +53,7 @@ class Layout:
     names: tuple[str, str] = ("source", "target")
 
 
-def asked(source: Encoded, options: ReadOptions) -> str:
+def asked(source: Encoded | Scans, options: ReadOptions) -> str:
     """The task that was named, or that the folders' names say by themselves; '' for none."""
     if options.task is not None:
         return task(options.task).name
