@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rivalry.degrade import Blur, Down, Masked, Noise, Realistic
+from rivalry.degrade import Blur, Down, Grey, Masked, Noise, Outline, Realistic
 from rivalry.degrade.tasks import Task
 from rivalry.games import Change, Cycle, Unpaired
 from rivalry.nets.contrast import PatchContrast, PatchProjector
@@ -301,7 +301,7 @@ def house(task: Task, gpu: bool, channels: int, size: int, adversarial: bool | N
         return _cycle(name, replace(about, distinctive="CycleGAN with identity, small."), ResNetTranslator(wide, deep, near=True), PatchGAN(wide, 2 if size <= 96 else 3),
                       10, 5, LeastSquares(), 4, 10_000)  # fmt: skip
     wide = 64 if gpu else 48
-    if isinstance(task.degradation, Masked) or task.layout == "pairs":
+    if isinstance(task.degradation, Masked | Grey | Outline) or task.layout == "pairs":  # what is far away bears on it
         conditional = True
         net: Net = UNet(wide, norm="instance")
         game = Change(task.degradation, "mirrored", conditional=conditional)
