@@ -31,10 +31,11 @@ DECAY = {"lr": Linear(1.0, 0.0, begin=0.5)}
 def mending(
     name: str, about: About, net: Net, game: Change, judge: Net | None = None, objective: Objective | None = None,
     terms: tuple[Term, ...] = (L1(pair="reconstruction"),), penalties: tuple[Penalty, ...] = (), judged: tuple[Penalty, ...] = (),
-    first: float = 0.0, optimiser: Adam = GENTLE, fine: Adam = GENTLE, batch: int = 16, steps: int = 400_000, decay: Cosine | Linear | None = None,
+    first: float = 0.0, optimiser: Adam = GENTLE, fine: Adam = GENTLE, swift: float = 1.0, batch: int = 16, steps: int = 400_000, decay: Cosine | Linear | None = None,
 ) -> Recipe:  # fmt: skip
     """A generator that mends pictures.  first: the share of training in which pixels alone (the first term) decide; then, with a
-    judge, both play.  penalties: charged to the generator on what the judge saw; judged: charged to the judge."""
+    judge, both play.  penalties: charged to the generator on what the judge saw; judged: charged to the judge, whose rate is
+    `swift` times that of the generator."""
     alone = Side("generator", ("generator",), terms=terms[:1], optimiser=optimiser, clip_gradient=1.0)
     stages: tuple[Stage, ...] = (Stage((alone,), name="pixels", share=first if judge is not None else 1.0),)
     nets = {"generator": net}
@@ -42,7 +43,7 @@ def mending(
         nets["discriminator"] = judge
         both = Stage(
             (
-                Side("discriminator", ("discriminator",), judges=("main",), penalties=judged, optimiser=fine),
+                Side("discriminator", ("discriminator",), judges=("main",), penalties=judged, optimiser=replace(fine, lr=swift * fine.lr)),
                 Side("generator", ("generator",), fools=("main",), terms=terms, penalties=penalties, optimiser=fine),
             ),
             name="adversarial", share=1.0 - first, fresh=True,
@@ -310,8 +311,9 @@ def house(task: Task, gpu: bool, channels: int, size: int, adversarial: bool | N
         return mending(name, about, net, game, judge if play else None, GAN(), terms, (SeenAlike(weight=10.0),), optimiser=BRISK, fine=PIX2PIX, batch=16, steps=10_000)
     enlarges = isinstance(task.degradation, Down) or (isinstance(task.degradation, Realistic) and task.degradation.scale > 1)
     net = Restorer(64, 16 if gpu else 8, shrink=1 if enlarges else 2)
-    judge = UNetJudge(32 if gpu else 16)
+    # judges that halve first are cheap: four times the steps of one that judges every pixel (docs/lab/changing.md)
+    judge = PatchGAN(64 if gpu else 32, 3, norm="none", spectral=True)
     return mending(
-        name, about, net, Change(task.degradation, zoom=ZOOM if enlarges else 1.0), judge if play else None, GAN() if play else None, (L1(pair="reconstruction", weight=10.0),),
-        (SeenAlike(weight=10.0),), first=0.6, optimiser=BRISK, fine=replace(GENTLE, lr=2e-4), batch=16, steps=20_000,
+        name, about, net, Change(task.degradation, zoom=ZOOM if enlarges else 1.0), judge if play else None, GAN() if play else None, (L1(pair="reconstruction", weight=3.0),),
+        (SeenAlike(weight=10.0),), first=0.6, optimiser=BRISK, fine=replace(GENTLE, lr=2e-4), swift=4.0, batch=16, steps=20_000,
     )  # fmt: skip
