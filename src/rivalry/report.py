@@ -122,6 +122,7 @@ def _scores(records: list[dict[str, Any]]) -> list[str]:
         )
     ruler = next(iter(last["scores"].values()))["ruler"]
     if "psnr" in last["scores"]:
+        ruler = last["scores"]["psnr"]["ruler"]
         gain = last["scores"]["psnr"]["value"] - last["scores"]["gain"]["value"]
         rows.append(
             f"\nMeasured at step {last['step']} on {ruler['samples']} held-out squares whose truth is known ({ruler['resize']}). Doing "
