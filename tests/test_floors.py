@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent / "src" / "rivalry"
 FLOORS = (
     ("errors", "types", "streams", "catalogue", "parts", "files", "pictures"),
-    ("objectives", "penalties", "terms", "augment", "schedules", "controllers", "optimisers", "afters", "nets", "stats",
+    ("objectives", "penalties", "terms", "augment", "degrade", "schedules", "controllers", "optimisers", "afters", "nets", "stats",
      "extractors"),
     ("data",),
     ("games", "recipe", "sampling", "zoo"),

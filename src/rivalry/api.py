@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from rivalry.audit.rejecting import guard_of
-from rivalry.auto import choose, find
+from rivalry.auto import choose, find, suited
 from rivalry.baselines import fit, usual
 from rivalry.data import Dataset, Modality, ReadOptions, restore
 from rivalry.data import load as load_data
@@ -21,13 +21,13 @@ from rivalry.data.opening import Given
 from rivalry.data.table import TableModality
 from rivalry.drawing import Wish, drawn, wanted
 from rivalry.errors import DataError, RecipeError, UnknownName
-from rivalry.evaluate import Judge, Looks, Scores, choose_extractor
+from rivalry.evaluate import Judge, Looks, Scores, judge_of
 from rivalry.privacy import privatised
 from rivalry.privacy.quota import check as check_cap
 from rivalry.privacy.quota import spend
 from rivalry.recipe import Recipe, set_value
 from rivalry.run import Run as Folder
-from rivalry.sampling import WALKED, Sampler, Tick, filled, silent
+from rivalry.sampling import WALKED, Sampler, Tick, filled, sampler_of, silent
 from rivalry.stats import Utility
 from rivalry.training.engine import Engine, is_main_process
 from rivalry.training.session import Request, Say, reload_data, to_stderr
@@ -77,13 +77,18 @@ class Run:
         return restore(data["kind"], data["state"])
 
     def sampler(
-        self, which: str = "best", device: str = "auto", players: Mapping[str, nn.Module] | None = None
+        self, which: str = "best", device: str = "auto", players: Mapping[str, nn.Module] | None = None, data: Dataset | None = None
     ) -> Sampler:
-        """Draws encoded samples from checkpoint 'best' or 'last'."""
+        """Draws encoded samples from checkpoint 'best' or 'last'.  data: whose held-out pictures are changed, by runs that change
+        pictures; RecipeError where they are missing."""
         engine = Engine(device)
         shares = tuple(self.folder.settings["data"]["class_shares"])
         recipe, spec = self.folder.recipe, self.folder.spec
         nets = self.folder.networks(which, engine.device, players)
+        if data is not None:
+            return sampler_of(recipe.game, recipe.game.wiring(spec), nets, engine.device, data.to(engine.device))
+        if recipe.game.changes:
+            raise RecipeError(f"{self.name} changes pictures, it makes none of noise; use: rivalry apply {self.name} FILES -o OUT")
         return Sampler(recipe.game, recipe.game.wiring(spec), nets, engine.device, shares)
 
     def sample(
@@ -146,10 +151,9 @@ class Run:
 
     def changer(self, which: str = "best", device: str = "auto") -> Changer:
         """The network that changes pictures, from checkpoint 'best' or 'last'; DataError for runs that have none."""
-        raise DataError(
-            f"{self.name} was trained on {self.modality.kind} data to make more of them, so it changes no pictures; only the missing cells "
-            "of tables can be filled, and pictures be changed by a run of such a task"
-        )
+        from rivalry.changing.trained import changer_of
+
+        return changer_of(self.folder, which, Engine(device).device)
 
     def apply(
         self, source: str | Path, out: str | Path, *, draws: int = 1, seed: int = 0, likely: bool = False, pool: int | None = None,
@@ -214,7 +218,7 @@ class Run:
     ) -> Scores:  # fmt: skip
         """Every score that fits the data, on n fresh samples; see `rivalry.evaluate`."""
         judge = self._judge(data if data is not None else self.data(), weights, n, seed, device)
-        return judge.final(self._drawn(self.sampler(which, device)), 0)
+        return judge.final(self._drawn(self.sampler(which, device, data=judge.dataset)), 0)
 
     def beside(
         self, n: int | None = None, *, which: str = "best", weights: Path | None = None, seed: int = 1,
@@ -224,7 +228,7 @@ class Run:
         independent columns do, beside which a shape error says little.  They are fitted without privacy, and kept
         nowhere."""
         judge = self._judge(data if data is not None else self.data(), weights, n, seed, device)
-        scores = judge.final(self._drawn(self.sampler(which, device)), 0)
+        scores = judge.final(self._drawn(self.sampler(which, device, data=judge.dataset)), 0)
         fitted = {name: fit(one, judge.dataset) for name, one in usual(judge.dataset.spec).items()}
         metrics = tuple(m for m in BESIDE if m in scores)
         return scores, {name: judge.final(one.sample, 0, metrics=metrics) for name, one in fitted.items()}
@@ -234,9 +238,8 @@ class Run:
         dataset = data.to(engine.device)
         own = self.folder.settings["train"]["weights"]
         chosen = weights or (Path(own) if own else None)
-        extractor = choose_extractor(dataset, chosen, engine.device, self.path / "private")
         looks = Looks(verdict=max(n, 4), gate=min(max(n, 4), 2000)) if n is not None else Looks()
-        return Judge(dataset, extractor, None, seed, engine.device, looks)
+        return judge_of(self.recipe, dataset, None, chosen, seed, engine.device, self.path / "private", looks)
 
     def utility(
         self, target: str, *, n: int | None = None, which: str = "best", seed: int = 1, device: str = "auto",
@@ -345,7 +348,7 @@ def train(
     start: str = "",
     overwrite: bool = False,
     device: str = "auto",
-    precision: str = "float32",
+    precision: str = "",
     weights: Path | None = None,
     tensorboard: bool = True,
     players: Mapping[str, nn.Module] | None = None,
@@ -359,7 +362,8 @@ def train(
 
     settings: 'batch=32' and the like, as the command line's --set.  players: one's own modules by network name
     ('generator', 'discriminator'); see `rivalry.parts.Net` for what they are called with.
-    cap: samples the run may hand out in all.
+    cap: samples the run may hand out in all.  precision: 'float32', 'bfloat16' or 'auto' (what the machine is fast at); '' is
+    'auto' for what changes pictures, else 'float32'.
     dp_epsilon, dp_delta: train under differential privacy (docs/privacy.md); delta is N^-1.1 of N rows if left out.
     Raises RecipeError, DataError or RunError, and leaves nothing behind, if that cannot be done.
     """
@@ -368,6 +372,8 @@ def train(
         if "=" not in line:
             raise RecipeError(f"--set takes KEY=VALUE, for example batch=32, not {line!r}")
     named = find(recipe)  # a wrong name should not have to wait for the data
+    if named is not None and named.game.changes and reading.task is None:
+        reading = replace(reading, task=suited(named))
     dataset = load_data(data, options=reading)
     for note in (*dataset.notes, *dataset.defences):
         say(note)
@@ -381,8 +387,9 @@ def train(
         chosen = set_value(chosen, *line.split("=", 1))
     for reason in why:
         say(reason)
+    exact = precision or ("auto" if chosen.game.changes else "float32")
     request = Request(
-        chosen, until, budget, seed, run, overwrite, device, precision, weights, start, players, tensorboard, why,
+        chosen, until, budget, seed, run, overwrite, device, exact, weights, start, players, tensorboard, why,
         cap=allowed,
     )  # fmt: skip
     done = Run(start_run(dataset, request, say, reading))

@@ -13,6 +13,7 @@ from typing import ClassVar, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
+from rivalry.errors import RecipeError
 from rivalry.streams import Draw
 from rivalry.types import Batch, Heads, Judged, Knobs, Match, Point, Spec
 
@@ -129,6 +130,14 @@ class Game(ABC):
     ) -> Tensor:
         """[n, *shape] for given latents [n, wiring.latent]: what interpolations walk along."""
 
+    def source(self, batch: Batch, draw: Draw) -> Tensor:
+        """Of games that change pictures: what is put in, [n, *wiring.source], for rows."""
+        raise RecipeError("this game makes pictures of noise, not of other pictures")
+
+    def change(self, nets: Mapping[str, nn.Module], source: Tensor, draw: Draw) -> Tensor:
+        """Of games that change pictures: [n, *shape] for what is put in [n, *wiring.source]."""
+        raise RecipeError("this game makes pictures of noise, not of other pictures")
+
 
 class Objective(ABC):
     """What the two players want of the scores.  Elementwise: losses have the shape of the scores.
@@ -201,6 +210,20 @@ class Augment(ABC):
     @abstractmethod
     def __call__(self, x: Tensor, draw: Draw, p: float | Tensor) -> Tensor:
         """p in [0, 1]: the chance with which each transformation is applied to an example."""
+
+
+class Degradation(ABC):
+    """Makes of good pictures the bad ones that a network is to mend: choices are drawn per example."""
+
+    KIND: ClassVar[str] = "degradation"
+
+    @abstractmethod
+    def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """(C, H, W) of what it makes of pictures of that shape; RecipeError where it cannot."""
+
+    @abstractmethod
+    def __call__(self, x: Tensor, draw: Draw) -> Tensor:
+        """[N, C, H, W] in [-1, 1] -> [N, *shape((C, H, W))], without a gradient."""
 
 
 class Schedule(ABC):
@@ -292,7 +315,8 @@ class Wiring:
     the generator's second argument is labels [N] int64.  codes: sizes of categorical codes, `code_reals`
     the number of real-valued ones (InfoGAN; they are part of `latent`).  pack: how many examples a
     discriminator sees at once (their channels are joined).  beside: so many numbers, a condition, are joined to every
-    row that a discriminator sees, and are part of `latent` (CTGAN).
+    row that a discriminator sees, and are part of `latent` (CTGAN).  source: (C, H, W) of the pictures that are put in, of
+    games that change pictures.
     """
 
     latent: int = 0
@@ -301,6 +325,7 @@ class Wiring:
     code_reals: int = 0
     pack: int = 1
     beside: int = 0
+    source: tuple[int, ...] = ()
 
 
 class Net(ABC):

@@ -90,6 +90,11 @@ def _samples(run: Run) -> list[str]:
         shown = steps[-1:]
     neighbours = run.path / "private" / "neighbours.png"
     lines = [f"![{p.stem}](samples/{p.name})" for p in shown]
+    if (run.path / "private" / "changed" / "final.png").exists():
+        lines.append(
+            "Held-out pictures: what was put in, what was made of it, and (where it is known) what it should be (kept in private/, since "
+            "they are your own):\n\n![changed](private/changed/final.png)"
+        )
     if neighbours.exists():
         lines.append(
             "Each sample beside its nearest training pictures, to see whether it is a copy "
@@ -116,6 +121,13 @@ def _scores(records: list[dict[str, Any]]) -> list[str]:
             f"| {best:.4g} | {_number(score['floor'])} |"
         )
     ruler = next(iter(last["scores"].values()))["ruler"]
+    if "psnr" in last["scores"]:
+        gain = last["scores"]["psnr"]["value"] - last["scores"]["gain"]["value"]
+        rows.append(
+            f"\nMeasured at step {last['step']} on {ruler['samples']} held-out squares whose truth is known ({ruler['resize']}). Doing "
+            f"nothing (the input itself, enlarged bicubically where sizes differ) has a PSNR of {gain:.4g} dB."
+        )
+        return rows
     rows.append(
         f"\nMeasured at step {last['step']} on {ruler['samples']} samples against {ruler['reference']} rows of the "
         f"{ruler['split']} split, in the feature space {ruler['extractor']} ({ruler['extractor_sha'][:8]}). The floor "
@@ -154,9 +166,10 @@ def _recipe(run: Run) -> list[str]:
 
 
 def _commands(run: Run) -> list[str]:
+    use = f"rivalry apply {run.name} FILES -o OUT" if run.recipe.game.changes else f"rivalry sample {run.name} -n 64 -o samples.png"
     return [
         "```",
-        f"rivalry sample {run.name} -n 64 -o samples.png",
+        use,
         f"rivalry evaluate {run.name}",
         f"rivalry resume {run.name}",
         "```",

@@ -39,6 +39,9 @@ READING: tuple[Decorator, ...] = (
     click.option("--schema", type=click.Path(path_type=Path), help="TOML file on what a table's columns mean."),
     click.option("--constraint", "constraints", multiple=True, metavar="TEXT",
                  help="What holds in every row of a table, e.g. 'discharge>=admission'; 'proposed': what the data suggest."),
+    click.option("--task", metavar="TASK", help="Change pictures instead of making them: denoise, super-resolution, deblur, jpeg, restore, low-light, "
+                 "colourise, sketch, inpaint, translate (pairs), unpaired (two sets) ..."),
+    click.option("--patch", type=int, help="Side of the squares that are cut out of pictures for a task."),
     click.option("--only", help="Comma-separated classes to keep."),
     click.option("--holdout", type=float, help="Share of rows kept back for measuring (a tenth)."),
     click.option("--limit", type=int, help="Use at most so many rows."),
@@ -102,6 +105,8 @@ def read_options(given: dict[str, Any], seed: int = 0) -> ReadOptions:
         constraints=tuple(given["constraints"]),
         key=given["key"],
         time=given["time"],
+        task=given["task"],
+        patch=given["patch"],
         seed=seed,
         dedupe=given.get("dedupe", False),
         k_anonymous=given.get("k_anonymous"),

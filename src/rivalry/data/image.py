@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rivalry.data import frames, image_files, image_look, reading, sheets, twins
+from rivalry.data import changing, frames, image_files, image_look, reading, sheets, twins
 from rivalry.data.base import Dataset, Plain
 from rivalry.data.defences import refuse
 from rivalry.data.inspection import Inspection
@@ -53,6 +53,10 @@ class ImageModality:
     def read(self, source: Source, options: ReadOptions) -> Dataset:
         """Raises DataError when there are too few pictures, most are broken, or arrays have no shape of pictures."""
         refuse(options, "pictures", ("--dedupe",))
+        if isinstance(source, Encoded) and changing.asked(source, options):
+            return changing.read(source, options, self)
+        if options.task is not None:
+            raise DataError(f"--task works on picture files, and {source.where} holds arrays; save them as PNG first")
         pictures = _gathered(source, options)
         pictures, told = twins.without_copies(pictures) if options.dedupe else (pictures, ())
         rows = group_by_name(pictures.rows.compact(), options.group)

@@ -45,6 +45,9 @@ class ReadOptions:
     k_anonymous: levels of a table's columns that fewer training rows have are merged; None: those of fewer than five.
     quasi: columns whose combinations are made coarser until each is had by k_anonymous training rows.
     clip: numbers beyond these quantiles (two shares) of the training rows are brought to their rounded ends.
+    task: what pictures are to be changed by (see `rivalry.degrade.TASKS`); None: they are learned as they are, unless two
+        folders' names say that one is made into the other.
+    patch: side of the squares that are cut out of pictures for such a task.
     Raises DataError when a value makes no sense.
     """
 
@@ -69,6 +72,8 @@ class ReadOptions:
     clip: tuple[float, float] | None = None
     key: str | None = None
     time: str | None = None
+    task: str | None = None
+    patch: int | None = None
 
     def __post_init__(self) -> None:
         _check_size(self.size)
@@ -80,6 +85,8 @@ class ReadOptions:
             raise DataError(f"channels must be 1 (grey), 3 (colour) or 4 (with alpha), not {self.channels}")
         if self.holdout is not None and not 0.01 <= self.holdout <= 0.5:
             raise DataError(f"holdout must be a share between 0.01 and 0.5, not {self.holdout}")
+        if self.patch is not None and not 16 <= self.patch <= 512:
+            raise DataError(f"patch must be between 16 and 512 pixels, not {self.patch}")
         if self.limit is not None and self.limit < 1:
             raise DataError(f"limit must be at least 1, not {self.limit}")
         if self.group is not None and "(" in self.group:
@@ -114,9 +121,8 @@ class ReadOptions:
         """What of the options bears on the decoded rows and their split: part of the fingerprint."""
         held = (self.fit, self.channels, self.group, self.columns, self.only, self.holdout, self.limit, self.seed)
         defended = (self.dedupe, self.k_anonymous, self.quasi, self.clip)
-        return repr((self.height_width, *held, *(defended if any(defended) else ())))
         records = () if self.key is None and self.time is None else (self.key, self.time)
-        return repr((self.height_width, *held, *records))
+        return repr((self.height_width, *held, *(defended if any(defended) else ()), *records))
 
 
 def _check_size(size: tuple[int, int] | int | None) -> None:

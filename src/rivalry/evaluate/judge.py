@@ -70,7 +70,11 @@ class Judge:
         self.dataset, self.extractor, self.target = dataset, extractor, target
         self.seed, self.device, self.looks = seed, device or torch.device("cpu"), looks or Looks.usual(dataset.spec.kind)
         if target is not None:
-            target.check(available(self.cheap), f"{dataset.name}")
+            target.check(self.known(), f"{dataset.name}")
+
+    def known(self) -> tuple[str, ...]:
+        """The metrics it can measure."""
+        return available(self.cheap)
 
     @cached_property
     def cheap(self) -> Reference:

@@ -66,6 +66,12 @@ METRICS: Mapping[str, Metric] = {
         Metric("km", "Kaplan-Meier", "lower", "mean distance of the survival curves", False),
         Metric("cindex", "C-index", "higher", "concordance on held-out patients of Cox's regression fitted to samples", False),
         Metric("censoring", "censoring", "lower", "difference of the shares of patients that had the event", False, False),
+        Metric("psnr", "PSNR", "higher", "peak signal to noise, in dB, over all channels", False),
+        Metric("psnr-y", "PSNR-Y", "higher", "peak signal to noise of luminance, in dB", False),
+        Metric("ssim", "SSIM", "higher", "structural similarity of luminance", False),
+        Metric("ms-ssim", "MS-SSIM", "higher", "structural similarity of luminance over five scales", False),
+        Metric("gain", "PSNR gain", "higher", "dB that PSNR is above the untouched input's", False),
+        Metric("perceptual", "perceptual distance", "lower", "distance of features at every place (Zhang et al. 2018, all weights 1)"),
         Metric("swd", "SWD", "lower", "sliced Wasserstein distance in units of the encoded data", False),
     )
 }

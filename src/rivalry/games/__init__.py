@@ -1,15 +1,16 @@
 """Who plays whom: games wire batches and noise into matches and pairs."""
 
 from rivalry.games.by_column import ByColumn, ByLevel
+from rivalry.games.change import Change, Cycle
 from rivalry.games.decode import Decode
 from rivalry.games.invert import Autoencode, Invert
 from rivalry.games.lazy import LazyPlay, lazy
 from rivalry.games.pate import Partitioned, Pate
 from rivalry.games.sample import Sample, StyleSample
-from rivalry.games.samplers import IID, Poisson
+from rivalry.games.samplers import IID, Poisson, Unpaired
 from rivalry.games.timegan import TimeGAN
 
 __all__ = [
-    "IID", "Autoencode", "ByColumn", "ByLevel", "Decode", "Invert", "LazyPlay", "Partitioned", "Pate", "Poisson", "Sample",
-    "StyleSample", "TimeGAN", "lazy",
+    "IID", "Autoencode", "ByColumn", "ByLevel", "Change", "Cycle", "Decode", "Invert", "LazyPlay", "Partitioned", "Pate", "Poisson", "Sample",
+    "StyleSample", "TimeGAN", "Unpaired", "lazy",
 ]  # fmt: skip

@@ -7,16 +7,19 @@ from rivalry.nets.backbones import Backbone, EfficientNetLite0, RandomPyramid
 from rivalry.nets.biggan import BigGAN, BigGANTrunk
 from rivalry.nets.classifier import ColumnClassifier
 from rivalry.nets.codes import Averaged, CodeNet
+from rivalry.nets.contrast import PatchContrast, PatchProjector
 from rivalry.nets.coupled import Coupled, CoupledDiscriminator
 from rivalry.nets.dcgan import DCGAN, DCGANTrunk
 from rivalry.nets.discriminators import Discriminator, Encoder, JointDiscriminator
 from rivalry.nets.fastgan import FastGAN, FastGANTrunk
 from rivalry.nets.latent import LatentJudge
 from rivalry.nets.mlp import MLP, MLPTrunk
+from rivalry.nets.patches import PatchGAN, UNetJudge
 from rivalry.nets.projected import Projected
 from rivalry.nets.records import RecordNet, RecordTrunk
 from rivalry.nets.resnet import ResNet, ResNetTrunk
 from rivalry.nets.resnet3 import ResNet3, ResNet3Trunk
+from rivalry.nets.restorers import Restorer
 from rivalry.nets.series import (
     RCGANJudge,
     RCGANNet,
@@ -32,6 +35,7 @@ from rivalry.nets.stylegan2 import StyleGAN2, StyleGAN2Trunk, Truncates
 from rivalry.nets.summary import count, describe
 from rivalry.nets.table import TableNet
 from rivalry.nets.teachers import Teachers
+from rivalry.nets.translators import ResNetTranslator, UNet
 from rivalry.nets.trunk import Seen, Trunk, TrunkModule
 
 __all__ = [
@@ -57,6 +61,9 @@ __all__ = [
     "JointDiscriminator",
     "LatentJudge",
     "MLPTrunk",
+    "PatchContrast",
+    "PatchGAN",
+    "PatchProjector",
     "Projected",
     "RCGANJudge",
     "RCGANNet",
@@ -66,7 +73,9 @@ __all__ = [
     "ResNet",
     "ResNet3",
     "ResNet3Trunk",
+    "ResNetTranslator",
     "ResNetTrunk",
+    "Restorer",
     "Seen",
     "SquareTable",
     "SquareTrunk",
@@ -82,6 +91,8 @@ __all__ = [
     "Truncates",
     "Trunk",
     "TrunkModule",
+    "UNet",
+    "UNetJudge",
     "count",
     "describe",
     "spectral",

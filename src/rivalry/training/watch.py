@@ -22,12 +22,13 @@ from rivalry.evaluate import Judge, Scores
 from rivalry.health import Diagnosis, Monitor
 from rivalry.privacy import headline, read_account
 from rivalry.run import Run
-from rivalry.sampling import Sampler, class_shares, settle
+from rivalry.sampling import Sampler, sampler_of, settle
 from rivalry.training.closing import close
 from rivalry.training.engine import Engine
 from rivalry.training.loop import Trainer
 from rivalry.training.progress import Progress
 from rivalry.training.remembering import remembering
+from rivalry.training.showing import FOLDER, write_changes
 from rivalry.training.state import State, pack_model, pack_state, parted, unpack_state
 
 MENDS = 3
@@ -124,7 +125,7 @@ class Watch:
         last = step >= plan.steps or self.trainer.exhausted
         why = ""
         if any(step % k == 0 for k in (plan.preview, plan.look, plan.save)) or last or self.asked:
-            averaged = Sampler(state.recipe.game, state.wiring, state.ema, state.device, class_shares(self.data))
+            averaged = sampler_of(state.recipe.game, state.wiring, state.ema, state.device, self.data)
             settle(averaged, state.seed)
         if step % plan.log == 0 or last:
             why = self._log(state)
@@ -179,7 +180,7 @@ class Watch:
 
     def sampler(self, state: State, averaged: bool = True) -> Sampler:
         nets = {**state.nets, **state.ema} if averaged else state.nets
-        return Sampler(state.recipe.game, state.wiring, nets, state.device, class_shares(self.data))
+        return sampler_of(state.recipe.game, state.wiring, nets, state.device, self.data)
 
     def _pulse(self, state: State) -> str:
         """A cheap look at a few samples of the live generator: is it well?"""
@@ -192,7 +193,9 @@ class Watch:
         return self._mend(state, found) if found.kind != "healthy" else ""
 
     def _preview(self, state: State) -> None:
-        if self.engine.main:
+        if self.engine.main and state.recipe.game.changes:
+            write_changes(self.run.path / FOLDER / f"step-{state.step:07d}.png", self.sampler(state), self.data, state.seed)
+        elif self.engine.main:
             x = self.sampler(state)(PREVIEW if self.data.spec.kind == "image" else CLOUD, state.seed)
             self.data.modality.preview(x, self.run.path / "samples" / f"step-{state.step:07d}.png", self._reference())
 
@@ -294,7 +297,8 @@ def finite(nets: Mapping[str, nn.Module]) -> bool:
 
 def farewell(run: Run, why: str) -> str:
     """One sentence for the user."""
-    found = f"report: {run.path}/report.md; samples: rivalry sample {run.name}"
+    use = f"use it: rivalry apply {run.name} FILES -o OUT" if run.recipe.game.changes else f"samples: rivalry sample {run.name}"
+    found = f"report: {run.path}/report.md; {use}"
     mends = sum(e["kind"] == "mend" for e in run.events())
     if mends:
         found += f"; training went back {mends} time{'s' * (mends > 1)}, see what happened in the report"
