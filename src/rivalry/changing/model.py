@@ -96,13 +96,14 @@ class Model:
     def _given(self, x: Tensor, mask: Tensor | None) -> Tensor:
         if mask is not None:
             x = torch.cat([x * (1 - mask), mask], 1)
-        native = self.is_global and not self.frozen  # PyTorch's own norms are slow with channels last
-        return x.to(self.changer.device, memory_format=torch.contiguous_format if native else torch.channels_last)
+        return x.to(self.changer.device)
 
     def _ask(self, x: Tensor) -> Tensor:
         h, w = x.shape[2:]
         if self.changer.multiple > 1 and min(h, w) < LEAST:
             x = F.pad(x, (0, max(0, LEAST - w), 0, max(0, LEAST - h)), mode="replicate")
+        native = self.is_global and not self.frozen  # PyTorch's own norms are slow with channels last
+        x = x.contiguous(memory_format=torch.contiguous_format if native else torch.channels_last)
         out: Tensor = self.changer.net(x, *self._noise(len(x)))
         return out[:, :, : h * self.changer.scale, : w * self.changer.scale]
 

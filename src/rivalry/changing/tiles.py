@@ -28,7 +28,8 @@ TILE_BYTES, BAND_BYTES = 400 << 20, 128 << 20
 """What a tile in the network and the floating-point rows of a band may take."""
 WORKING = 3
 """Tensors as wide as the widest that are alive at once, as a rule."""
-SIDES = (64, 512)
+LARGEST_SIDE, LEAST_HIGH, LEAST_WINDOW = 512, 64, 192
+"""Of cores and of windows, in source pixels: from there on larger ones are no faster, and smaller ones much slower."""
 PATCH = 256
 """Rows that are read at a time where a picture is made smaller."""
 STATISTICS_PIXELS = 1 << 20
@@ -83,19 +84,20 @@ class Tiling:
     columns: Sequence[Cut]
 
     @classmethod
-    def of(cls, source: Source, changer: Changer, side: int, memory: float) -> Tiling:
-        """side: of the cores, 0 to go by memory; memory: bytes a source pixel takes in the network."""
-        around = 2 * (changer.context + SEAM)
+    def of(cls, source: Source, changer: Changer, side: int, memory: float, exact: bool = True) -> Tiling:
+        """side: of the cores, 0 to go by memory; memory: bytes a source pixel takes in the network.  Going by memory, at most a
+        quarter of a window's side is context, or an eighth for networks whose tiles are not exact anyway: deep ones could be told
+        of far more than bears on a pixel in truth."""
+        context = changer.context
         if not side:
-            side = int(math.sqrt(TILE_BYTES / (WORKING * memory))) - around
-            side = min(max(side, SIDES[0]), SIDES[1])
+            window = max(LEAST_WINDOW, int(math.sqrt(TILE_BYTES / (WORKING * memory))))
+            context = min(context, window // (4 if exact else 8))
+            side = min(window - 2 * (context + SEAM), LARGEST_SIDE)
         if side >= max(source.height, source.width):
             return cls(cuts(source.height, side, 0, 1), cuts(source.width, side, 0, 1))
         row_bytes = source.width * changer.scale**2 * 4 * max(changer.outputs, source.colours + source.alpha)
-        high = min(side, max(SIDES[0], BAND_BYTES // row_bytes - around))
-        return cls(
-            cuts(source.height, high, changer.context, changer.multiple), cuts(source.width, side, changer.context, changer.multiple)
-        )
+        high = min(side, max(LEAST_HIGH, BAND_BYTES // row_bytes - 2 * (context + SEAM)))
+        return cls(cuts(source.height, high, context, changer.multiple), cuts(source.width, side, context, changer.multiple))
 
 
 @dataclass(frozen=True)
@@ -145,13 +147,15 @@ class Whole:
 
 def prepared(source: Source, changer: Changer, ways: Ways, draw: int = 0, mask: Source | None = None) -> Whole:
     """What changing `source` takes; for networks that look at the whole picture its statistics are taken here."""
-    z = Draw(ways.seed, ("apply", draw)).normal("latent", 1, changer.latent) if changer.latent else None
+    drawn = Draw(ways.seed, ("apply", draw))
+    drawn.seed_globally("modules")  # some networks draw by themselves (dropout that is always on)
+    z = drawn.normal("latent", 1, changer.latent) if changer.latent else None
     model = Model(changer, z, VIEWS if ways.self_ensemble else 1)
     channels = Channels(changer, source.colours, source.alpha)
     memory = model.bytes_a_pixel()
     at_once = min(STATISTICS_PIXELS, int(2 * TILE_BYTES / (WORKING * memory)))
-    tiling = Tiling.of(source, changer, ways.tile, memory)
     model.is_global = model.looks_at_the_whole()
+    tiling = Tiling.of(source, changer, ways.tile, memory, not model.is_global)
     if model.is_global and not ways.tile and source.height * source.width <= at_once:
         tiling = Tiling.of(source, changer, max(source.height, source.width), memory)
     whole = Whole(source, model, channels, tiling, ways.strength, mask)
