@@ -1,7 +1,7 @@
 """Super-resolution x4 and denoising on the 400 grey natural images, measured on Set5 and Set14.
 
-    python benchmarks/restoring.py --train sr            # by pixels alone, 25 minutes
-    python benchmarks/restoring.py --train sr-gan        # goes on from it against a judge, 10 minutes
+    python benchmarks/restoring.py --train sr            # by pixels alone, 10 minutes
+    python benchmarks/restoring.py --train sr-gan        # goes on from it against a judge, 8 minutes
     python benchmarks/restoring.py --train denoise       # also: dncnn, of the same budget
     python benchmarks/restoring.py --measure             # the tables of what has been trained
 
@@ -35,7 +35,7 @@ from rivalry.zoo.changing import house
 
 SCALE = 4
 FOLDER = WORK / "restoring"
-BUDGETS = {"sr": "25m", "sr-gan": "10m", "denoise": "15m", "dncnn": "15m"}
+BUDGETS = {"sr": "10m", "sr-gan": "8m", "denoise": "12m", "dncnn": "12m"}
 SIGMAS = (15, 25, 50)
 Make = Callable[[Tensor], Tensor]
 
@@ -69,7 +69,15 @@ def train(name: str, budget: str) -> None:
         both = house(what, False, 1, 128, adversarial=True)
         recipe, start = replace(both, stages=both.stages[1:]), str(FOLDER / "sr")
     options = ReadOptions(task=what.name, patch=patch)
-    rivalry.train(data, recipe=recipe, budget=budget, run=str(FOLDER / name), start=start, options=options, overwrite=True, tensorboard=False)
+    weights = squeezenet() if name == "sr-gan" else None
+    rivalry.train(
+        data, recipe=recipe, budget=budget, run=str(FOLDER / name), start=start, options=options, overwrite=True, tensorboard=False, weights=weights
+    )
+
+
+def squeezenet() -> Path:
+    """Weights that no loss uses."""
+    return shared("w_squeezenet10_imagenet") / "squeezenet10_imagenet_decoded.npz"
 
 
 def pictures() -> dict[str, dict[str, Tensor]]:
@@ -114,7 +122,7 @@ def ensembled(net: Make) -> Make:
 
 def super_resolution() -> None:
     """PSNR and SSIM of luminance with a border of 4 left out, perceptual distance by SqueezeNet, which no loss used."""
-    far = Perceptual.load(shared("w_squeezenet10_imagenet") / "squeezenet10_imagenet_decoded.npz")
+    far = Perceptual.load(squeezenet())
     ways: dict[str, Make] = {"bicubic": lambda x: bicubic(x, (x.shape[2] * SCALE, x.shape[3] * SCALE))}
     for name, label in (("sr", "L1 stage"), ("sr-gan", "L1, then GAN")):
         for which in ("best", "last"):

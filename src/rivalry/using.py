@@ -10,7 +10,9 @@ from torch import Tensor
 
 from rivalry.apply import POOL, Filled, fill_table
 from rivalry.changing import Changed, Changer, Ways, apply_files
-from rivalry.data import Modality
+from rivalry.changing.medical import ChangedVolumes, apply_scans
+from rivalry.data import ImageModality, Modality
+from rivalry.data.medical.volume import holds_scans
 from rivalry.data.table import TableModality
 from rivalry.errors import RecipeError, RunError
 from rivalry.exporting import Exported, export_changer, export_generator
@@ -36,18 +38,32 @@ class Options:
     mask: Path | None = None
     sheet: Path | None = None
     overwrite: bool = False
+    window: str | None = None
+    keep_identity: bool = False
 
     def check_for_tables(self, run: str) -> None:
         """RecipeError naming an option that tables have no use for."""
         given = {
             "--strength": self.strength, "--self-ensemble": self.self_ensemble, "--tile": self.tile, "--quality": self.quality,
-            "--mask": self.mask, "--sheet": self.sheet, "--overwrite": self.overwrite,
+            "--mask": self.mask, "--sheet": self.sheet, "--overwrite": self.overwrite, **self._of_scans(),
         }  # fmt: skip
         _refuse(given, f"is for pictures, and {run} fills tables")
 
     def check_for_pictures(self, run: str) -> None:
         """RecipeError naming an option that pictures have no use for."""
         _refuse({"--likely": self.likely, "--pool": self.pool}, f"is for tables, and {run} changes pictures")
+
+    def check_for_scans(self, source: Path) -> None:
+        """RecipeError naming an option that scans have no use for."""
+        given = {"--quality": self.quality, "--mask": self.mask, "--sheet": self.sheet, "--overwrite": self.overwrite}
+        _refuse(given, f"is for picture files, and {source} holds scans")
+
+    def check_for_files(self, source: Path) -> None:
+        """RecipeError naming an option that is for scans only."""
+        _refuse(self._of_scans(), f"is for scans (DICOM, NIfTI), and {source} holds pictures")
+
+    def _of_scans(self) -> dict[str, object]:
+        return {"--window": self.window, "--keep-identity": self.keep_identity}
 
     def ways(self) -> Ways:
         usual = Ways()
@@ -66,12 +82,18 @@ def _refuse(given: Mapping[str, object], why: str) -> None:
 def apply(
     run: Run, modality: Modality, sampler: Callable[[], Sampler], changer: Callable[[], Changer], source: Path, out: Path,
     options: Options, tick: Tick,
-) -> Filled | Changed:  # fmt: skip
+) -> Filled | Changed | ChangedVolumes:  # fmt: skip
     """Fills a table's missing cells, or changes pictures, by what the run was trained on."""
     if not isinstance(modality, TableModality):
         network = changer()
         keep_freed_memory()
         options.check_for_pictures(run.name)
+        if isinstance(modality, ImageModality) and holds_scans(source):
+            options.check_for_scans(source)
+            return apply_scans(
+                network, modality, source, out, options.ways(), window=options.window, keep_identity=options.keep_identity, tick=tick
+            )
+        options.check_for_files(source)
         return apply_files(
             network, source, out, options.ways(), mask=options.mask, sheet=options.sheet, overwrite=options.overwrite, tick=tick
         )

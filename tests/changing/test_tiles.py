@@ -16,7 +16,8 @@ from changing.cases import Halving, Pooled, restorer, scene, seeded
 from rivalry.changing import Changer, Ways, change
 from rivalry.changing.model import Model, seen, unseen
 from rivalry.changing.resample import enlarged
-from rivalry.changing.tiles import SEAM, cuts, ramp
+from rivalry.changing.source import TensorSource
+from rivalry.changing.tiles import SEAM, Tiling, cuts, ramp
 
 LEVEL = 1 / 255
 
@@ -125,3 +126,30 @@ def test_noise_is_one_draw_for_all_tiles_and_a_function_of_the_seed() -> None:
     assert torch.allclose(first, change(changer, x, Ways(tile=1000)), atol=LEVEL / 100)
     assert (first - change(changer, x, Ways(tile=32), draw=1)).abs().max() > LEVEL
     assert (first - change(changer, x, Ways(tile=32, seed=1))).abs().max() > LEVEL
+
+
+class Layout(nn.Module):
+    """Notes whether it is given channels last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = list[bool]()
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen.append(x.is_contiguous(memory_format=torch.channels_last))
+        return x
+
+
+def test_convolutions_are_given_the_layout_that_they_are_fast_at() -> None:
+    layout = Layout()
+    change(Changer(layout, 3, 3, context=0, multiple=1), picture(70, 90), Ways(tile=32, self_ensemble=True))
+    assert all(layout.seen)
+
+
+def test_deep_networks_get_windows_that_fit_into_memory() -> None:
+    """A reach of hundreds of pixels is cut where memory decides, and not where the user does."""
+    source, deep = TensorSource(torch.zeros(3, 2000, 3000)), Changer(nn.Identity(), 3, 3, context=512, multiple=128)
+    for side, exact, most in ((0, True, 1100), (0, False, 1100), (256, True, 256 + 2 * 520 + 256)):
+        tiling = Tiling.of(source, deep, side, 512.0, exact)
+        assert max(c.stop - c.start for c in (*tiling.rows, *tiling.columns)) <= most
+        assert all(c.start % 128 == 0 for c in (*tiling.rows, *tiling.columns))

@@ -19,23 +19,30 @@ from rivalry.cli.options import device
 @click.option("--which", type=click.Choice(["best", "last"]), default="best", show_default=True, help="The checkpoint.")
 @click.option("--strength", type=float, metavar="0..1.5", help="Pictures: 0 keeps the picture (enlarged, where the run enlarges), 1 is the "
               "network's answer (as usual), more goes beyond it.")
+@click.option("--perception", type=float, default=1.0, metavar="0..1", help="Pictures: 0 invents nothing (pixels alone decided), 1 is as trained; for "
+              "runs whose judge joined later.")
 @click.option("--self-ensemble", is_flag=True, help="Pictures: the mean over eight turned and mirrored views; eight times slower, a bit better.")
 @click.option("--tile", type=int, metavar="PIXELS", help="Pictures: side of a tile; by memory without it.")
 @click.option("--mask", type=click.Path(path_type=Path), metavar="FILE|FOLDER", help="Pictures: where holes are to be filled, white on black.")
 @click.option("--sheet", type=click.Path(path_type=Path), metavar="FILE.png", help="Pictures: also show before, after, and the difference.")
 @click.option("--quality", type=int, metavar="1..100", help="Pictures: of JPEG, WebP and AVIF (95).")
 @click.option("--overwrite", is_flag=True, help="Pictures: replace results that are there.")
+@click.option("--window", metavar="CENTRE,WIDTH", help="Scans: what the network is shown, in place of the window it was trained with.")
+@click.option("--keep-identity", is_flag=True, help="Scans: keep what tells who the patient is; it is removed otherwise.")
 @click.option("--likely", is_flag=True, help="Tables: the most likely value (numbers: the mean) in place of a draw.")
 @click.option("--pool", type=int, metavar="ROWS", help="Tables: generated rows among which like ones are looked for (50,000).")
 @device
 def command(
-    run: str, source: Path, out: Path, draws: int, seed: int, which: str, strength: float | None, self_ensemble: bool, tile: int | None,
-    mask: Path | None, sheet: Path | None, quality: int | None, overwrite: bool, likely: bool, pool: int | None, device: str,
+    run: str, source: Path, out: Path, draws: int, seed: int, which: str, strength: float | None, perception: float, self_ensemble: bool, tile: int | None,
+    mask: Path | None, sheet: Path | None, quality: int | None, overwrite: bool, window: str | None, keep_identity: bool, likely: bool, pool: int | None, device: str,
 ) -> None:  # fmt: skip
     """Put RUN to work on files of yours; what RUN was trained on decides how.
 
     Runs that change pictures (restore, enlarge, translate ...) change a picture, or all pictures below a folder: of any size,
     in tiles.  Depth of 8 or 16 bits, alpha, EXIF and colour profile are kept, and pictures are written upright.
+
+    Scans (DICOM series, NIfTI volumes) are changed slice by slice and keep their geometry; what tells who the patient is goes,
+    and with --draws a map of how sure the network is comes beside the result.
 
     Runs on tables fill missing cells by what they make of the cells that are there; all others stay as they are.
 
@@ -53,6 +60,7 @@ def command(
     with bar() as tick:
         done = load(run).apply(
             source, out, draws=draws, seed=seed, likely=likely, pool=pool, strength=strength, self_ensemble=self_ensemble, tile=tile,
-            quality=quality, mask=mask, sheet=sheet, overwrite=overwrite, which=which, device=device, tick=tick,
+            quality=quality, mask=mask, sheet=sheet, overwrite=overwrite, window=window, keep_identity=keep_identity, which=which,
+            perception=perception, device=device, tick=tick,
         )  # fmt: skip
     click.echo(done.text())
