@@ -19,6 +19,7 @@ from rivalry.exporting import Exported, export_changer, export_generator
 from rivalry.privacy.quota import spend
 from rivalry.run import Run
 from rivalry.sampling import Sampler, Tick
+from rivalry.training.engine import keep_freed_memory
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ def apply(
     """Fills a table's missing cells, or changes pictures, by what the run was trained on."""
     if not isinstance(modality, TableModality):
         network = changer()
+        keep_freed_memory()
         options.check_for_pictures(run.name)
         if isinstance(modality, ImageModality) and holds_scans(source):
             options.check_for_scans(source)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from changing.cases import negative, restorer, same, scene
 from changing.test_files import pixels, save
 from rivalry.changing import Changed, Changer, Ways, apply_files
 from rivalry.changing.sink import Shape, fitting
+from rivalry.data.png16 import SIGNATURE
 from rivalry.errors import DataError, RivalryError
 
 
@@ -26,9 +29,16 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "cut.png": (lambda p: _cut(p), "it is truncated"),
     "cut.jpg": (lambda p: _cut(p), "it is truncated"),
     "cut.tif": (lambda p: _cut(p), "cannot be read"),
+    "huge.png": (lambda p: p.write_bytes(_header(20000, 20000)), "too many pixels"),
     "float.tif": (lambda p: Image.fromarray(np.zeros((4, 4), np.float32)).save(p), "floating-point pixels"),
     "wide.tif": (lambda p: Image.fromarray(np.full((4, 4), 70000, np.int32)).save(p), "outside 0"),
 }
+
+
+def _header(width: int, height: int) -> bytes:
+    """The beginning of a PNG of that size."""
+    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return SIGNATURE + struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body)) + struct.pack(">I", 99) + b"IDAT" + bytes(20)
 
 
 def _cut(path: Path) -> None:

@@ -15,6 +15,8 @@ import torch
 torch.set_num_threads(1)
 from changing.cases import restorer
 from rivalry.changing import apply_files
+from rivalry.training.engine import keep_freed_memory
+keep_freed_memory()
 scale, source, out = int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
 apply_files(restorer(scale=scale, **({"norm": torch.nn.InstanceNorm2d} if scale == 1 else {})), source, out)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)

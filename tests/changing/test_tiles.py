@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
@@ -15,7 +16,8 @@ from changing.cases import Halving, Pooled, restorer, scene, seeded
 from rivalry.changing import Changer, Ways, change
 from rivalry.changing.model import Model, seen, unseen
 from rivalry.changing.resample import enlarged
-from rivalry.changing.tiles import SEAM, cuts, ramp
+from rivalry.changing.source import TensorSource
+from rivalry.changing.tiles import SEAM, Tiling, cuts, ramp
 
 LEVEL = 1 / 255
 
@@ -76,20 +78,22 @@ def test_statistics_of_the_whole_picture_hold_in_every_tile(norm: type[nn.Module
 
 
 def test_the_networks_that_look_at_the_whole_are_told_apart() -> None:
-    assert Model(restorer(norm=nn.InstanceNorm2d)).is_global()
-    assert Model(restorer(norm=Pooled)).is_global()
-    assert not Model(restorer(norm=nn.BatchNorm2d)).is_global()
-    assert not Model(restorer(norm=lambda c: nn.InstanceNorm2d(c, track_running_stats=True))).is_global()
+    assert Model(restorer(norm=nn.InstanceNorm2d)).looks_at_the_whole()
+    assert Model(restorer(norm=Pooled)).looks_at_the_whole()
+    assert not Model(restorer(norm=nn.BatchNorm2d)).looks_at_the_whole()
+    assert not Model(restorer(norm=lambda c: nn.InstanceNorm2d(c, track_running_stats=True))).looks_at_the_whole()
 
 
-def test_statistics_of_a_large_picture_come_from_pieces_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_statistics_of_a_large_picture_come_from_a_smaller_copy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Then tiles agree with one another, and nearly with the whole."""
     monkeypatch.setattr("rivalry.changing.tiles.STATISTICS_PIXELS", 1 << 16)
-    monkeypatch.setattr("rivalry.changing.tiles.PIECE", 64)
     changer, x = restorer(norm=nn.InstanceNorm2d), picture(500, 700)
     small, large = (change(changer, x, Ways(tile=tile)) for tile in (64, 200))
     assert (small - large).abs().max() < LEVEL / 10
-    assert (large - whole(changer, x)).abs().mean() < 2 * LEVEL
+    smooth = F.interpolate(torch.rand(1, 3, 12, 17), size=(500, 700), mode="bicubic")[0].clamp(0, 1)
+    assert (change(changer, smooth, Ways(tile=200)) - whole(changer, smooth)).abs().mean() < LEVEL  # it loses nothing by being made smaller
+    exact = change(changer, x, Ways(tile=700))  # one tile is the whole picture
+    assert (exact - whole(changer, x)).abs().max() < LEVEL / 10
 
 
 def test_views_are_undone() -> None:
@@ -122,3 +126,30 @@ def test_noise_is_one_draw_for_all_tiles_and_a_function_of_the_seed() -> None:
     assert torch.allclose(first, change(changer, x, Ways(tile=1000)), atol=LEVEL / 100)
     assert (first - change(changer, x, Ways(tile=32), draw=1)).abs().max() > LEVEL
     assert (first - change(changer, x, Ways(tile=32, seed=1))).abs().max() > LEVEL
+
+
+class Layout(nn.Module):
+    """Notes whether it is given channels last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = list[bool]()
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen.append(x.is_contiguous(memory_format=torch.channels_last))
+        return x
+
+
+def test_convolutions_are_given_the_layout_that_they_are_fast_at() -> None:
+    layout = Layout()
+    change(Changer(layout, 3, 3, context=0, multiple=1), picture(70, 90), Ways(tile=32, self_ensemble=True))
+    assert all(layout.seen)
+
+
+def test_deep_networks_get_windows_that_fit_into_memory() -> None:
+    """A reach of hundreds of pixels is cut where memory decides, and not where the user does."""
+    source, deep = TensorSource(torch.zeros(3, 2000, 3000)), Changer(nn.Identity(), 3, 3, context=512, multiple=128)
+    for side, exact, most in ((0, True, 1100), (0, False, 1100), (256, True, 256 + 2 * 520 + 256)):
+        tiling = Tiling.of(source, deep, side, 512.0, exact)
+        assert max(c.stop - c.start for c in (*tiling.rows, *tiling.columns)) <= most
+        assert all(c.start % 128 == 0 for c in (*tiling.rows, *tiling.columns))

@@ -36,12 +36,14 @@ class Model:
 
     z: [1, latent], the same for all tiles of a picture; 0 without it.  views: 1, or 8 to answer by the mean over a picture's symmetries
     (geometric self-ensemble, Timofte et al. 2016).  frozen: statistics to be used, one for each view; empty for none.
+    is_global: does the network look at the whole picture?
     """
 
     changer: Changer
     z: Tensor | None = None
     views: int = 1
     frozen: list[Statistics] = field(default_factory=list)
+    is_global: bool = False
 
     @torch.inference_mode()
     def __call__(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -55,7 +57,7 @@ class Model:
         return (total / self.views).cpu() if self.views > 1 else total.cpu()
 
     @torch.inference_mode()
-    def is_global(self) -> bool:
+    def looks_at_the_whole(self) -> bool:
         """Does the network look at the whole picture?"""
         found = Statistics()
         probe = torch.zeros(1, self.changer.inputs, 16, 16)
@@ -65,7 +67,7 @@ class Model:
 
     @torch.inference_mode()
     def freeze(self, x: Tensor, mask: Tensor | None = None) -> None:
-        """Takes statistics of a picture [1, ...], or of pieces of it [n, ...], for all that is asked from now on."""
+        """Takes statistics of a picture [1, ...] for all that is asked from now on."""
         frozen = [Statistics() for _ in range(self.views)]
         given = self._given(x, mask)
         for view, one in enumerate(frozen):
@@ -94,12 +96,14 @@ class Model:
     def _given(self, x: Tensor, mask: Tensor | None) -> Tensor:
         if mask is not None:
             x = torch.cat([x * (1 - mask), mask], 1)
-        return x.to(self.changer.device, memory_format=torch.channels_last)
+        return x.to(self.changer.device)
 
     def _ask(self, x: Tensor) -> Tensor:
         h, w = x.shape[2:]
         if self.changer.multiple > 1 and min(h, w) < LEAST:
             x = F.pad(x, (0, max(0, LEAST - w), 0, max(0, LEAST - h)), mode="replicate")
+        native = self.is_global and not self.frozen  # PyTorch's own norms are slow with channels last
+        x = x.contiguous(memory_format=torch.contiguous_format if native else torch.channels_last)
         out: Tensor = self.changer.net(x, *self._noise(len(x)))
         return out[:, :, : h * self.changer.scale, : w * self.changer.scale]
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from rivalry.changing.changer import Changer
@@ -27,10 +28,12 @@ TILE_BYTES, BAND_BYTES = 400 << 20, 128 << 20
 """What a tile in the network and the floating-point rows of a band may take."""
 WORKING = 3
 """Tensors as wide as the widest that are alive at once, as a rule."""
-SIDES = (64, 512)
-PIECE = 256
-"""Side of the pieces that statistics of a large picture are taken from."""
+LARGEST_SIDE, LEAST_HIGH, LEAST_WINDOW = 512, 64, 192
+"""Of cores and of windows, in source pixels: from there on larger ones are no faster, and smaller ones much slower."""
+PATCH = 256
+"""Rows that are read at a time where a picture is made smaller."""
 STATISTICS_PIXELS = 1 << 20
+"""What a network that looks at the whole picture is shown of it at most."""
 
 Tick = Callable[[float], None]
 Seen = Callable[[int, int, Tensor, Tensor], None]
@@ -81,17 +84,20 @@ class Tiling:
     columns: Sequence[Cut]
 
     @classmethod
-    def of(cls, source: Source, changer: Changer, side: int, memory: float) -> Tiling:
-        """side: of the cores, 0 to go by memory; memory: bytes a source pixel takes in the network."""
-        around = 2 * (changer.context + SEAM)
+    def of(cls, source: Source, changer: Changer, side: int, memory: float, exact: bool = True) -> Tiling:
+        """side: of the cores, 0 to go by memory; memory: bytes a source pixel takes in the network.  Going by memory, at most a
+        quarter of a window's side is context, or an eighth for networks whose tiles are not exact anyway: deep ones could be told
+        of far more than bears on a pixel in truth."""
+        context = changer.context
         if not side:
-            side = int(math.sqrt(TILE_BYTES / (WORKING * memory))) - around
-            side = min(max(side, SIDES[0]), SIDES[1])
+            window = max(LEAST_WINDOW, int(math.sqrt(TILE_BYTES / (WORKING * memory))))
+            context = min(context, window // (4 if exact else 8))
+            side = min(window - 2 * (context + SEAM), LARGEST_SIDE)
+        if side >= max(source.height, source.width):
+            return cls(cuts(source.height, side, 0, 1), cuts(source.width, side, 0, 1))
         row_bytes = source.width * changer.scale**2 * 4 * max(changer.outputs, source.colours + source.alpha)
-        high = min(side, max(SIDES[0], BAND_BYTES // row_bytes - around))
-        return cls(
-            cuts(source.height, high, changer.context, changer.multiple), cuts(source.width, side, changer.context, changer.multiple)
-        )
+        high = min(side, max(LEAST_HIGH, BAND_BYTES // row_bytes - 2 * (context + SEAM)))
+        return cls(cuts(source.height, high, context, changer.multiple), cuts(source.width, side, context, changer.multiple))
 
 
 @dataclass(frozen=True)
@@ -141,42 +147,38 @@ class Whole:
 
 def prepared(source: Source, changer: Changer, ways: Ways, draw: int = 0, mask: Source | None = None) -> Whole:
     """What changing `source` takes; for networks that look at the whole picture its statistics are taken here."""
-    z = Draw(ways.seed, ("apply", draw)).normal("latent", 1, changer.latent) if changer.latent else None
+    drawn = Draw(ways.seed, ("apply", draw))
+    drawn.seed_globally("modules")  # some networks draw by themselves (dropout that is always on)
+    z = drawn.normal("latent", 1, changer.latent) if changer.latent else None
     model = Model(changer, z, VIEWS if ways.self_ensemble else 1)
     channels = Channels(changer, source.colours, source.alpha)
     memory = model.bytes_a_pixel()
-    tiling = Tiling.of(source, changer, ways.tile, memory)
+    at_once = min(STATISTICS_PIXELS, int(2 * TILE_BYTES / (WORKING * memory)))
+    model.is_global = model.looks_at_the_whole()
+    tiling = Tiling.of(source, changer, ways.tile, memory, not model.is_global)
+    if model.is_global and not ways.tile and source.height * source.width <= at_once:
+        tiling = Tiling.of(source, changer, max(source.height, source.width), memory)
     whole = Whole(source, model, channels, tiling, ways.strength, mask)
-    if len(tiling.rows) * len(tiling.columns) > 1 and model.is_global():
-        model.freeze(*_looked_at(whole, memory))
+    if model.is_global and len(tiling.rows) * len(tiling.columns) > 1:
+        model.freeze(*_looked_at(whole, at_once))
     return whole
 
 
-def _looked_at(whole: Whole, memory: float) -> tuple[Tensor, Tensor | None]:
-    """What statistics are taken from: the whole picture where memory allows, else pieces of it, evenly spread, at its own
-    scale (a smaller copy has other textures; docs/apply.md)."""
+def _looked_at(whole: Whole, pixels: int) -> tuple[Tensor, Tensor | None]:
+    """What statistics are taken from: the picture [1, ...] where it has so many pixels at most, else a smaller copy of it, by
+    means over squares; a hole stays one where a part of it does.  (Pieces of the picture at its own scale were tried, and are
+    worse: they miss too much of it; docs/lab/applying.md.)"""
     source, mask = whole.source, whole.mask
-    pixels = min(STATISTICS_PIXELS, int(2 * TILE_BYTES / (WORKING * memory)))
-    if source.height * source.width <= pixels:
-        boxes = [(0, source.height, 0, source.width)]
-    else:
-        boxes = _spread(source.height, source.width, max(1, pixels // PIECE**2))
-    pieces, holes = list[Tensor](), list[Tensor]()
-    for top, bottom, left, right in boxes:
-        pieces.append(whole.channels.given(source.rows(top, bottom)[None, :, :, left:right]))
+    factor = math.ceil(math.sqrt(source.height * source.width / pixels))
+    small, holes = list[Tensor](), list[Tensor]()
+    step = factor * max(1, PATCH // factor)
+    for top in range(0, source.height, step):
+        rows = source.rows(top, min(source.height, top + step))[None]
+        small.append(F.avg_pool2d(rows, factor, ceil_mode=True))
         if mask is not None:
-            holes.append((mask.rows(top, bottom)[None, :1, :, left:right] >= 0.5).float())
-    return torch.cat(pieces), torch.cat(holes) if holes else None
-
-
-def _spread(height: int, width: int, most: int) -> list[tuple[int, int, int, int]]:
-    """At most about `most` boxes (top, bottom, left, right) of one size, in an even grid over the picture."""
-    high, wide = min(PIECE, height), min(PIECE, width)
-    down = max(1, min(math.ceil(height / high), round(math.sqrt(most * height / width)) or 1))
-    across = max(1, min(math.ceil(width / wide), most // down))
-    tops = [round(i * (height - high) / max(1, down - 1)) if down > 1 else (height - high) // 2 for i in range(down)]
-    lefts = [round(i * (width - wide) / max(1, across - 1)) if across > 1 else (width - wide) // 2 for i in range(across)]
-    return [(t, t + high, x, x + wide) for t in tops for x in lefts]
+            marks = (mask.rows(top, min(source.height, top + step))[None, :1] >= 0.5).float()
+            holes.append(F.max_pool2d(marks, factor, ceil_mode=True))
+    return whole.channels.given(torch.cat(small, 2)), torch.cat(holes, 2) if holes else None
 
 
 def change(changer: Changer, x: Tensor, ways: Ways | None = None, mask: Tensor | None = None, draw: int = 0) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from rivalry.changing.changer import Changer
-from rivalry.degrade import Masked
+from rivalry.degrade import Masked, Outline
 from rivalry.errors import DataError, RecipeError, RunError
 from rivalry.games import Change
 from rivalry.nets.restorers import ChangeModule
@@ -29,14 +29,16 @@ def changer_of(run: Run, which: str, device: torch.device, perception: float = 1
         )
     wiring = recipe.game.wiring(spec)
     channels, height, _ = wiring.source
-    mask = isinstance(recipe.game, Change) and isinstance(recipe.game.degradation, Masked)
+    degradation = recipe.game.degradation if isinstance(recipe.game, Change) else None
+    mends = degradation is not None and not isinstance(degradation, Outline)  # a picture into the same one, only better
+    mask = isinstance(degradation, Masked)
     net = run.networks(which, device)["generator"]
     if perception != 1.0:
         _nearer(net, run, device, perception)
     context, multiple = (net.reach, net.multiple) if isinstance(net, ChangeModule) else (64, 64)
     return Changer(
         net, channels - mask, spec.shape[0], spec.shape[1] // height, context, multiple, str(run.settings["data"].get("task", "")) or "change",
-        wiring.latent, mask, device=device,
+        wiring.latent, mask, mends, device,
     )  # fmt: skip
 
 

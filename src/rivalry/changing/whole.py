@@ -28,7 +28,7 @@ class Statistics:
     taken: list[tuple[Tensor, ...]] = field(default_factory=list)
 
     def taking(self) -> Whole:
-        """A context in which calls take their statistics anew, over all examples of a batch together."""
+        """A context in which calls take their statistics anew."""
         self.taken.clear()
         return Whole(self, "taking")
 
@@ -82,9 +82,12 @@ def _group_norm(whole: Whole, func: Callable[..., Any], call: Call) -> Tensor:
 def _normed(whole: Whole, x: Tensor, groups: int, given: Mapping[str, Any]) -> Tensor:
     n, c, h, w = x.shape
     grouped = x.reshape(n, groups, c // groups, h, w)
-    mean, variance = whole.known(
-        lambda: (grouped.mean((0, 2, 3, 4), keepdim=True), grouped.var((0, 2, 3, 4), correction=0, keepdim=True))
-    )
+
+    def take() -> tuple[Tensor, ...]:
+        variance, mean = torch.var_mean(grouped, (0, 2, 3, 4), correction=0, keepdim=True)
+        return mean, variance
+
+    mean, variance = whole.known(take)
     gain = (variance + given.get("eps", 1e-5)).rsqrt()
     shift = -mean * gain
     gain, shift = (v.expand(1, groups, c // groups, 1, 1).reshape(1, c, 1, 1) for v in (gain, shift))

@@ -48,7 +48,7 @@ def export_changer(changer: Changer, out: Path, run: str = "") -> Exported:
     told = {
         "kind": "changes pictures", "task": changer.task, "inputs": changer.inputs, "outputs": changer.outputs, "scale": changer.scale,
         "context": changer.context, "multiple": changer.multiple, "latent": changer.latent, "mask": changer.mask,
-        "keeps_colour": changer.keeps_colour, "whole_picture": Model(changer).is_global(), "range": [-1.0, 1.0], "run": run, "rivalry": versions()["rivalry"],
+        "keeps_colour": changer.keeps_colour, "whole_picture": Model(changer).looks_at_the_whole(), "range": [-1.0, 1.0], "run": run, "rivalry": versions()["rivalry"],
     }  # fmt: skip
     return write_onnx(module.eval(), names, cases, moving, "changed", told, out)
 
