@@ -69,7 +69,15 @@ def train(name: str, budget: str) -> None:
         both = house(what, False, 1, 128, adversarial=True)
         recipe, start = replace(both, stages=both.stages[1:]), str(FOLDER / "sr")
     options = ReadOptions(task=what.name, patch=patch)
-    rivalry.train(data, recipe=recipe, budget=budget, run=str(FOLDER / name), start=start, options=options, overwrite=True, tensorboard=False)
+    weights = squeezenet() if name == "sr-gan" else None
+    rivalry.train(
+        data, recipe=recipe, budget=budget, run=str(FOLDER / name), start=start, options=options, overwrite=True, tensorboard=False, weights=weights
+    )
+
+
+def squeezenet() -> Path:
+    """Weights that no loss uses."""
+    return shared("w_squeezenet10_imagenet") / "squeezenet10_imagenet_decoded.npz"
 
 
 def pictures() -> dict[str, dict[str, Tensor]]:
@@ -114,7 +122,7 @@ def ensembled(net: Make) -> Make:
 
 def super_resolution() -> None:
     """PSNR and SSIM of luminance with a border of 4 left out, perceptual distance by SqueezeNet, which no loss used."""
-    far = Perceptual.load(shared("w_squeezenet10_imagenet") / "squeezenet10_imagenet_decoded.npz")
+    far = Perceptual.load(squeezenet())
     ways: dict[str, Make] = {"bicubic": lambda x: bicubic(x, (x.shape[2] * SCALE, x.shape[3] * SCALE))}
     for name, label in (("sr", "L1 stage"), ("sr-gan", "L1, then GAN")):
         for which in ("best", "last"):

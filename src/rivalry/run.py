@@ -216,6 +216,11 @@ class Run:
         return nets
 
 
+def stage_checkpoint(stage: str) -> str:
+    """The name of the checkpoint that is kept where a stage ends and another begins."""
+    return f"after-{stage}"
+
+
 def load_module(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
     """Strictly; RunError naming the first entry that does not fit."""
     try:

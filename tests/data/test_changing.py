@@ -123,6 +123,19 @@ def test_two_sets_have_nothing_to_do_with_one_another(tmp_path: Path) -> None:
     assert len({r.numpy().tobytes() for r in batch.extra["source"]}) == 9 or len({r.numpy().tobytes() for r in batch.extra["source"]}) < 12
 
 
+def test_official_test_folders_are_held_back(tmp_path: Path) -> None:
+    for seed, side, n in ((0, "trainA", 9), (100, "trainB", 10), (200, "testA", 3), (300, "testB", 2)):
+        for i in range(n):
+            picture(tmp_path / side / f"{side}{i}.png", 32, 32, seed + i)
+    data = load(tmp_path)
+    assert data.layout == "unpaired"
+    held = data.held.batch(torch.arange(len(data.held)), CPU)
+    wanted = [{np.asarray(Image.open(p)).transpose(2, 0, 1).tobytes() for p in (tmp_path / f).glob("*.png")} for f in ("testB", "testA")]
+    for x, files in ((held.x, wanted[0]), (held.extra["source"], wanted[1])):
+        assert {r.numpy().tobytes() for r in ((x + 1) * 127.5).round().to(torch.uint8)} == files
+    assert len(data.train) == 10
+
+
 def test_classes_are_no_pairs_unless_their_names_say_so(tmp_path: Path) -> None:
     data = load(pairs(tmp_path / "d", names=("cats", "dogs")))
     assert data.layout == ""

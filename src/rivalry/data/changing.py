@@ -19,7 +19,7 @@ from rivalry.data.mosaic import Mosaic, Pile, places
 from rivalry.data.options import ReadOptions
 from rivalry.data.pixels import Look, Plan, decode, look, quiet
 from rivalry.data.progress import threaded, track
-from rivalry.data.rows import Ints, Rows, choose
+from rivalry.data.rows import Flags, Ints, Rows, choose
 from rivalry.data.sources import Array, Encoded, Scans
 from rivalry.data.split import Split, split
 from rivalry.data.words import count, some
@@ -36,6 +36,9 @@ SIDES = {
     ("blur", "sharp"), ("blurred", "sharp"), ("dark", "light"), ("before", "after"), ("x", "y"), ("photo", "map"), ("damaged", "good"),
 }  # fmt: skip
 """Names of two folders that say by themselves that one is made into the other."""
+
+
+TESTS = ("testa", "testb")
 
 
 @dataclass(frozen=True)
@@ -63,15 +66,21 @@ def asked(source: Encoded | Scans, options: ReadOptions) -> str:
 
 
 def two_folders(rows: Rows) -> dict[str, list[int]] | None:
-    """Rows by the folder that holds them, where there are two (beside testA and testB)."""
+    """Rows by the folder that holds them, where there are two; testA counts to trainA, testB to trainB."""
     found: dict[str, list[int]] = {}
     for i, name in enumerate(rows.names):
         parts = PurePosixPath(name).parts
         if len(parts) < 2:
             return None
-        found.setdefault(parts[-2], []).append(i)
-    main = {k: v for k, v in found.items() if k.lower() not in ("testa", "testb")}
-    return main if len(main) == 2 else None
+        folder = parts[-2]
+        found.setdefault(f"train{folder[4:]}" if folder.lower() in TESTS else folder, []).append(i)
+    return found if len(found) == 2 else None
+
+
+def officially_held(rows: Rows) -> Rows:
+    """Files in testA and testB are held back."""
+    held = np.array([PurePosixPath(n).parent.name.lower() in TESTS for n in rows.names], dtype=bool)
+    return replace(rows, held=held) if held.any() else rows
 
 
 def _stem(name: str) -> str:
@@ -128,6 +137,7 @@ def read(source: Encoded, options: ReadOptions, modality: Any) -> Dataset:
     """The pictures as squares of one size, in pairs where the task has pairs.  Raises DataError in one sentence for what cannot
     be used.  modality: an ImageModality, for its `encode`."""
     wanted = asked(source, options)
+    source = replace(source, rows=officially_held(source.rows))
     chosen = choose(replace(source.rows, codes=None, classes=()), replace(options, only=()))
     source = _only(source, chosen)
     with quiet():
@@ -137,7 +147,9 @@ def read(source: Encoded, options: ReadOptions, modality: Any) -> Dataset:
     pictures, broken = _decoded(source, looks, plan, layout.halves)
     rows, target, partner, notes = _whole(source, layout, pictures, broken)
     target, partner, fitted = _fitting(rows, target, partner, layout, plan, source.where)
-    parts = _split(rows, target, partner, layout, options, source.where)
+    official = source.rows.held
+    strangers = None if official is None else official[[i for i in layout.source if i in pictures]]
+    parts = _split(rows, strangers, target, partner, layout, options, source.where)
     size = _patch([*target, *partner], options, wanted)
     depth = type(modality)((plan.channels, *size), plan.bits, 255 if plan.bits == 8 else 65535)
     train, held = _stores(target, partner, layout, parts, size, depth)
@@ -214,7 +226,7 @@ def _decoded(
 def _whole(
     source: Encoded, layout: Layout, pictures: dict[int, Array], broken: dict[int, str]
 ) -> tuple[Rows, list[Array], list[Array], list[str]]:
-    """(rows of the targets, targets, partners, notes) of what could be read."""
+    """(rows of the targets, targets, partners, notes) of what could be read; of two sets the partners are other pictures."""
     notes = [f"{count(len(broken), 'picture')} of {len(source.rows):,} cannot be read: left out; `rivalry data inspect` names them"] if broken else []
     if layout.kind == "pairs" and layout.source:
         both = [(t, s) for t, s in zip(layout.target, layout.source, strict=True) if t in pictures and s in pictures]
@@ -251,12 +263,15 @@ def _fitting(
     return target, partner, []
 
 
-def _split(rows: Rows, target: list[Array], partner: list[Array], layout: Layout, options: ReadOptions, where: str) -> tuple[Split, Split | None]:
+def _split(
+    rows: Rows, strangers: Flags | None, target: list[Array], partner: list[Array], layout: Layout, options: ReadOptions, where: str
+) -> tuple[Split, Split | None]:
+    """(the split of the targets, that of the other set, whose official one is `strangers`)."""
     same = np.unique(np.array([hashlib.blake2b(p.tobytes(), digest_size=16).digest() for p in target]), return_inverse=True)[1].reshape(-1)
     mine = split(rows, same, options, where)
     if layout.kind != "unpaired":
         return mine, None
-    others = Rows(len(partner))
+    others = Rows(len(partner), held=strangers)
     return mine, split(others, np.arange(len(partner)), options, f"{where}/{layout.names[0]}")
 
 

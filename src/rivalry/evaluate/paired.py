@@ -140,15 +140,15 @@ def _joined(one: Scores, two: Scores) -> Scores:
 
 
 def judge_of(
-    recipe: Recipe, data: Dataset, target: Target | None, weights: Path | None, seed: int, device: torch.device, folder: Path,
+    recipe: Recipe | None, data: Dataset, target: Target | None, weights: Path | None, seed: int, device: torch.device, folder: Path,
     looks: Looks | None = None,
 ) -> Judge:  # fmt: skip
     """Who judges runs of the recipe on these data.  Where pixels alone decide (pictures are changed, and nobody is fooled), no
-    feature space is trained; weights bring one.  folder: where a trained one is kept."""
-    paired = recipe.game.changes and data.layout != "unpaired"
-    if paired and weights is None and not any(side.fools for side in recipe.sides()):
-        return PairedJudge(data, Pixels(), recipe.game, target, seed, device, looks)
+    feature space is trained; weights bring one.  folder: where a trained one is kept.  recipe: None for baselines."""
+    changes = recipe is not None and recipe.game.changes
+    if recipe is not None and changes and data.layout != "unpaired":
+        blind = weights is None and not any(side.fools for side in recipe.sides())
+        space: FeatureSpace = Pixels() if blind else choose_extractor(data, weights, device, folder)
+        return PairedJudge(data, space, recipe.game, target, seed, device, looks)
     extractor = choose_extractor(data, weights, device, folder)
-    if paired:
-        return PairedJudge(data, extractor, recipe.game, target, seed, device, looks)
-    return Judge(data, extractor, target, seed, device, looks)
+    return Judge(data, extractor, target, seed, device, looks or (LOOKS if changes else None))

@@ -22,8 +22,9 @@ DEEPEST = 7
 
 
 def _to_multiple(x: Tensor, multiple: int) -> Tensor:
-    """Grown at the right and below, by repeating the border, to sides that divide."""
-    return F.pad(x, (0, -x.shape[3] % multiple, 0, -x.shape[2] % multiple), mode="replicate")
+    """Grown at the right and below, by repeating the border, to sides that divide, and at least twice that."""
+    down, across = (max(2 * multiple, -(-s // multiple) * multiple) - s for s in x.shape[2:])
+    return F.pad(x, (0, across, 0, down), mode="replicate")
 
 
 @register("net", "unet")

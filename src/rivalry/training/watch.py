@@ -21,7 +21,7 @@ from rivalry.data import Dataset
 from rivalry.evaluate import Judge, Scores
 from rivalry.health import Diagnosis, Monitor
 from rivalry.privacy import headline, read_account
-from rivalry.run import Run
+from rivalry.run import Run, stage_checkpoint
 from rivalry.sampling import Sampler, sampler_of, settle
 from rivalry.training.closing import close
 from rivalry.training.engine import Engine
@@ -124,7 +124,8 @@ class Watch:
         step, plan = state.step, self.plan
         last = step >= plan.steps or self.trainer.exhausted
         why = ""
-        if any(step % k == 0 for k in (plan.preview, plan.look, plan.save)) or last or self.asked:
+        stage = self.trainer.ends_a_stage(step)
+        if any(step % k == 0 for k in (plan.preview, plan.look, plan.save)) or last or self.asked or stage:
             averaged = sampler_of(state.recipe.game, state.wiring, state.ema, state.device, self.data)
             settle(averaged, state.seed)
         if step % plan.log == 0 or last:
@@ -137,6 +138,8 @@ class Watch:
             self._preview(state)
         if not why and (step % plan.look == 0 or last):
             why = self._look(state)
+        if stage and not why:
+            self.save(state, stage_checkpoint(self.trainer.stage_before(step)))
         asked = self._asked(state)
         if last or why or asked or (step % plan.save == 0 and not self.monitor.suspicious):
             self.save(state, "last")
