@@ -1,7 +1,7 @@
 """Super-resolution x4 and denoising on the 400 grey natural images, measured on Set5 and Set14.
 
-    python benchmarks/restoring.py --train sr            # by pixels alone, 25 minutes
-    python benchmarks/restoring.py --train sr-gan        # goes on from it against a judge, 10 minutes
+    python benchmarks/restoring.py --train sr            # by pixels alone, 10 minutes
+    python benchmarks/restoring.py --train sr-gan        # goes on from it against a judge, 8 minutes
     python benchmarks/restoring.py --train denoise       # also: dncnn, of the same budget
     python benchmarks/restoring.py --measure             # the tables of what has been trained
 
@@ -35,7 +35,7 @@ from rivalry.zoo.changing import house
 
 SCALE = 4
 FOLDER = WORK / "restoring"
-BUDGETS = {"sr": "25m", "sr-gan": "10m", "denoise": "15m", "dncnn": "15m"}
+BUDGETS = {"sr": "10m", "sr-gan": "8m", "denoise": "12m", "dncnn": "12m"}
 SIGMAS = (15, 25, 50)
 Make = Callable[[Tensor], Tensor]
 

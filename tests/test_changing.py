@@ -117,6 +117,18 @@ def test_only_holes_are_filled() -> None:
     assert torch.equal(made * hole, 0.5 * hole.expand_as(made))
 
 
+def test_zoomed_pictures_stay_multiples_and_shares_agree() -> None:
+    game = Change(Down(4), zoom=0.5)
+    sizes = set()
+    for i in range(40):
+        x = game._zoomed(torch.zeros(2, 3, 96, 96), Draw(i, ("zoom",), share=(1, 2)))
+        assert x.shape == game._zoomed(torch.zeros(2, 3, 96, 96), Draw(i, ("zoom",), share=(0, 2))).shape
+        assert x.shape[2] % 24 == 0
+        sizes.add(x.shape[2])
+    assert sizes == {48, 72, 96}
+    assert torch.equal(Change(Down(4))._zoomed(x, DRAW), x)
+
+
 def test_doing_nothing_is_bicubic_or_the_source_itself() -> None:
     x = torch.rand(2, 3, 32, 32) * 2 - 1
     for fault in (Down(4), Noise(25, 25), Masked()):

@@ -161,7 +161,7 @@ class Run:
         self, source: str | Path, out: str | Path, *, draws: int = 1, seed: int = 0, likely: bool = False, pool: int | None = None,
         strength: float | None = None, self_ensemble: bool = False, tile: int | None = None, quality: int | None = None,
         mask: Path | None = None, sheet: Path | None = None, overwrite: bool = False, which: str = "best", device: str = "auto",
-        window: str | None = None, keep_identity: bool = False, perception: float = 1.0, tick: Tick = silent,
+        perception: float = 1.0, window: str | None = None, keep_identity: bool = False, tick: Tick = silent,
     ) -> Filled | Changed | ChangedVolumes:  # fmt: skip
         """Runs on tables fill the missing cells of one (CSV, TSV or Parquet) by draws from the model, given what is known of
         their row; see `rivalry.apply.fill_table`.  Runs that change pictures change a file, or all below a folder; see

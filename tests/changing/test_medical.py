@@ -6,13 +6,16 @@ import numpy as np
 import pydicom
 import pytest
 import torch
+from click.testing import CliRunner
 
+import rivalry
 from changing.cases import Restorer
 from data.medical.scans import ct_series, dataset, head, nifti, save
 from rivalry.changing import Changer, Ways
 from rivalry.changing.medical import apply_scans, changing_volumes
 from rivalry.changing.tiles import change
-from rivalry.data import ImageModality, load
+from rivalry.cli import cli
+from rivalry.data import ImageModality, ReadOptions, load
 from rivalry.data.medical.volume import read_volume
 from rivalry.data.medical.windows import Window
 from rivalry.errors import DataError, RecipeError, RunError
@@ -205,3 +208,25 @@ def test_what_goes_wrong_leaves_nothing(tmp_path):
     with pytest.raises(DataError, match="cannot take 2 volumes; name a folder"):
         changing_volumes(same, tmp_path / "two", tmp_path / "b.nii", BRAIN)
     assert not (tmp_path / "b.nii").exists()
+
+
+def test_from_scans_to_a_run_to_changed_scans(tmp_path):
+    """Train on series, apply from the command line: units, identity and the run's records, end to end."""
+    for i in range(3):
+        ct_series(tmp_path / "scans" / f"Doe_{i}", f"HOSP-{i}", i, size=16, PatientName=f"Doe^Jane{i}")
+    small = ("nets.generator.width=8", "nets.generator.blocks=2", "batch=2")
+    run = rivalry.train(
+        tmp_path / "scans", budget="3steps", run=str(tmp_path / "run"), options=ReadOptions(task="denoise", patch=16, window="40,400"),
+        settings=small, tensorboard=False, say=lambda line: None,
+    )  # fmt: skip
+    handed_on = [p for p in run.path.rglob("*") if p.is_file() and "private" not in p.parts]
+    assert not [p for p in handed_on for word in (b"Doe_", b"Jane", b"HOSP-") if word in p.read_bytes()]
+    asked = ["apply", str(run.path), str(tmp_path / "scans" / "Doe_1"), "-o", str(tmp_path / "out"), "--self-ensemble", "--strength", "0"]
+    made = CliRunner().invoke(cli, asked)
+    assert made.exit_code == 0, made.output
+    before, after = read_volume(tmp_path / "scans" / "Doe_1"), read_volume(tmp_path / "out")
+    assert np.abs(after.array - np.clip(before.array, -160, 240)).max() < 0.02  # nothing changed, within the window
+    assert read_volume(tmp_path / "out-uncertainty").array.shape == before.array.shape
+    wrong = CliRunner().invoke(cli, ["apply", str(run.path), str(tmp_path / "scans"), "-o", str(tmp_path / "o"), "--quality", "90"])
+    assert isinstance(wrong.exception, RecipeError)
+    assert "is for picture files" in str(wrong.exception)

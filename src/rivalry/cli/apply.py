@@ -33,9 +33,8 @@ from rivalry.cli.options import device
 @click.option("--pool", type=int, metavar="ROWS", help="Tables: generated rows among which like ones are looked for (50,000).")
 @device
 def command(
-    run: str, source: Path, out: Path, draws: int, seed: int, which: str, strength: float | None, perception: float, self_ensemble: bool,
-    tile: int | None, mask: Path | None, sheet: Path | None, quality: int | None, overwrite: bool, window: str | None, keep_identity: bool,
-    likely: bool, pool: int | None, device: str,
+    run: str, source: Path, out: Path, draws: int, seed: int, which: str, strength: float | None, perception: float, self_ensemble: bool, tile: int | None,
+    mask: Path | None, sheet: Path | None, quality: int | None, overwrite: bool, window: str | None, keep_identity: bool, likely: bool, pool: int | None, device: str,
 ) -> None:  # fmt: skip
     """Put RUN to work on files of yours; what RUN was trained on decides how.
 

@@ -12,6 +12,7 @@ from torch.nn.functional import interpolate
 
 from rivalry.catalogue import register
 from rivalry.degrade.basic import Masked
+from rivalry.degrade.resize import bicubic
 from rivalry.errors import RecipeError
 from rivalry.games.lazy import LazyPlay, latent, lazy
 from rivalry.parts import Degradation, Game, Play, Source, Turn, Wiring
@@ -68,6 +69,11 @@ class Change(Changing):
     turned: Turned = "all"
     conditional: bool = False
     latent: int = 0
+    zoom: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0.25 <= self.zoom <= 1:
+            raise RecipeError(f"zoom lies between 0.25 and 1, not {self.zoom}")
 
     def wiring(self, spec: Spec) -> Wiring:
         if self.degradation is not None:
@@ -88,7 +94,17 @@ class Change(Changing):
             x, source = turned((batch.x, batch.extra["source"]), self.turned, draw)
             return x, source
         (x,) = turned((batch.x,), self.turned, draw)
+        x = self._zoomed(x, draw)
         return x, self.source(Batch(x), draw)
+
+    def _zoomed(self, x: Tensor, draw: Draw) -> Tensor:
+        if self.zoom == 1:
+            return x
+        # of a permutation, which all processes share: their squares are of one size
+        factor = self.zoom + (1 - self.zoom) * float(draw.permutation("zoom", 1001)[0]) / 1000
+        # multiples of 24 are multiples of every scale; the smallest square still has something to enlarge
+        sides = tuple(max(24, round(s * factor / 24) * 24) if factor < 1 else s for s in x.shape[2:])
+        return bicubic(x, (min(sides[0], x.shape[2]), min(sides[1], x.shape[3])))
 
     def play(self, nets: Mapping[str, nn.Module], source: Source, turn: Turn) -> Play:
         both = lazy(lambda: self._both(source.batch("real", turn), turn.draw))
