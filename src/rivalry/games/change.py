@@ -14,7 +14,8 @@ from rivalry.catalogue import register
 from rivalry.degrade.basic import Masked
 from rivalry.degrade.resize import bicubic
 from rivalry.errors import RecipeError
-from rivalry.games.lazy import LazyPlay, latent, lazy
+from rivalry.games.lazy import LazyPlay, latent, lazy, need_label
+from rivalry.nets.translators import ResNetTranslatorModule
 from rivalry.parts import Degradation, Game, Play, Source, Turn, Wiring
 from rivalry.streams import Draw
 from rivalry.types import Batch, Match, Point, Spec
@@ -172,6 +173,45 @@ class Cycle(Changing):
 
     def change(self, nets: Mapping[str, nn.Module], source: Tensor, draw: Draw) -> Tensor:
         made: Tensor = nets["generator"](source)
+        return made.float()
+
+
+@register("game", "domains")
+@dataclass(frozen=True)
+class Domains(Changing):
+    """Several sets without pairs, told apart by labels (Choi et al. 2018, StarGAN): 'generator' makes of a picture one of another class.
+
+    Match 'main': x with its class against generator(x, class'), class' being those of the batch in another order; pair 'cycle' =
+    (generator(generator(x, class'), class), x).
+    """
+
+    turned: Turned = "mirrored"
+
+    def wiring(self, spec: Spec) -> Wiring:
+        if spec.classes < 2:
+            raise RecipeError("this recipe goes between classes of pictures, and the data have none; put each kind into a sub-folder of its own")
+        return Wiring(classes=spec.classes, source=spec.shape)
+
+    def source(self, batch: Batch, draw: Draw) -> Tensor:
+        return batch.x
+
+    def play(self, nets: Mapping[str, nn.Module], source: Source, turn: Turn) -> Play:
+        batch = lazy(lambda: source.batch("real", turn))
+        x = lazy(lambda: turned((batch().x,), self.turned, turn.draw)[0])
+        label = lazy(lambda: need_label(batch().label, "this game"))
+        wanted = lazy(lambda: label()[turn.draw.permutation("domain", len(label()))])
+        made = lazy(lambda: nets["generator"](x(), wanted()).float())
+        return LazyPlay(
+            nets,
+            {"main": lazy(lambda: Match("discriminator", Point(x(), (label(),)), Point(made(), (wanted(),))))},
+            {"cycle": lambda: (nets["generator"](made(), label()).float(), x())},
+        )
+
+    def change(self, nets: Mapping[str, nn.Module], source: Tensor, draw: Draw) -> Tensor:
+        """Each picture into a class drawn at random."""
+        net = nets["generator"]
+        assert isinstance(net, ResNetTranslatorModule)
+        made: Tensor = net(source, draw.integers("domain", net.classes, len(source)))
         return made.float()
 
 
