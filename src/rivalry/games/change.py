@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -132,6 +132,45 @@ class Change(Changing):
             return made
         hole = source[:, -1:]
         return source[:, :-1] * (1 - hole) + made * hole
+
+
+@register("game", "bicycle")
+@dataclass(frozen=True)
+class Bicycle(Change):
+    """Many answers to one picture (Zhu et al. 2017, BicycleGAN): 'generator' takes a latent too, 'encoder' finds the one of an answer.
+
+    Matches 'main', x against G(source, z from the encoder's N(mean, var) of x), and 'random', x against G(source, z) of drawn z.  Pairs
+    'reconstruction' = (the first, x), 'posterior' = (mean, log variance), 'code' = (the encoder's mean of the second, z).
+    """
+
+    latent: int = 8
+
+    def play(self, nets: Mapping[str, nn.Module], source: Source, turn: Turn) -> Play:
+        both = lazy(lambda: self._both(source.batch("real", turn), turn.draw))
+        posterior = lazy(lambda: nets["encoder"](both()[0])[:2])
+
+        def coded() -> Tensor:
+            mean, logvar = posterior()
+            found: Tensor = mean + torch.exp(0.5 * logvar) * turn.draw.normal("posterior", *mean.shape)
+            return found
+
+        z = lazy(lambda: latent(turn.draw, turn.batch, self.latent, "normal", "random"))
+        made = lazy(lambda: nets["generator"](both()[1], coded()).float())
+        random = lazy(lambda: nets["generator"](both()[1], z()).float())
+
+        def match(fake: Callable[[], Tensor]) -> Match:
+            cond = (both()[1],) if self.conditional else ()
+            return Match("discriminator", Point(both()[0], cond), Point(fake(), cond))
+
+        return LazyPlay(
+            nets,
+            {"main": lazy(lambda: match(made)), "random": lazy(lambda: match(random))},
+            {
+                "reconstruction": lambda: (made(), both()[0]),
+                "posterior": posterior,
+                "code": lambda: (nets["encoder"](random())[0], z()),
+            },
+        )
 
 
 @register("game", "cycle")
