@@ -32,7 +32,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> rivalry.Run:
 @pytest.fixture
 def call(trained: rivalry.Run, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     def use(changer: Changer, *arguments: object) -> Result:
-        monkeypatch.setattr(rivalry.Run, "changer", lambda self, which="best", device="auto": changer)
+        monkeypatch.setattr(rivalry.Run, "changer", lambda self, which="best", device="auto", perception=1.0: changer)
         command, *rest = map(str, arguments)
         return CliRunner().invoke(cli, [command, str(trained.path), *rest])
 

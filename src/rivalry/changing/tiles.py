@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import torch
@@ -147,21 +148,27 @@ class Whole:
 
 def prepared(source: Source, changer: Changer, ways: Ways, draw: int = 0, mask: Source | None = None) -> Whole:
     """What changing `source` takes; for networks that look at the whole picture its statistics are taken here."""
+    memory, is_global = _traits(changer)
     drawn = Draw(ways.seed, ("apply", draw))
     drawn.seed_globally("modules")  # some networks draw by themselves (dropout that is always on)
     z = drawn.normal("latent", 1, changer.latent) if changer.latent else None
-    model = Model(changer, z, VIEWS if ways.self_ensemble else 1)
+    model = Model(changer, z, VIEWS if ways.self_ensemble else 1, is_global=is_global)
     channels = Channels(changer, source.colours, source.alpha)
-    memory = model.bytes_a_pixel()
     at_once = min(STATISTICS_PIXELS, int(2 * TILE_BYTES / (WORKING * memory)))
-    model.is_global = model.looks_at_the_whole()
-    tiling = Tiling.of(source, changer, ways.tile, memory, not model.is_global)
-    if model.is_global and not ways.tile and source.height * source.width <= at_once:
+    tiling = Tiling.of(source, changer, ways.tile, memory, not is_global)
+    if is_global and not ways.tile and source.height * source.width <= at_once:
         tiling = Tiling.of(source, changer, max(source.height, source.width), memory)
     whole = Whole(source, model, channels, tiling, ways.strength, mask)
-    if model.is_global and len(tiling.rows) * len(tiling.columns) > 1:
+    if is_global and len(tiling.rows) * len(tiling.columns) > 1:
         model.freeze(*_looked_at(whole, at_once))
     return whole
+
+
+@lru_cache(maxsize=1)
+def _traits(changer: Changer) -> tuple[float, bool]:
+    """(bytes that a source pixel takes in the network, does it look at the whole picture?), found by trying."""
+    model = Model(changer)
+    return model.bytes_a_pixel(), model.looks_at_the_whole()
 
 
 def _looked_at(whole: Whole, pixels: int) -> tuple[Tensor, Tensor | None]:
