@@ -23,7 +23,8 @@ DEEPEST = 7
 
 def _to_multiple(x: Tensor, multiple: int) -> Tensor:
     """Grown at the right and below, by repeating the border, to sides that divide, and at least twice that."""
-    down, across = (max(2 * multiple, -(-s // multiple) * multiple) - s for s in x.shape[2:])
+    # (ONNX rounds quotients of negative numbers towards 0, so -(-s // multiple) would not do)
+    down, across = (max(2 * multiple, (s + multiple - 1) // multiple * multiple) - s for s in x.shape[2:])
     return F.pad(x, (0, across, 0, down), mode="replicate")
 
 
