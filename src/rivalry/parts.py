@@ -128,6 +128,12 @@ class Game(ABC):
         """[n, *shape] for given latents [n, wiring.latent]: what interpolations walk along."""
 
 
+    def surprise(self, nets: Mapping[str, nn.Module], x: Tensor) -> Tensor | None:
+        """-log p of each entry of real rows x [n, ...] in nats, 0 for padding; None for games whose generator has no
+        likelihood."""
+        return None
+
+
 class Objective(ABC):
     """What the two players want of the scores.  Elementwise: losses have the shape of the scores.
 

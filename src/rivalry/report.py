@@ -90,6 +90,9 @@ def _samples(run: Run) -> list[str]:
         shown = steps[-1:]
     neighbours = run.path / "private" / "neighbours.png"
     lines = [f"![{p.stem}](samples/{p.name})" for p in shown]
+    final = run.path / "samples" / "final.txt"
+    if final.exists():
+        lines += ["```", *final.read_text(encoding="utf-8").splitlines()[:20], "```"]
     if neighbours.exists():
         lines.append(
             "Each sample beside its nearest training pictures, to see whether it is a copy "

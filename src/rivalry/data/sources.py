@@ -95,6 +95,18 @@ class Tables:
 
 
 @dataclass(frozen=True)
+class Texts:
+    """Lines of plain text.  rows: names say file and line; the official split, if file names give one.  broken: (place,
+    reason) of lines that cannot be used."""
+
+    name: str
+    where: str
+    rows: Rows
+    lines: tuple[str, ...] = field(repr=False)
+    broken: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
 class Drawn:
     """Points that are drawn from a density that is known."""
 
@@ -115,4 +127,4 @@ class Other:
     holds: str
 
 
-Source = Encoded | Arrays | Columns | Tables | Drawn | Other
+Source = Encoded | Arrays | Columns | Tables | Texts | Drawn | Other

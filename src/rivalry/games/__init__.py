@@ -7,9 +7,10 @@ from rivalry.games.lazy import LazyPlay, lazy
 from rivalry.games.pate import Partitioned, Pate
 from rivalry.games.sample import Sample, StyleSample
 from rivalry.games.samplers import IID, Poisson
+from rivalry.games.text import Text
 from rivalry.games.timegan import TimeGAN
 
 __all__ = [
     "IID", "Autoencode", "ByColumn", "ByLevel", "Decode", "Invert", "LazyPlay", "Partitioned", "Pate", "Poisson", "Sample",
-    "StyleSample", "TimeGAN", "lazy",
+    "StyleSample", "Text", "TimeGAN", "lazy",
 ]  # fmt: skip

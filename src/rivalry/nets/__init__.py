@@ -11,6 +11,7 @@ from rivalry.nets.coupled import Coupled, CoupledDiscriminator
 from rivalry.nets.dcgan import DCGAN, DCGANTrunk
 from rivalry.nets.discriminators import Discriminator, Encoder, JointDiscriminator
 from rivalry.nets.fastgan import FastGAN, FastGANTrunk
+from rivalry.nets.language import LSTMLM, TransformerLM
 from rivalry.nets.latent import LatentJudge
 from rivalry.nets.mlp import MLP, MLPTrunk
 from rivalry.nets.projected import Projected
@@ -32,6 +33,7 @@ from rivalry.nets.stylegan2 import StyleGAN2, StyleGAN2Trunk, Truncates
 from rivalry.nets.summary import count, describe
 from rivalry.nets.table import TableNet
 from rivalry.nets.teachers import Teachers
+from rivalry.nets.text_judges import TextCNN, TokenJudge
 from rivalry.nets.trunk import Seen, Trunk, TrunkModule
 
 __all__ = [
@@ -85,4 +87,8 @@ __all__ = [
     "count",
     "describe",
     "spectral",
+    "LSTMLM",
+    "TextCNN",
+    "TokenJudge",
+    "TransformerLM",
 ]

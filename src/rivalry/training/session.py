@@ -132,7 +132,7 @@ def start(dataset: Dataset, request: Request, say: Say = to_stderr, options: Rea
     try:
         if engine.main and request.ruler is not None and (known := kept_at(request.ruler, data)).exists():
             copy(known, kept_at(run.path / "private", data))
-        judge = make_judge(run, data, target, request.weights, request.seed, engine)
+        judge = make_judge(run, data, target, request.weights, request.seed, engine, recipe)
         begun = time.perf_counter()
         judge.gate(_sampler(trial.state, data), 0)
         per_step, per_look = engine.agree([per_step, time.perf_counter() - begun])
@@ -217,7 +217,7 @@ def resume(run: Run, dataset: Dataset | None = None, say: Say = to_stderr, devic
     until = settings["train"]["until"]
     weights = Path(settings["train"]["weights"]) if settings["train"]["weights"] else None
     target = Target.parse(until) if until else None
-    judge = make_judge(run, data, target, weights, settings["train"]["seed"], engine)
+    judge = make_judge(run, data, target, weights, settings["train"]["seed"], engine, run.recipe)
     plan = Plan(**settings["plan"])
     watch = Watch(run, plan, judge, data, engine, settings["train"]["tensorboard"])
     watch.restore(meta, state.step)
@@ -258,15 +258,17 @@ def reload_data(run: Run) -> Dataset:
 
 
 def make_judge(
-    run: Run, data: Dataset, target: Target | None, weights: Path | None, seed: int, engine: Engine
+    run: Run, data: Dataset, target: Target | None, weights: Path | None, seed: int, engine: Engine, recipe: Recipe
 ) -> Judge:
-    """The judge of a run; its extractor is trained once, by the main process, and kept in the run's private folder."""
+    """The judge of a run, of text without a discriminator by its likelihood; its extractor is trained once, by the main process, and kept in the run's private folder."""
     if engine.main:
         extractor = choose_extractor(data, weights, engine.device, run.path / "private")
     engine.barrier()
     if not engine.main:
         extractor = choose_extractor(data, weights, engine.device, run.path / "private")
-    return Judge(data, extractor, target, seed, engine.device)
+    unjudged = not any(side.judges for side in recipe.sides())
+    headline = "nll" if data.spec.kind == "tokens" and unjudged else ""
+    return Judge(data, extractor, target, seed, engine.device, headline=headline)
 
 
 def _sampler(state: State, data: Dataset) -> Sampler:
