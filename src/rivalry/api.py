@@ -19,7 +19,8 @@ from rivalry.data import load as load_data
 from rivalry.data.image import ImageModality
 from rivalry.data.opening import Given
 from rivalry.data.table import TableModality
-from rivalry.drawing import Wish, drawn, wanted
+from rivalry.data.text import TextModality
+from rivalry.drawing import AS_TRAINED, Decoding, Wish, drawn, wanted
 from rivalry.errors import DataError, RecipeError, UnknownName
 from rivalry.evaluate import Judge, Looks, Scores, choose_extractor
 from rivalry.privacy import privatised
@@ -75,14 +76,16 @@ class Run:
         return restore(data["kind"], data["state"])
 
     def sampler(
-        self, which: str = "best", device: str = "auto", players: Mapping[str, nn.Module] | None = None
-    ) -> Sampler:
-        """Draws encoded samples from checkpoint 'best' or 'last'."""
+        self, which: str = "best", device: str = "auto", players: Mapping[str, nn.Module] | None = None,
+        decoding: Decoding = AS_TRAINED,
+    ) -> Sampler:  # fmt: skip
+        """Draws encoded samples from checkpoint 'best' or 'last'; decoding: how text is drawn."""
         engine = Engine(device)
         shares = tuple(self.folder.settings["data"]["class_shares"])
         recipe, spec = self.folder.recipe, self.folder.spec
         nets = self.folder.networks(which, engine.device, players)
-        return Sampler(recipe.game, recipe.game.wiring(spec), nets, engine.device, shares)
+        found = Sampler(recipe.game, recipe.game.wiring(spec), nets, engine.device, shares)
+        return decoding.of(found, self.modality)
 
     def sample(
         self, n: int, *, seed: int = 0, label: int | str | None = None, truncation: float = 1.0, which: str = "best",
@@ -90,7 +93,7 @@ class Run:
         reject_copies: Given | None = None, tick: Tick = silent, say: Say = to_stderr,
     ) -> Tensor:  # fmt: skip
         """[n, ...] in the data's own form: uint8 (or uint16) pictures [n, C, H, W], points in their own units, rows of
-        tables [n, columns] float64.
+        tables [n, columns] float64, tokens of text [n, T] (`texts` gives lines).
 
         where: conditions on a table's columns ('age>60, sex=F'); samples that do not meet them are drawn anew.
         balance: equal numbers of a column's levels ('income'), or shares ('income=0.3,0.7').  reject_copies: the training
@@ -103,6 +106,17 @@ class Run:
         if wish.guard is not None:
             say(wish.guard.told())
         return x
+
+    def texts(
+        self, n: int, *, temperature: float = 1.0, top_p: float = 1.0, prompt: str = "", seed: int = 0, which: str = "best",
+        device: str = "auto",
+    ) -> list[str]:  # fmt: skip
+        """n lines of generated text; see `rivalry.drawing.Decoding`.  RecipeError for runs that make none."""
+        if not isinstance(self.modality, TextModality):
+            raise RecipeError(f"{self.name} was trained on {self.modality.kind} data and makes no text; ask for `sample`")
+        sampler = self.sampler(which, device, decoding=Decoding(temperature, top_p, prompt))
+        spend(self.folder, n)
+        return self.modality.texts(sampler(n, seed))
 
     def _raw(self, x: Tensor) -> Tensor:
         """In the data's own form; float64 rows of tables are."""
@@ -132,10 +146,10 @@ class Run:
     def write_samples(
         self, out: Path, n: int, *, seed: int = 0, label: int | str | None = None, truncation: float = 1.0,
         which: str = "best", device: str = "auto", where: str = "", balance: str = "", reject_copies: Given | None = None,
-        tick: Tick = silent, say: Say = to_stderr,
+        tick: Tick = silent, say: Say = to_stderr, decoding: Decoding = AS_TRAINED,
     ) -> list[Path]:  # fmt: skip
-        """Samples into files, by `out`'s ending: a folder of PNGs, a sheet (.png), .npz, .csv, .parquet.  See `sample`."""
-        sampler, wish = self.sampler(which, device), self._wish(label, truncation, where, balance, reject_copies)
+        """Samples into files, by `out`'s ending: a folder of PNGs, a sheet (.png), .npz, .csv, .parquet, .txt.  See `sample`."""
+        sampler, wish = self.sampler(which, device, decoding=decoding), self._wish(label, truncation, where, balance, reject_copies)
         spend(self.folder, n)
         x, labels = drawn(self.modality, sampler, n, seed, wish, tick)
         if wish.guard is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -12,7 +12,9 @@ from rivalry.data import Modality
 from rivalry.data.asking import Asked, asked
 from rivalry.data.conditions import levels_asked
 from rivalry.data.table import TableModality
+from rivalry.data.text import TextModality
 from rivalry.errors import DataError, RecipeError
+from rivalry.games import Text
 from rivalry.sampling import Sampler, Tick, filled, silent, steered
 from rivalry.streams import generator
 
@@ -26,6 +28,28 @@ class Wish:
     truncation: float = 1.0
     asked: Asked = field(default_factory=Asked)
     guard: Guard | None = None
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How text is drawn token by token: temperature (0: the likeliest), top_p (see `rivalry.nets.language.chosen`), and what
+    every text begins with."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    prompt: str = ""
+
+    def of(self, sampler: Sampler, modality: Modality) -> Sampler:
+        """The sampler, drawing so.  RecipeError where it makes no text, DataError for a prompt that is too long."""
+        if self == Decoding():
+            return sampler
+        if not isinstance(modality, TextModality) or not isinstance(sampler.game, Text):
+            raise RecipeError("temperature, top-p and a prompt are for runs that make text; leave them out")
+        prompt = modality.prompt(self.prompt) if self.prompt else ()
+        return replace(sampler, game=replace(sampler.game, temperature=self.temperature, top_p=self.top_p, prompt=prompt))
+
+
+AS_TRAINED = Decoding()
 
 
 def wanted(modality: Modality, where: str = "", balance: str = "") -> Asked:

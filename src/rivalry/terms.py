@@ -202,23 +202,25 @@ class CrossEntropy(Charge):
 @register("term", "likelihood")
 @dataclass(frozen=True)
 class Likelihood(Charge):
-    """-log p of texts, in nats a token, of the pair (logits [N, T, V], tokens [N, T], mask [N, T]): [N], whose mean is the sum
-    over all tokens of the batch by their number.  Padding counts neither above nor below the line."""
+    """-log p of texts in nats, of the pair (logits [N, T, V], tokens [N, T], mask [N, T]): [N], each the sum over its tokens by
+    `length`, which is the same for all batches, so that every token of the data weighs the same whatever is batched with it.
+    Padding counts nowhere.  The note '<side>.nll' is the mean over the batch's tokens."""
 
     pair: str = "tokens"
-    couples: ClassVar[bool] = True
+    length: float = 16.0
 
     def __call__(self, play: Play, turn: Turn) -> Tensor:
         logits, tokens, mask = play.pair(self.pair)
         loss = cross_entropy(logits.flatten(0, 1), tokens.flatten(), reduction="none").view(tokens.shape)
-        return (loss * mask).sum(1) / mask.sum().clamp_min(1) * len(tokens)
+        turn.note(f"{turn.side}.nll", (loss * mask).sum() / mask.sum().clamp_min(1))
+        return (loss * mask).sum(1) / self.length
 
 
 @register("term", "policy")
 @dataclass(frozen=True)
 class Policy(Charge):
-    """REINFORCE (Williams 1992) with a reward for each token and no roll-outs, of pair 'policy' (see game 'text'): [N], whose
-    mean is -A_t log p(x_t | x_<t) averaged over tokens.
+    """REINFORCE (Williams 1992) with a reward for each token and no roll-outs, of pair 'policy' (see game 'text'): [N], the sum of
+    -A_t log p(x_t | x_<t) over a text's tokens by `length`.
 
     The return is G_t = r_t + discount G_t+1 (de Masson d'Autume et al. 2019, ScratchGAN, eq. 4).  reward: of the score D_t,
     'probability' 2 sigmoid(D_t) - 1, 'raw' D_t, or 'ratio' exp(D_t) cut at e^3, as MaliGAN weighs texts by the odds that they
@@ -229,13 +231,14 @@ class Policy(Charge):
     reward: Literal["probability", "raw", "ratio"] = "probability"
     discount: float = 0.23
     normed: bool = True
+    length: float = 16.0
     couples: ClassVar[bool] = True
 
     def __call__(self, play: Play, turn: Turn) -> Tensor:
         logp, score, mask = play.pair("policy")[:3]
         advantage = advantages(self._rewards(score), mask, self.discount, self.normed)
         turn.note(f"{turn.side}.reward", (score * mask).sum() / mask.sum())
-        return -(advantage * logp * mask).sum(1) / mask.sum().clamp_min(1) * len(mask)
+        return -(advantage * logp * mask).sum(1) / self.length
 
     def _rewards(self, score: Tensor) -> Tensor:
         if self.reward == "probability":

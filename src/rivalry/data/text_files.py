@@ -36,7 +36,7 @@ def read(files: Sequence[tuple[str, Content]], name: str, where: str) -> Texts:
     for file, content in files:
         place = where if len(files) == 1 else f"{where}/{file}"
         if not isinstance(content, bytes):
-            raise DataError(f"{place} cannot be read: {content.reason}")
+            raise DataError(f"{place} cannot be read: {content}")
         found, odd = _lines(unzip(content, place), place)
         lines += [line for _, line in found]
         prefix = "" if len(files) == 1 else f"{file}:"

@@ -8,7 +8,6 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-
 from rivalry import stats
 from rivalry.evaluate.features import Features
 from rivalry.evaluate.found import Found, Measure, Reading

@@ -92,7 +92,8 @@ class MiniLM:
             wide = gelu(self._linear(x, f"{at}.intermediate.dense"))
             x = self._norm(x + self._linear(wide, f"{at}.output.dense"), f"{at}.output")
         mean = (x * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
-        return mean / mean.norm(dim=1, keepdim=True).clamp_min(1e-9)
+        unit: Tensor = mean / mean.norm(dim=1, keepdim=True).clamp_min(1e-9)
+        return unit
 
     def _linear(self, x: Tensor, name: str) -> Tensor:
         return linear(x, self.weights[f"{name}.weight"], self.weights[f"{name}.bias"])

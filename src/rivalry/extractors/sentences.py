@@ -11,6 +11,7 @@ import hashlib
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -49,7 +50,8 @@ class LocalSentences:
 
     def __call__(self, sentences: Sequence[Sequence[str]]) -> Tensor:
         found = _weighed(_counts(sentences), self.weights) @ self.basis
-        return found / found.norm(dim=1, keepdim=True).clamp_min(1e-6)
+        unit: Tensor = found / found.norm(dim=1, keepdim=True).clamp_min(1e-6)
+        return unit
 
 
 def _counts(sentences: Sequence[Sequence[str]]) -> Tensor:
@@ -57,15 +59,15 @@ def _counts(sentences: Sequence[Sequence[str]]) -> Tensor:
     known: dict[str, int] = {}
     rows, features = list[int](), list[int]()
     for i, words in enumerate(sentences):
-        terms = [*words, *(f"{a} {b}" for a, b in zip(words, words[1:], strict=False))]
+        terms = [*words, *(f"{a} {b}" for a, b in pairwise(words))]
         features += [known.setdefault(t, len(known)) for t in terms]
         rows += [i] * len(terms)
     bucket = torch.tensor([zlib.crc32(t.encode()) % BUCKETS for t in known], dtype=torch.long)
     index = torch.stack([torch.tensor(rows, dtype=torch.long), bucket[torch.tensor(features, dtype=torch.long)]])
-    found = torch.sparse_coo_tensor(index, torch.ones(index.shape[1]), (len(sentences), BUCKETS)).coalesce()
-    return torch.sparse_coo_tensor(found.indices(), found.values().log1p(), found.shape).coalesce()
+    found = torch.sparse_coo_tensor(index, torch.ones(index.shape[1]), (len(sentences), BUCKETS), check_invariants=False).coalesce()
+    return torch.sparse_coo_tensor(found.indices(), found.values().log1p(), found.shape, check_invariants=False).coalesce()
 
 
 def _weighed(counts: Tensor, weights: Tensor) -> Tensor:
     index = counts.indices()
-    return torch.sparse_coo_tensor(index, counts.values() * weights[index[1]], counts.shape).coalesce()
+    return torch.sparse_coo_tensor(index, counts.values() * weights[index[1]], counts.shape, check_invariants=False).coalesce()

@@ -1,6 +1,7 @@
 """Who plays whom: games wire batches and noise into matches and pairs."""
 
 from rivalry.games.by_column import ByColumn, ByLevel
+from rivalry.games.by_length import ByLength
 from rivalry.games.decode import Decode
 from rivalry.games.invert import Autoencode, Invert
 from rivalry.games.lazy import LazyPlay, lazy
@@ -11,6 +12,6 @@ from rivalry.games.text import Text
 from rivalry.games.timegan import TimeGAN
 
 __all__ = [
-    "IID", "Autoencode", "ByColumn", "ByLevel", "Decode", "Invert", "LazyPlay", "Partitioned", "Pate", "Poisson", "Sample",
+    "IID", "Autoencode", "ByColumn", "ByLength", "ByLevel", "Decode", "Invert", "LazyPlay", "Partitioned", "Pate", "Poisson", "Sample",
     "StyleSample", "Text", "TimeGAN", "lazy",
 ]  # fmt: skip

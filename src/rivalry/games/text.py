@@ -8,9 +8,11 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from rivalry.catalogue import register
 from rivalry.errors import RecipeError
+from rivalry.games.by_length import STREAM as LESSONS
 from rivalry.games.lazy import LazyPlay, lazy
 from rivalry.nets.language import LanguageModel
 from rivalry.parts import Game, Play, Source, Turn, Wiring
@@ -49,8 +51,11 @@ class Text(Game):
         return Wiring()
 
     def play(self, nets: Mapping[str, nn.Module], source: Source, turn: Turn) -> Play:
-        real = lazy(lambda: source.batch("real", turn).x)
-        made = lazy(lambda: self._made(nets, turn.draw, turn.batch))
+        drawn = lazy(lambda: trimmed(source.batch("real", turn).x))
+        sampled = lazy(lambda: trimmed(self._made(nets, turn.draw, turn.batch)))
+        lessons = lazy(lambda: trimmed(source.batch(LESSONS, turn).x))
+        width = lazy(lambda: max(drawn().shape[1], sampled().shape[1]))
+        real, made = lazy(lambda: padded(drawn(), width())), lazy(lambda: padded(sampled(), width()))
 
         def policy() -> tuple[Tensor, ...]:
             tokens = made()
@@ -71,7 +76,7 @@ class Text(Game):
                 masks = (there(real()) * there(made()),) * 2
             return Match("discriminator", Point(real()), Point(made()), *masks, augment=False)
 
-        pairs = {"tokens": lazy(lambda: (nets["generator"](real()), real(), there(real()))), "policy": lazy(policy)}
+        pairs = {"tokens": lazy(lambda: (nets["generator"](lessons()), lessons(), there(lessons()))), "policy": lazy(policy)}
         return LazyPlay(nets, {"main": lazy(main)}, pairs)
 
     def _made(self, nets: Mapping[str, nn.Module], draw: Draw, n: int) -> Tensor:
@@ -103,6 +108,17 @@ def language_model(nets: Mapping[str, nn.Module]) -> LanguageModel:
     if not isinstance(model, LanguageModel):
         raise RecipeError("the game 'text' needs a language model as generator, such as the net 'lstm-lm'")
     return model
+
+
+def trimmed(tokens: Tensor) -> Tensor:
+    """[N, T] without the places that are padding in all rows."""
+    longest = int((tokens != PAD).sum(1).max())
+    return tokens[:, : max(longest, 1)]
+
+
+def padded(tokens: Tensor, width: int) -> Tensor:
+    """[N, T] -> [N, width], width >= T."""
+    return tokens if tokens.shape[1] == width else pad(tokens, (0, width - tokens.shape[1]), value=PAD)
 
 
 def there(tokens: Tensor) -> Tensor:

@@ -70,7 +70,7 @@ class NGramModel:
             number = np.where(seen, place, -1)
         logs = np.where(history, 0.0, -np.log(np.maximum(p, 1e-300)))
         owner = np.repeat(np.arange(len(sentences)), sentences.lengths + self.order)
-        return np.bincount(owner, logs, len(sentences)), sentences.lengths + 1
+        return np.bincount(owner, logs, len(sentences)).astype(np.float64), sentences.lengths + 1
 
 
 def _stream(sentences: Sentences, vocabulary: int, order: int) -> tuple[Ints, Flags]:

@@ -103,14 +103,14 @@ def bleu(made: Sentences, real: Sentences, orders: Sequence[int] = ORDERS) -> di
     for all sentences.  DataError where a side is empty.
     """
     _some(made, real)
-    hits = []
+    hits = list[Floats]()
     for own, other in grams([made, real], max(orders)):
         kinds = 1 + max(int(own.ids.max(initial=-1)), int(other.ids.max(initial=-1)))
         most = np.zeros(max(kinds, 1), dtype=np.int64)
         _, kind, count = _per_sentence(other, max(kinds, 1))
         np.maximum.at(most, kind, count)
         sentence, kind, count = _per_sentence(own, max(kinds, 1))
-        hits.append(np.bincount(sentence, np.minimum(count, most[kind]), len(made)))
+        hits.append(np.bincount(sentence, np.minimum(count, most[kind]), len(made)).astype(np.float64))
     return _scores(hits, made.lengths, _closest(made.lengths, real.lengths), orders)
 
 
@@ -119,7 +119,7 @@ def self_bleu(made: Sentences, orders: Sequence[int] = ORDERS) -> dict[int, Floa
     largest, so that leaving a sentence out is a look-up.  High where sentences are alike (Zhu et al. 2018, Texygen)."""
     if len(made) < 2:
         raise DataError(f"self-BLEU compares sentences with one another, and there is only {len(made)}; give more")
-    hits = []
+    hits = list[Floats]()
     for (own,) in grams([made], max(orders)):
         kinds = 1 + int(own.ids.max(initial=0))
         sentence, kind, count = _per_sentence(own, kinds)
@@ -129,7 +129,7 @@ def self_bleu(made: Sentences, orders: Sequence[int] = ORDERS) -> dict[int, Floa
         after = np.append(first[1:], len(order))
         second = np.where(after - first > 1, count[order][np.minimum(first + 1, len(order) - 1)], 0)
         most = np.where(holder[kind] == sentence, second[kind], top[kind])
-        hits.append(np.bincount(sentence, np.minimum(count, most), len(made)))
+        hits.append(np.bincount(sentence, np.minimum(count, most), len(made)).astype(np.float64))
     return _scores(hits, made.lengths, _closest(made.lengths, made.lengths, without=True), orders)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rivalry.games import Text
+from rivalry.games import ByLength, Text
 from rivalry.nets import LSTMLM, TextCNN, TokenJudge, TransformerLM
 from rivalry.objectives import GAN, Null, Relativistic
 from rivalry.optimisers import Adam
@@ -32,8 +32,8 @@ def likelihood(name: str, net: Net, steps: int, batch: int = 128, lr: float = 2e
     writer = Side("generator", ("generator",), terms=(Likelihood(),), optimiser=Adam(lr, 0.9, 0.999), clip_gradient=1.0)
     schedules = {"lr": Cosine(end=0.1)}
     return Recipe(
-        name, {"generator": net}, Text(), (Stage((writer,)),), Null(), about=about, schedules=schedules, ema=NO_EMA, batch=batch,
-        steps=steps,
+        name, {"generator": net}, Text(), (Stage((writer,)),), Null(), about=about, sampler=ByLength(), schedules=schedules,
+        ema=NO_EMA, batch=batch, steps=steps,
     )  # fmt: skip
 
 
@@ -77,8 +77,9 @@ def adversarial(
     )
     nets = {"generator": LSTMLM(width, layers, drop), "discriminator": judge}
     return Recipe(
-        name, nets, game, stages, objective, about=about, schedules={"lr": Linear(1.0, 0.3)}, ema=NO_EMA, batch=batch, steps=steps
-    )
+        name, nets, game, stages, objective, about=about, sampler=ByLength(), schedules={"lr": Linear(1.0, 0.3)}, ema=NO_EMA,
+        batch=batch, steps=steps,
+    )  # fmt: skip
 
 
 @row("token-gan")
