@@ -14,13 +14,13 @@ from torch import Tensor
 
 from rivalry.data import text_look, text_tokens, text_write
 from rivalry.data.base import Dataset, Plain
-from rivalry.data.columns.cells import Numbers
+from rivalry.data.columns.cells import Cells, Numbers, plain
 from rivalry.data.defences import refuse
 from rivalry.data.inspection import Inspection
 from rivalry.data.options import ReadOptions
 from rivalry.data.rows import Ints, choose, group_by_name
 from rivalry.data.sources import Columns, Source, Texts
-from rivalry.data.split import split
+from rivalry.data.split import FEWEST, split
 from rivalry.data.text_files import clean
 from rivalry.data.text_store import TokenRows
 from rivalry.data.text_tokens import BytePairs, Coder
@@ -53,6 +53,11 @@ class TextModality:
         """Raises DataError for too few lines, for lines that are all the same, and for columns that hold no text."""
         refuse(options, "text", ("--dedupe",))
         texts = chosen(source, options)
+        if len(texts.lines) < FEWEST:
+            raise DataError(
+                f"{texts.where} has only {count(len(texts.lines), 'line')} of text, and at least {FEWEST} are needed; put each "
+                "sentence on a line of its own, or add more"
+            )
         found = twins(texts.lines)
         texts, found, told = _distinct(texts, found, options.dedupe)
         if int(found.group.max(initial=0)) == 0:
@@ -153,7 +158,7 @@ def chosen(source: Source, options: ReadOptions) -> Texts:
 
 def _column(table: Columns, options: ReadOptions) -> Texts:
     """The column of text that is named, or the only one there is.  DataError where it is none, or not one."""
-    words = [n for n, c in zip(table.names, table.cells, strict=True) if not isinstance(c, Numbers) and n not in table.aside]
+    words = [n for n, c in zip(table.names, table.cells, strict=True) if _worded(c) and n not in table.aside]
     for name in options.columns:
         if name not in table.names:
             raise DataError(f"{table.where} has no column {name!r}; it has {some(table.names, 12)}")
@@ -172,6 +177,11 @@ def _column(table: Columns, options: ReadOptions) -> Texts:
     lost = len(cells) - len(there)
     rows = rows.noted(f"{count(lost, 'row')} without text left out" if lost else "")
     return Texts(table.name, table.where, rows, tuple(spelled[c] for c in cells.codes[there].tolist()))
+
+
+def _worded(cells: Cells) -> bool:
+    """Are they words, not all of them numbers?"""
+    return not isinstance(cells, Numbers) and not bool(plain(cells.words).all())
 
 
 def _distinct(texts: Texts, found: Twins, dedupe: bool) -> tuple[Texts, Twins, tuple[str, ...]]:
