@@ -11,15 +11,17 @@ from torch import Tensor, nn
 
 from rivalry import zoo
 from rivalry.errors import RecipeError
-from rivalry.games import ByLength, LazyPlay, Text
+from rivalry.games import ByLength, Energy, LazyPlay, Rollout, Text
 from rivalry.games.by_length import STREAM
-from rivalry.nets import LSTMLM, TokenJudge
+from rivalry.games.rollouts import completions
+from rivalry.nets import LSTMLM, TokenJudge, TransformerLM
+from rivalry.nets.language import LanguageModel
 from rivalry.parts import Turn, Wiring
 from rivalry.recipe import set_value
 from rivalry.streams import Draw
 from rivalry.terms import Likelihood, Policy, advantages
 from rivalry.training.sources import FixedRows
-from rivalry.types import PAD, Batch, Spec
+from rivalry.types import BOS, EOS, PAD, Batch, Spec
 from tiny import CPU, TOKENS, run, sentences
 
 
@@ -63,7 +65,7 @@ def test_each_token_gets_its_own_reward() -> None:
     """A bug of others: rewards of [roll-outs * length, batch] viewed as [batch, length, roll-outs]."""
     nets, rows = players(Marks()), sentences(8).batch(torch.arange(8), CPU)
     play = Text().play(nets, FixedRows(rows), turn())
-    logp, reward, mask, _, _ = play.pair("policy")
+    logp, reward, mask = play.pair("policy")
     match = play.match("main")
     assert match.fake is not None
     tokens = match.fake.x
@@ -180,8 +182,68 @@ def test_the_game_is_for_text_and_has_no_latents() -> None:
 
 def test_a_policy_of_texts_weighs_whole_texts() -> None:
     logp, score = torch.zeros(3, 4, requires_grad=True), torch.tensor([[0.0], [1.0], [2.0]]).expand(3, 4)
-    play = LazyPlay({}, {}, {"policy": lambda: (logp, score, torch.ones(3, 4), score, torch.ones(3, 4))})
+    play = LazyPlay({}, {}, {"policy": lambda: (logp, score, torch.ones(3, 4))})
     Policy(reward="ratio", discount=0.0, normed=False, length=1.0)(play, turn(3)).sum().backward()
     odds = torch.tensor([0.0, 1.0, 2.0]).exp()
     assert logp.grad is not None
     assert torch.allclose(logp.grad, -(odds - odds.mean())[:, None].expand(3, 4))
+
+
+@pytest.mark.parametrize("net", [LSTMLM(16, 2, 0.0), TransformerLM(16, 2, 2, 0.0)], ids=["lstm", "transformer"])
+def test_rollouts_keep_what_was_written_and_are_averaged_by_place(net: LSTMLM | TransformerLM) -> None:
+    torch.manual_seed(0)
+    model = net.build(TOKENS, Wiring())
+    tokens = sentences(5).batch(torch.arange(5), CPU).x
+    found = completions(model, tokens, 3, Draw(0, ("r",)))  # type: ignore[arg-type]
+    assert len(found) == 7
+    for t, texts in enumerate(found):
+        assert texts.shape == (5, 3, 8)
+        assert bool((texts[:, :, : t + 1] == tokens[:, None, : t + 1]).all())
+        ended = (tokens[:, : t + 1] == EOS).any(1)
+        assert bool((texts[ended][:, :, t + 1 :] == PAD).all())
+
+    class Counts(nn.Module):
+        def forward(self, x: Tensor) -> dict[str, Tensor]:
+            return {"score": ((x == 5).sum(1).float() / 8).logit(eps=1e-9)}
+
+    reward = Rollout(judged="texts", rollouts=3).rewards({"generator": model, "discriminator": Counts()}, tokens, Draw(0, ("r",)))
+    wanted = torch.stack([*((texts == 5).sum(2).float().mean(1) / 8 for texts in found), (tokens == 5).sum(1) / 8], 1)
+    assert torch.allclose(reward, wanted, atol=1e-6)
+
+
+def test_a_rollout_goes_on_from_the_state_that_one_pass_has() -> None:
+    """With the same draws a completion is what `generate` writes."""
+    torch.manual_seed(0)
+    model = LSTMLM(16, 2, 0.0).build(TOKENS, Wiring())
+    assert isinstance(model, LanguageModel)
+    uniform = torch.rand(6, 8, generator=torch.Generator().manual_seed(1))
+    whole = model.generate(uniform)
+    state, token = model.start(6, CPU), torch.full((6,), BOS)
+    for t in range(4):
+        _, state = model.advance(token, state, t)
+        token = whole[:, t]
+    assert torch.equal(model.completed(token, state, 4, uniform[:, 4:]), whole[:, 4:])
+
+
+def test_residual_energy_draws_in_proportion_to_the_odds() -> None:
+    """Texts of one token from a uniform model; a judge that finds token 4 three times as real as others doubles its share
+    as importance weights say, up to the bias of few proposals."""
+    spec = Spec("tokens", (1,), (0.0, 9.0), vocabulary=10)
+    torch.manual_seed(0)
+    model = LSTMLM(8, 1, 0.0).build(spec, Wiring())
+    with torch.no_grad():
+        for p in model.parameters():
+            p.zero_()
+
+    class Likes(nn.Module):
+        def forward(self, x: Tensor) -> dict[str, Tensor]:
+            return {"score": torch.where(x[:, 0] == 4, 3.0, 1.0).log()}
+
+    nets = {"generator": model, "discriminator": Likes()}
+    made = Energy(judged="texts", proposals=64).sample(nets, Wiring(), Draw(0, ("e",)), 8000)
+    seen = float((made == 4).float().mean())
+    assert seen == pytest.approx(3 / (3 + 6), abs=0.03)  # EOS and six tokens can be drawn
+    plain = Energy(judged="texts", proposals=1).sample(nets, Wiring(), Draw(0, ("e",)), 8000)
+    assert float((plain == 4).float().mean()) == pytest.approx(1 / 7, abs=0.02)
+    with pytest.raises(RecipeError, match="the game 'energy' needs"):
+        Energy(judged="tokens")

@@ -37,10 +37,7 @@ def test_step_by_step_is_what_one_pass_says(name: str) -> None:
     model, x = model_of(name), texts()
     whole = model(x)
     state, parts = model.start(len(x), x.device), []
-    if name == "transformer":
-        state = [s.double() for s in state]
-    else:
-        state = [s.double() for s in state]
+    state = [s.double() for s in state]
     inputs = shifted(x)
     for t in range(x.shape[1]):
         hidden, state = model.advance(inputs[:, t], state, t)

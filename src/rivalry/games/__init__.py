@@ -6,12 +6,13 @@ from rivalry.games.decode import Decode
 from rivalry.games.invert import Autoencode, Invert
 from rivalry.games.lazy import LazyPlay, lazy
 from rivalry.games.pate import Partitioned, Pate
+from rivalry.games.rollouts import Energy, Rollout
 from rivalry.games.sample import Sample, StyleSample
 from rivalry.games.samplers import IID, Poisson
 from rivalry.games.text import Text
 from rivalry.games.timegan import TimeGAN
 
 __all__ = [
-    "IID", "Autoencode", "ByColumn", "ByLength", "ByLevel", "Decode", "Invert", "LazyPlay", "Partitioned", "Pate", "Poisson", "Sample",
+    "IID", "Autoencode", "ByColumn", "ByLength", "ByLevel", "Decode", "Energy", "Invert", "LazyPlay", "Partitioned", "Pate", "Poisson", "Rollout", "Sample",
     "StyleSample", "Text", "TimeGAN", "lazy",
 ]  # fmt: skip

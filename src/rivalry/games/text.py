@@ -27,7 +27,7 @@ class Text(Game):
 
     temperature, top_p: of drawing, once training is over and while it lasts.  prompt: tokens that every sample begins with.
     Pairs: 'tokens' = (logits [N, T, V] of real texts, tokens, mask); 'policy' = (log p of each token of sampled texts [N, T],
-    the discriminator's score of it [N, T], mask [N, T], scores of real tokens [N, T], their mask).  Match 'main': real texts
+    the discriminator's score of it [N, T], mask [N, T]).  Match 'main': real texts
     against sampled ones.
 
     judged: what has a score of its own: 'tokens'; 'pairs' of tokens at the same place of a real and a sampled text, for
@@ -51,22 +51,15 @@ class Text(Game):
         return Wiring()
 
     def play(self, nets: Mapping[str, nn.Module], source: Source, turn: Turn) -> Play:
-        drawn = lazy(lambda: trimmed(source.batch("real", turn).x))
-        sampled = lazy(lambda: trimmed(self._made(nets, turn.draw, turn.batch)))
+        own = lazy(lambda: trimmed(source.batch("real", turn).x))
+        sampled = lazy(lambda: trimmed(self.drawn(nets, turn.draw, turn.batch)))
         lessons = lazy(lambda: trimmed(source.batch(LESSONS, turn).x))
-        width = lazy(lambda: max(drawn().shape[1], sampled().shape[1]))
-        real, made = lazy(lambda: padded(drawn(), width())), lazy(lambda: padded(sampled(), width()))
+        width = lazy(lambda: max(own().shape[1], sampled().shape[1]))
+        real, made = lazy(lambda: padded(own(), width())), lazy(lambda: padded(sampled(), width()))
 
         def policy() -> tuple[Tensor, ...]:
             tokens = made()
-            logp = -language_model(nets).surprise(tokens)
-            judge = nets["discriminator"]
-            learning = judge.training
-            judge.eval()  # a reward is what the judge says, without the noise of its dropout
-            with torch.no_grad():
-                reward, best = judge(tokens)["score"], judge(real())["score"]
-            judge.train(learning)
-            return logp, _spread(reward, tokens), there(tokens), _spread(best, real()), there(real())
+            return -language_model(nets).surprise(tokens), self.rewards(nets, tokens, turn.draw), there(tokens)
 
         def main() -> Match:
             masks: tuple[Tensor | None, Tensor | None] = (None, None)
@@ -79,7 +72,12 @@ class Text(Game):
         pairs = {"tokens": lazy(lambda: (nets["generator"](lessons()), lessons(), there(lessons()))), "policy": lazy(policy)}
         return LazyPlay(nets, {"main": lazy(main)}, pairs)
 
-    def _made(self, nets: Mapping[str, nn.Module], draw: Draw, n: int) -> Tensor:
+    def rewards(self, nets: Mapping[str, nn.Module], tokens: Tensor, draw: Draw) -> Tensor:
+        """[N, T] -> [N, T]: what the discriminator says of each token, or of its text."""
+        score = judged(nets["discriminator"], tokens)
+        return score if score.dim() == 2 else score[:, None].expand(tokens.shape)
+
+    def drawn(self, nets: Mapping[str, nn.Module], draw: Draw, n: int) -> Tensor:
         """[n, T] drawn by the generator without its dropout, as it will be used."""
         model = language_model(nets)
         learning = model.training
@@ -92,7 +90,7 @@ class Text(Game):
         self, nets: Mapping[str, nn.Module], wiring: Wiring, draw: Draw, n: int,
         label: Tensor | None = None, truncation: float = 1.0,
     ) -> Tensor:  # fmt: skip
-        return self._made(nets, draw, n)
+        return self.drawn(nets, draw, n)
 
     def surprise(self, nets: Mapping[str, nn.Module], x: Tensor) -> Tensor | None:
         return language_model(nets).surprise(x)
@@ -101,6 +99,16 @@ class Text(Game):
         self, nets: Mapping[str, nn.Module], z: Tensor, cond: tuple[Tensor, ...], truncation: float = 1.0
     ) -> Tensor:
         raise RecipeError("text is drawn token by token, from no latent that one could walk along")
+
+
+@torch.no_grad()
+def judged(judge: nn.Module, tokens: Tensor) -> Tensor:
+    """Scores without the noise of the judge's dropout: a reward is what it says."""
+    learning = judge.training
+    judge.eval()
+    score: Tensor = judge(tokens)["score"]
+    judge.train(learning)
+    return score
 
 
 def language_model(nets: Mapping[str, nn.Module]) -> LanguageModel:
@@ -124,8 +132,3 @@ def padded(tokens: Tensor, width: int) -> Tensor:
 def there(tokens: Tensor) -> Tensor:
     """[N, T] 1 where there is a token, 0 for padding."""
     return (tokens != PAD).float()
-
-
-def _spread(score: Tensor, tokens: Tensor) -> Tensor:
-    """[N, T] scores of tokens; a text's only score [N] stands at each of its tokens."""
-    return score if score.dim() == 2 else score[:, None].expand(tokens.shape)

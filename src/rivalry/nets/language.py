@@ -43,6 +43,10 @@ class LanguageModel(nn.Module):
         """([n] the token before, state, its place) -> (hidden [n, H], the new state)."""
 
     @abstractmethod
+    def repeated(self, state: list[Tensor], times: int) -> list[Tensor]:
+        """The state of n texts as that of n * times, each `times` in a row."""
+
+    @abstractmethod
     def read(self, hidden: Tensor) -> Tensor:
         """[..., H] -> logits [..., V]."""
 
@@ -61,12 +65,19 @@ class LanguageModel(nn.Module):
     ) -> Tensor:
         """[N, T] tokens that begin with the prompt; uniform [N, T] in [0, 1) decides each draw, so a text is a function of its
         own row.  Stops early where all texts have ended."""
-        n, length = uniform.shape
-        state, token = self.start(n, uniform.device), torch.full((n,), BOS, device=uniform.device)
-        out = torch.full((n, length), PAD, device=uniform.device)
-        done = torch.zeros(n, dtype=torch.bool, device=uniform.device)
-        for t in range(length):
-            hidden, state = self.advance(token, state, t)
+        token = torch.full((len(uniform),), BOS, device=uniform.device)
+        return self.completed(token, self.start(len(uniform), uniform.device), 0, uniform, prompt, temperature, top_p)
+
+    @torch.no_grad()
+    def completed(
+        self, token: Tensor, state: list[Tensor], place: int, uniform: Tensor, prompt: Sequence[int] = (), temperature: float = 1.0,
+        top_p: float = 1.0,
+    ) -> Tensor:  # fmt: skip
+        """[N, T] what follows [N] tokens, which stood before `place`, given the state there; texts that have ended stay so."""
+        out = torch.full(uniform.shape, PAD, device=uniform.device)
+        done = (token == EOS) | (token == PAD)
+        for t in range(uniform.shape[1]):
+            hidden, state = self.advance(token, state, place + t)
             if t < len(prompt):
                 token = torch.full_like(token, prompt[t])
             else:
@@ -130,6 +141,9 @@ class LSTMLanguageModel(LanguageModel):
         y, (h, c) = self.lstm(self.embed(token)[:, None], (state[0], state[1]))
         return y[:, 0], [h, c]
 
+    def repeated(self, state: list[Tensor], times: int) -> list[Tensor]:
+        return [s.repeat_interleave(times, 1) for s in state]
+
     def read(self, hidden: Tensor) -> Tensor:
         return hidden @ self.embed.weight.T + self.bias
 
@@ -188,6 +202,9 @@ class TransformerLanguageModel(LanguageModel):
             x, kept = block(x, state[2 * i : 2 * i + 2])
             after += kept
         return self.norm(x)[:, 0], after
+
+    def repeated(self, state: list[Tensor], times: int) -> list[Tensor]:
+        return [s.repeat_interleave(times, 0) for s in state]
 
     def read(self, hidden: Tensor) -> Tensor:
         return hidden @ self.embed.weight.T + self.bias

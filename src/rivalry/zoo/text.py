@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rivalry.games import ByLength, Text
+from rivalry.games import ByLength, Energy, Rollout, Text
 from rivalry.nets import LSTMLM, TextCNN, TokenJudge, TransformerLM
 from rivalry.objectives import GAN, Null, Relativistic
 from rivalry.optimisers import Adam
@@ -146,3 +146,50 @@ def maligan() -> Row:
         )  # fmt: skip
 
     return Row(recipe("maligan", 512, 100, 20_000), recipe("maligan-small", 256, 64, 3_000))
+
+
+@row("seqgan")
+def seqgan() -> Row:
+    about = About(
+        "SeqGAN",
+        "Yu et al. 2017, SeqGAN: Sequence Generative Adversarial Nets with Policy Gradient, arXiv:1609.05473",
+        2017,
+        GROUP,
+        "After maximum likelihood a discriminator of convolutions scores whole texts, and the reward of a token is the mean over "
+        "roll-outs of the text from there. Ours rolls all texts of a place out in one batch, from the state that was carried there.",
+        APPLICATIONS,
+    )
+    policy = (Policy(reward="raw", discount=0.0, normed=False),)
+
+    def recipe(name: str, width: int, filters: int, rollouts: int, batch: int, steps: int) -> Recipe:
+        game = Rollout(judged="texts", rollouts=rollouts)
+        return adversarial(name, about, game, TextCNN(filters=filters), GAN(), policy, width=width, batch=batch, steps=steps, first=0.9)
+
+    return Row(recipe("seqgan", 512, 100, 16, 64, 20_000), recipe("seqgan-small", 256, 64, 4, 64, 3_000))
+
+
+@row("residual-energy")
+def residual_energy() -> Row:
+    about = About(
+        "Residual energy",
+        "Deng et al. 2020, Residual Energy-Based Models for Text Generation, arXiv:2004.11714",
+        2020,
+        GROUP,
+        "The language model stays as maximum likelihood made it; a discriminator of convolutions learns how much likelier a text "
+        "is to be real, and of eight proposals one is drawn in that proportion. Samples cost eight times as much.",
+        APPLICATIONS,
+    )
+
+    def recipe(name: str, net: Net, filters: int, steps: int) -> Recipe:
+        writer = Side("generator", ("generator",), terms=(Likelihood(),), optimiser=Adam(2e-3, 0.9, 0.999), clip_gradient=1.0)
+        critic = Side("discriminator", ("discriminator",), ("main",), optimiser=Adam(5e-4, 0.9, 0.999, weight_decay=1e-3))
+        stages = (Stage((writer,), "likelihood", 0.75), Stage((critic,), "critic", 0.25))
+        nets = {"generator": net, "discriminator": TextCNN(filters=filters)}
+        return Recipe(
+            name, nets, Energy(judged="texts"), stages, GAN(), about=about, sampler=ByLength(), schedules={"lr": Linear(1.0, 0.1)},
+            ema=NO_EMA, batch=128, steps=steps,
+        )  # fmt: skip
+
+    return Row(
+        recipe("residual-energy", LSTMLM(512, 2, 0.5), 200, 20_000), recipe("residual-energy-small", LSTMLM(256, 1, 0.4), 100, 3_000)
+    )
