@@ -155,6 +155,9 @@ def test_likelihood_then_rewards_of_tokens_make_texts_that_count() -> None:
     nets = {"generator": LSTMLM(24, 1, 0.0), "discriminator": TokenJudge(24, 0.0)}
     small = replace(recipe, nets=nets, batch=64)
     settings = {
+        "likelihood.share": 0.6,
+        "critic.share": 0.08,
+        "adversarial.share": 0.32,
         "likelihood.sides.generator.optimiser.lr": 4e-3,
         "critic.sides.discriminator.optimiser.lr": 1e-2,
         "adversarial.sides.discriminator.optimiser.lr": 1e-2,

@@ -42,12 +42,13 @@ def completions(model: LanguageModel, tokens: Tensor, times: int, draw: Draw) ->
     learning = model.training
     model.eval()
     n, length = tokens.shape
+    each = torch.arange(n, device=tokens.device).repeat_interleave(times)
     state, token, found = model.start(n, tokens.device), torch.full((n,), BOS, device=tokens.device), list[Tensor]()
     for t in range(length - 1):
         _, state = model.advance(token, state, t)
         token = tokens[:, t]
         uniform = draw.at("rollout", t).uniform("tokens", n * times, length - t - 1)
-        rest = model.completed(token.repeat_interleave(times), model.repeated(state, times), t + 1, uniform)
+        rest = model.completed(token[each], model.taken(state, each), t + 1, uniform)
         before = tokens[:, None, : t + 1].expand(n, times, t + 1)
         found.append(torch.cat([before, rest.view(n, times, -1)], 2))
     model.train(learning)

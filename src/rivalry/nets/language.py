@@ -43,8 +43,8 @@ class LanguageModel(nn.Module):
         """([n] the token before, state, its place) -> (hidden [n, H], the new state)."""
 
     @abstractmethod
-    def repeated(self, state: list[Tensor], times: int) -> list[Tensor]:
-        """The state of n texts as that of n * times, each `times` in a row."""
+    def taken(self, state: list[Tensor], index: Tensor) -> list[Tensor]:
+        """The state of the texts `index` [m] of n."""
 
     @abstractmethod
     def read(self, hidden: Tensor) -> Tensor:
@@ -73,20 +73,26 @@ class LanguageModel(nn.Module):
         self, token: Tensor, state: list[Tensor], place: int, uniform: Tensor, prompt: Sequence[int] = (), temperature: float = 1.0,
         top_p: float = 1.0,
     ) -> Tensor:  # fmt: skip
-        """[N, T] what follows [N] tokens, which stood before `place`, given the state there; texts that have ended stay so."""
+        """[N, T] what follows [N] tokens, which stood before `place`, given the state there; texts that have ended stay so, and
+        are left out of the batch once half of it has."""
         out = torch.full(uniform.shape, PAD, device=uniform.device)
-        done = (token == EOS) | (token == PAD)
+        alive = torch.arange(len(token), device=uniform.device)
+        going = (token != EOS) & (token != PAD)
         for t in range(uniform.shape[1]):
+            left = int(going.sum())
+            if not left:
+                break
+            if 2 * left <= len(alive):
+                token, state, alive = token[going], self.taken(state, going.nonzero()[:, 0]), alive[going]
+                going = going[going]
             hidden, state = self.advance(token, state, place + t)
             if t < len(prompt):
                 token = torch.full_like(token, prompt[t])
             else:
-                token = chosen(self.read(hidden), uniform[:, t], temperature, top_p)
-            token = torch.where(done, PAD, token)
-            out[:, t] = token
-            done |= token == EOS
-            if bool(done.all()):
-                break
+                token = chosen(self.read(hidden), uniform[alive, t], temperature, top_p)
+            token = torch.where(going, token, PAD)
+            out[alive, t] = token
+            going = (token != EOS) & going
         return out
 
 
@@ -141,8 +147,8 @@ class LSTMLanguageModel(LanguageModel):
         y, (h, c) = self.lstm(self.embed(token)[:, None], (state[0], state[1]))
         return y[:, 0], [h, c]
 
-    def repeated(self, state: list[Tensor], times: int) -> list[Tensor]:
-        return [s.repeat_interleave(times, 1) for s in state]
+    def taken(self, state: list[Tensor], index: Tensor) -> list[Tensor]:
+        return [s[:, index] for s in state]
 
     def read(self, hidden: Tensor) -> Tensor:
         return hidden @ self.embed.weight.T + self.bias
@@ -203,8 +209,8 @@ class TransformerLanguageModel(LanguageModel):
             after += kept
         return self.norm(x)[:, 0], after
 
-    def repeated(self, state: list[Tensor], times: int) -> list[Tensor]:
-        return [s.repeat_interleave(times, 0) for s in state]
+    def taken(self, state: list[Tensor], index: Tensor) -> list[Tensor]:
+        return [s[index] for s in state]
 
     def read(self, hidden: Tensor) -> Tensor:
         return hidden @ self.embed.weight.T + self.bias

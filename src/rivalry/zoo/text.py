@@ -73,7 +73,7 @@ def adversarial(
     stages = (
         Stage((writer,), "likelihood", first),
         Stage((critic,), "critic", (1 - first) * 0.2),
-        Stage((critic, player), "adversarial", (1 - first) * 0.8, fresh=True),
+        Stage((critic, player), "adversarial", (1 - first) * 0.8, fresh=True, together=d_turns == 1),
     )
     nets = {"generator": LSTMLM(width, layers, drop), "discriminator": judge}
     return Recipe(
@@ -98,7 +98,7 @@ def token_gan() -> Row:
 
     def recipe(name: str, width: int, judge: int, steps: int) -> Recipe:
         return adversarial(
-            name, about, Text(judged="pairs"), TokenJudge(judge), Relativistic(), policy, width=width, steps=steps
+            name, about, Text(judged="pairs"), TokenJudge(judge), Relativistic(), policy, width=width, steps=steps, first=0.85, g_lr=3e-4
         )
 
     return Row(recipe("token-gan", 512, 512, 20_000), recipe("token-gan-small", 256, 192, 3_000))
