@@ -1,6 +1,6 @@
 """Text: maximum likelihood against adversarial rows at equal training time, over temperatures; and what a step costs.
 
-    python benchmarks/text.py generate --rows mle-small,token-gan-small,residual-energy-small --cpu 240 --seeds 1
+    python benchmarks/text.py generate --rows mle-small,token-gan-small,residual-energy-small --cpu 100 --seeds 1
     python benchmarks/text.py speed
 
 Captions: both halves that Texygen publishes, put together and split anew at random, since they differ in topic.
@@ -21,7 +21,7 @@ from common import WORK, interval, keep, shared, table
 from torch import Tensor
 
 from rivalry import train, zoo
-from rivalry.data import Dataset, load
+from rivalry.data import Dataset, ReadOptions, load
 from rivalry.errors import RecipeError
 from rivalry.games.rollouts import Rollout, completions, judged
 from rivalry.nets import LSTMLM, TextCNN, TokenJudge
@@ -43,6 +43,7 @@ FILES = {
 }
 TEMPERATURES = (0.6, 0.7, 0.8, 0.9, 1.0)
 CPU = torch.device("cpu")
+READING = ReadOptions(vocabulary=2000)
 
 
 def corpus(name: str) -> Path:
@@ -72,7 +73,7 @@ def seconds_a_step(recipe: Recipe, data: Dataset, steps: int = 6) -> float:
 def generate(data_name: str, rows: list[str], cpu: float, seeds: int, samples: int) -> None:
     """Trains every row for so many CPU seconds of steps, then sweeps all runs by one ruler."""
     path = corpus(data_name)
-    data = load(path)
+    data = load(path, options=READING)
     runs, costs = list[Run](), dict[str, str]()
     for row in rows:
         recipe = zoo.get(row)
@@ -81,7 +82,7 @@ def generate(data_name: str, rows: list[str], cpu: float, seeds: int, samples: i
         for seed in range(seeds):
             name = f"text-{data_name}-{row}-{cpu:g}s-{seed}"
             if not (ROOT / name).exists():
-                train(path, recipe=row, seed=seed, run=name, budget=f"{steps}steps", tensorboard=False)
+                train(path, recipe=row, seed=seed, run=name, budget=f"{steps}steps", tensorboard=False, options=READING)
             runs.append(Run.open(name))
         costs[row] = f"{runs[-1].settings['plan']['steps']:,} steps"
     found = sweep(runs, data, TEMPERATURES, n=samples, tick=lambda what, share: print(f"{share:.0%} {what}", flush=True))

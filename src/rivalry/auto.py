@@ -85,7 +85,7 @@ def _text(dataset: Dataset, device: str, epsilon: float | None) -> tuple[Recipe,
     return recipe, (
         f"{n:,} lines of up to {length} tokens, {dataset.spec.vocabulary:,} different ones: maximum likelihood, an LSTM {net.width} wide, "
         f"{epochs} times over the lines.",
-        "No adversarial row has beaten it here at equal time and variety; token-gan and the others are there to try (docs/text.md).",
+        "No adversarial row has been seen to beat it at equal time and variety; token-gan and others are there to try (docs/text.md).",
     )
 
 

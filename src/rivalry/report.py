@@ -157,9 +157,10 @@ def _recipe(run: Run) -> list[str]:
 
 
 def _commands(run: Run) -> list[str]:
+    out = "samples.txt" if run.spec.kind == "tokens" else "samples.png"
     return [
         "```",
-        f"rivalry sample {run.name} -n 64 -o samples.png",
+        f"rivalry sample {run.name} -n 64 -o {out}",
         f"rivalry evaluate {run.name}",
         f"rivalry resume {run.name}",
         "```",

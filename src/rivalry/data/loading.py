@@ -52,7 +52,8 @@ def claimant(source: Source, options: ReadOptions = DEFAULTS) -> Modality:
         if options.kind == "text" and isinstance(source, Texts):
             return _MODALITIES["text"]
         if not isinstance(source, Columns) and not (isinstance(source, Arrays) and source.x.ndim == 2):
-            raise DataError(f"{source.where} is no table, so it cannot be read as {options.kind!r}; leave kind out")
+            what = "table and no text" if options.kind == "text" else "table"
+            raise DataError(f"{source.where} is no {what}, so it cannot be read as {options.kind!r}; leave kind out")
         return _MODALITIES[options.kind]
     for modality in _MODALITIES.values():
         if modality.sniff(source):
