@@ -10,13 +10,13 @@ import pytest
 ROOT = Path(__file__).parent.parent / "src" / "rivalry"
 FLOORS = (
     ("errors", "types", "streams", "catalogue", "parts", "files", "pictures"),
-    ("objectives", "penalties", "terms", "augment", "schedules", "controllers", "optimisers", "afters", "nets", "stats",
+    ("objectives", "penalties", "terms", "augment", "degrade", "schedules", "controllers", "optimisers", "afters", "nets", "stats",
      "extractors"),
     ("data",),
     ("games", "recipe", "sampling", "zoo"),
     ("run", "evaluate", "health", "card", "report", "privacy", "baselines", "officer"),
     ("training",),
-    ("auto", "experiments", "checks", "audit", "apply", "drawing", "sweeping"),
+    ("auto", "experiments", "checks", "audit", "apply", "changing", "drawing", "exporting", "sweeping", "using"),
     ("api", "cli"),
 )  # fmt: skip
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}

@@ -19,6 +19,15 @@ def rows(n: int = 48) -> Rows:
     return Rows(torch.rand(n, 1, 28, 28, generator=g) * 2 - 1, torch.randint(3, (n,), generator=g))
 
 
+PAIRS = Spec("image", (3, 32, 32), (-1.0, 1.0), source=(3, 32, 32))
+
+
+def pairs(n: int = 24) -> Rows:
+    g = torch.Generator().manual_seed(2)
+    x, source = (torch.rand(n, 3, 32, 32, generator=g) * 2 - 1 for _ in range(2))
+    return Rows(x, extra={"source": source})
+
+
 @pytest.mark.parametrize("name", zoo.names())
 def test_small_setting_is_sound(name: str) -> None:
     from dataclasses import replace
@@ -29,6 +38,8 @@ def test_small_setting_is_sound(name: str) -> None:
         check_recipe(replace(recipe, batch=8, schedules=schedules), POINTS, ring())
     elif recipe.about.group == "tables":
         check_recipe(replace(recipe, batch=8), TABLE, people())
+    elif recipe.game.changes:
+        check_recipe(replace(recipe, batch=8), PAIRS, pairs())
     elif recipe.about.group == "records":
         check_recipe(replace(recipe, batch=8), RECORDS, histories())
     elif recipe.about.group == "text":

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -57,13 +58,14 @@ class Rows:
 
     x: Tensor
     labels: Tensor | None = None
+    extra: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.x)
 
     def batch(self, index: Tensor, device: torch.device) -> Batch:
         label = None if self.labels is None else self.labels[index]
-        return Batch(self.x[index].to(device), label, index)
+        return Batch(self.x[index].to(device), label, index, {k: v[index].to(device) for k, v in self.extra.items()})
 
     def prefetch(self, index: Tensor) -> None:
         """They are in memory."""

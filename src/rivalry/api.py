@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,23 +12,21 @@ import torch
 from torch import Tensor, nn
 
 from rivalry.audit.rejecting import guard_of
-from rivalry.auto import choose, find
+from rivalry.auto import choose, find, suited
 from rivalry.baselines import fit, usual
 from rivalry.data import Dataset, Modality, ReadOptions, restore
 from rivalry.data import load as load_data
-from rivalry.data.image import ImageModality
 from rivalry.data.opening import Given
 from rivalry.data.table import TableModality
-from rivalry.data.text import TextModality
-from rivalry.drawing import AS_TRAINED, Decoding, Wish, drawn, wanted
+from rivalry.drawing import AS_TRAINED, Decoding, Wish, drawn, text_modality, wanted, write_walk
 from rivalry.errors import DataError, RecipeError, UnknownName
-from rivalry.evaluate import Judge, Looks, Scores, choose_extractor
+from rivalry.evaluate import Judge, Looks, Scores, judge_of
 from rivalry.privacy import privatised
 from rivalry.privacy.quota import check as check_cap
 from rivalry.privacy.quota import spend
 from rivalry.recipe import Recipe, set_value
 from rivalry.run import Run as Folder
-from rivalry.sampling import WALKED, Sampler, Tick, filled, silent
+from rivalry.sampling import WALKED, Sampler, Tick, filled, sampler_of, silent
 from rivalry.stats import Utility
 from rivalry.training.engine import Engine, is_main_process
 from rivalry.training.session import Request, Say, reload_data, to_stderr
@@ -38,7 +36,10 @@ from rivalry.training.session import start as start_run
 if TYPE_CHECKING:
     from rivalry.apply import Filled
     from rivalry.audit import Audit
+    from rivalry.changing import Changed, Changer
+    from rivalry.changing.medical import ChangedVolumes
     from rivalry.experiments import Comparison
+    from rivalry.exporting import Exported
 
 __all__ = ["Run", "compare", "load", "train"]
 
@@ -76,16 +77,19 @@ class Run:
         return restore(data["kind"], data["state"])
 
     def sampler(
-        self, which: str = "best", device: str = "auto", players: Mapping[str, nn.Module] | None = None,
-        decoding: Decoding = AS_TRAINED,
-    ) -> Sampler:  # fmt: skip
-        """Draws encoded samples from checkpoint 'best' or 'last'; decoding: how text is drawn."""
+        self, which: str = "best", device: str = "auto", players: Mapping[str, nn.Module] | None = None, data: Dataset | None = None
+    ) -> Sampler:
+        """Draws encoded samples from checkpoint 'best' or 'last'.  data: whose held-out pictures are changed, by runs that change
+        pictures; RecipeError where they are missing."""
         engine = Engine(device)
         shares = tuple(self.folder.settings["data"]["class_shares"])
         recipe, spec = self.folder.recipe, self.folder.spec
         nets = self.folder.networks(which, engine.device, players)
-        found = Sampler(recipe.game, recipe.game.wiring(spec), nets, engine.device, shares)
-        return decoding.of(found, self.modality)
+        if data is not None:
+            return sampler_of(recipe.game, recipe.game.wiring(spec), nets, engine.device, data.to(engine.device))
+        if recipe.game.changes:
+            raise RecipeError(f"{self.name} changes pictures, it makes none of noise; use: rivalry apply {self.name} FILES -o OUT")
+        return Sampler(recipe.game, recipe.game.wiring(spec), nets, engine.device, shares)
 
     def sample(
         self, n: int, *, seed: int = 0, label: int | str | None = None, truncation: float = 1.0, which: str = "best",
@@ -112,11 +116,10 @@ class Run:
         device: str = "auto",
     ) -> list[str]:  # fmt: skip
         """n lines of generated text; see `rivalry.drawing.Decoding`.  RecipeError for runs that make none."""
-        if not isinstance(self.modality, TextModality):
-            raise RecipeError(f"{self.name} was trained on {self.modality.kind} data and makes no text; ask for `sample`")
-        sampler = self.sampler(which, device, decoding=Decoding(temperature, top_p, prompt))
+        writer = text_modality(self.modality)
+        sampler = Decoding(temperature, top_p, prompt).of(self.sampler(which, device), self.modality)
         spend(self.folder, n)
-        return self.modality.texts(sampler(n, seed))
+        return writer.texts(sampler(n, seed))
 
     def _raw(self, x: Tensor) -> Tensor:
         """In the data's own form; float64 rows of tables are."""
@@ -149,47 +152,52 @@ class Run:
         tick: Tick = silent, say: Say = to_stderr, decoding: Decoding = AS_TRAINED,
     ) -> list[Path]:  # fmt: skip
         """Samples into files, by `out`'s ending: a folder of PNGs, a sheet (.png), .npz, .csv, .parquet, .txt.  See `sample`."""
-        sampler, wish = self.sampler(which, device, decoding=decoding), self._wish(label, truncation, where, balance, reject_copies)
+        sampler = decoding.of(self.sampler(which, device), self.modality)
+        wish = self._wish(label, truncation, where, balance, reject_copies)
         spend(self.folder, n)
         x, labels = drawn(self.modality, sampler, n, seed, wish, tick)
         if wish.guard is not None:
             say(wish.guard.told())
         return self.modality.write(x, out, labels, self.folder.spec.class_names)
 
+    def changer(self, which: str = "best", device: str = "auto", perception: float = 1.0) -> Changer:
+        """The network that changes pictures, from checkpoint 'best' or 'last'; DataError for runs that have none.  perception: from
+        0, pixels alone, to 1, as trained, where a discriminator joined after training by pixels."""
+        from rivalry.changing.trained import changer_of
+
+        return changer_of(self.folder, which, Engine(device).device, perception)
+
     def apply(
-        self, table: str | Path, out: str | Path, *, draws: int = 1, likely: bool = False, pool: int = 50_000, seed: int = 0,
-        which: str = "best", device: str = "auto", tick: Tick = silent,
-    ) -> Filled:  # fmt: skip
-        """Fills the missing cells of a table (CSV, TSV or Parquet) by draws from the model, given what is known of their
-        row; see `rivalry.apply.fill_table`."""
-        from rivalry.apply import fill_table
+        self, source: str | Path, out: str | Path, *, draws: int = 1, seed: int = 0, likely: bool = False, pool: int | None = None,
+        strength: float | None = None, self_ensemble: bool = False, tile: int | None = None, quality: int | None = None,
+        mask: Path | None = None, sheet: Path | None = None, overwrite: bool = False, which: str = "best", device: str = "auto",
+        perception: float = 1.0, window: str | None = None, keep_identity: bool = False, tick: Tick = silent,
+    ) -> Filled | Changed | ChangedVolumes:  # fmt: skip
+        """Runs on tables fill the missing cells of one (CSV, TSV or Parquet) by draws from the model, given what is known of
+        their row; see `rivalry.apply.fill_table`.  Runs that change pictures change a file, or all below a folder; see
+        `rivalry.changing.apply_files` and docs/apply.md; of scans `rivalry.changing.medical` and docs/medical.md."""
+        from rivalry.using import Options, apply
 
-        if not isinstance(self.modality, TableModality):
-            raise DataError(f"{self.name} was trained on {self.modality.kind} data; only the missing cells of tables can be filled")
-        sampler = self.sampler(which, device)
+        options = Options(draws, seed, likely, pool, strength, self_ensemble, tile, quality, mask, sheet, overwrite, window, keep_identity)
+        return apply(
+            self.folder, self.modality, lambda: self.sampler(which, device), lambda: self.changer(which, device, perception), Path(source),
+            Path(out), options, tick,
+        )  # fmt: skip
 
-        def counted(n: int, seed: int) -> Tensor:
-            spend(self.folder, n)
-            return sampler(n, seed)
+    def export(self, out: str | Path, *, which: str = "best") -> Exported:
+        """Writes the network that changes or makes pictures as an ONNX file of any size of picture, held against the network
+        in onnxruntime; see docs/apply.md."""
+        from rivalry.using import export
 
-        return fill_table(
-            self.modality, counted, Path(table), Path(out), draws=draws, likely=likely, pool=pool, seed=seed, tick=tick
-        )
+        changes = self.recipe.game.changes
+        return export(self.folder, self.changer(which, "cpu") if changes else self.sampler(which, "cpu"), Path(out))
 
-    def walk(
-        self, out: Path, *, seed: int = 0, label: int | str | None = None, which: str = "best", device: str = "auto"
-    ) -> list[Path]:
+    def walk(self, out: Path, *, seed: int = 0, label: int | str | None = None, which: str = "best", device: str = "auto") -> list[Path]:
         """An interpolation between random latents, as a sheet (.png) or a film (.gif)."""
-        from rivalry.pictures import film
-
         number = self._label(label)
         spend(self.folder, WALKED)
         x = self.sampler(which, device).walk(seed, label=0 if number is None else number).cpu()
-        if out.suffix.lower() == ".gif":
-            if not isinstance(self.modality, ImageModality):
-                raise DataError("a film needs pictures; for points give a .png")
-            return [film(self.modality.shown(x), out)]
-        return self.modality.write(x, out)
+        return write_walk(self.modality, x, out)
 
     def _label(self, label: int | str | None) -> int | None:
         """A class by name or number."""
@@ -214,7 +222,7 @@ class Run:
     ) -> Scores:  # fmt: skip
         """Every score that fits the data, on n fresh samples; see `rivalry.evaluate`."""
         judge = self._judge(data if data is not None else self.data(), weights, n, seed, device)
-        return judge.final(self._drawn(self.sampler(which, device)), 0)
+        return judge.final(self._drawn(self.sampler(which, device, data=judge.dataset)), 0)
 
     def beside(
         self, n: int | None = None, *, which: str = "best", weights: Path | None = None, seed: int = 1,
@@ -224,7 +232,7 @@ class Run:
         independent columns do, beside which a shape error says little.  They are fitted without privacy, and kept
         nowhere."""
         judge = self._judge(data if data is not None else self.data(), weights, n, seed, device)
-        scores = judge.final(self._drawn(self.sampler(which, device)), 0)
+        scores = judge.final(self._drawn(self.sampler(which, device, data=judge.dataset)), 0)
         fitted = {name: fit(one, judge.dataset) for name, one in usual(judge.dataset.spec).items()}
         metrics = tuple(m for m in BESIDE if m in scores)
         return scores, {name: judge.final(one.sample, 0, metrics=metrics) for name, one in fitted.items()}
@@ -234,9 +242,8 @@ class Run:
         dataset = data.to(engine.device)
         own = self.folder.settings["train"]["weights"]
         chosen = weights or (Path(own) if own else None)
-        extractor = choose_extractor(dataset, chosen, engine.device, self.path / "private")
         looks = Looks(verdict=max(n, 4), gate=min(max(n, 4), 2000)) if n is not None else Looks()
-        return Judge(dataset, extractor, None, seed, engine.device, looks)
+        return judge_of(self.recipe, dataset, None, chosen, seed, engine.device, self.path / "private", looks)
 
     def utility(
         self, target: str, *, n: int | None = None, which: str = "best", seed: int = 1, device: str = "auto",
@@ -345,7 +352,7 @@ def train(
     start: str = "",
     overwrite: bool = False,
     device: str = "auto",
-    precision: str = "float32",
+    precision: str = "",
     weights: Path | None = None,
     tensorboard: bool = True,
     players: Mapping[str, nn.Module] | None = None,
@@ -359,7 +366,8 @@ def train(
 
     settings: 'batch=32' and the like, as the command line's --set.  players: one's own modules by network name
     ('generator', 'discriminator'); see `rivalry.parts.Net` for what they are called with.
-    cap: samples the run may hand out in all.
+    cap: samples the run may hand out in all.  precision: 'float32', 'bfloat16' or 'auto' (what the machine is fast at); '' is
+    'auto' for what changes pictures, else 'float32'.
     dp_epsilon, dp_delta: train under differential privacy (docs/privacy.md); delta is N^-1.1 of N rows if left out.
     Raises RecipeError, DataError or RunError, and leaves nothing behind, if that cannot be done.
     """
@@ -368,6 +376,8 @@ def train(
         if "=" not in line:
             raise RecipeError(f"--set takes KEY=VALUE, for example batch=32, not {line!r}")
     named = find(recipe)  # a wrong name should not have to wait for the data
+    if named is not None and named.game.changes and reading.task is None:
+        reading = replace(reading, task=suited(named))
     dataset = load_data(data, options=reading)
     for note in (*dataset.notes, *dataset.defences):
         say(note)
@@ -381,8 +391,9 @@ def train(
         chosen = set_value(chosen, *line.split("=", 1))
     for reason in why:
         say(reason)
+    exact = precision or ("auto" if chosen.game.changes else "float32")
     request = Request(
-        chosen, until, budget, seed, run, overwrite, device, precision, weights, start, players, tensorboard, why,
+        chosen, until, budget, seed, run, overwrite, device, exact, weights, start, players, tensorboard, why,
         cap=allowed,
     )  # fmt: skip
     done = Run(start_run(dataset, request, say, reading))

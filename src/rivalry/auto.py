@@ -7,11 +7,14 @@ from pathlib import Path
 import torch
 
 from rivalry.data import Dataset
+from rivalry.degrade import task
 from rivalry.errors import RecipeError
 from rivalry.evaluate import Budget
+from rivalry.games import Change
 from rivalry.nets import LSTMLM
 from rivalry.recipe import Recipe
 from rivalry.zoo import get
+from rivalry.zoo.changing import house as changing
 from rivalry.zoo.house import critic_pictures, pictures, private_pictures
 from rivalry.zoo.records import ABOUT as RECORDS
 from rivalry.zoo.records import records
@@ -71,6 +74,8 @@ def choose(
         return _records(dataset, device)
     if dataset.spec.kind == "tokens":
         return _text(dataset, device, epsilon)
+    if dataset.layout:
+        return _changing(dataset, device)
     return _pictures(dataset, budget, device) if epsilon is None else _private_pictures(dataset)
 
 
@@ -91,6 +96,23 @@ def _text(dataset: Dataset, device: str, epsilon: float | None) -> tuple[Recipe,
 
 EPOCHS, LEAST_STEPS, TEXT_BATCH = 40, 1_000, 128
 """Of maximum likelihood on text; the checkpoint of the best held-out likelihood is kept."""
+
+
+def suited(recipe: Recipe) -> str:
+    """The task whose layout of data a recipe that changes pictures learns from."""
+    if isinstance(recipe.game, Change):
+        return "translate" if recipe.game.degradation is None else "restore"
+    return "unpaired"
+
+
+def _changing(dataset: Dataset, device: str) -> tuple[Recipe, tuple[str, ...]]:
+    gpu = device in ("auto", "cuda") and torch.cuda.is_available()
+    one, (channels, height, width) = task(dataset.task), dataset.spec.shape
+    recipe = changing(one, gpu, channels, min(height, width))
+    how = "pixels decide" if not one.adversarial else "pixels and a judge of patches decide"
+    if one.layout == "unpaired":
+        how = "there and back again must give the picture one began with, and what is already there must stay"
+    return recipe, (f"Task {one.name!r}: {one.does}; the house recipe for it: {how}.",)
 
 
 def _table(dataset: Dataset, device: str, epsilon: float | None) -> tuple[Recipe, tuple[str, ...]]:

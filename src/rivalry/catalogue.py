@@ -31,6 +31,7 @@ BUILT_INS = (
     "rivalry.penalties",
     "rivalry.terms",
     "rivalry.augment",
+    "rivalry.degrade",
     "rivalry.optimisers",
     "rivalry.schedules",
     "rivalry.controllers",

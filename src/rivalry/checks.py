@@ -30,13 +30,12 @@ def check_recipe(recipe: Recipe, spec: Spec, store: Store, steps: int = 3) -> No
     if not recipe.private_sides():
         _resume_is_exact(recipe, spec, store, steps, engine, straight)
     _run(replace(recipe, batch=recipe.accumulate), spec, store, 1, engine)
-    x = recipe.game.sample(
-        {k: straight.ema.get(k, m).eval() for k, m in straight.nets.items()},
-        straight.wiring,
-        Draw(0, ("check",)),
-        2,
-        torch.zeros(2, dtype=torch.long),
-    )
+    nets = {k: straight.ema.get(k, m).eval() for k, m in straight.nets.items()}
+    draw = Draw(0, ("check",))
+    if recipe.game.changes:
+        x = recipe.game.change(nets, recipe.game.source(store.batch(torch.arange(2), engine.device), draw), draw)
+    else:
+        x = recipe.game.sample(nets, straight.wiring, draw, 2, torch.zeros(2, dtype=torch.long))
     assert x.shape == (2, *spec.shape), f"{recipe.name}: samples are {tuple(x.shape)}, the data {spec.shape}"
     assert bool(torch.isfinite(x).all()), f"{recipe.name}: samples are not finite"
 

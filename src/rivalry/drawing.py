@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from rivalry.audit.rejecting import Guard, guarded
 from rivalry.data import Modality
 from rivalry.data.asking import Asked, asked
 from rivalry.data.conditions import levels_asked
+from rivalry.data.image import ImageModality
 from rivalry.data.table import TableModality
 from rivalry.data.text import TextModality
 from rivalry.errors import DataError, RecipeError
@@ -50,6 +52,24 @@ class Decoding:
 
 
 AS_TRAINED = Decoding()
+
+
+def text_modality(modality: Modality) -> TextModality:
+    """The modality itself; RecipeError where it is none of text."""
+    if not isinstance(modality, TextModality):
+        raise RecipeError(f"the run was trained on {modality.kind} data and makes no text; ask for `sample`")
+    return modality
+
+
+def write_walk(modality: Modality, x: Tensor, out: Path) -> list[Path]:
+    """A walk between latents as a film (.gif), or by the ending of `out`."""
+    from rivalry.pictures import film
+
+    if out.suffix.lower() != ".gif":
+        return modality.write(x, out)
+    if not isinstance(modality, ImageModality):
+        raise DataError("a film needs pictures; for points give a .png")
+    return [film(modality.shown(x), out)]
 
 
 def wanted(modality: Modality, where: str = "", balance: str = "") -> Asked:

@@ -15,18 +15,20 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+import torch
+
 from rivalry.auto import resolve
 from rivalry.baselines import check, kept
 from rivalry.data import Dataset, ReadOptions, load
 from rivalry.errors import RecipeError, RulerMismatch, RunError
-from rivalry.evaluate import Draw, Judge, Looks, Scores, choose_extractor
+from rivalry.evaluate import Draw, Looks, Scores, judge_of
 from rivalry.files import write_json
 from rivalry.parts import Baseline
 from rivalry.privacy import privatised
 from rivalry.recipe import Recipe
 from rivalry.report import write_report
 from rivalry.run import ROOT, Run
-from rivalry.sampling import Sampler, class_shares
+from rivalry.sampling import sampler_of
 from rivalry.streams import key
 from rivalry.training.engine import Engine
 from rivalry.training.session import Request, resume, start
@@ -119,7 +121,7 @@ def compare_recipes(
     folder = ROOT / (name or f"compare-{Path(dataset.name).stem}")
     engine = Engine(device)
     spent = "" if dp is None else f" epsilon {dp[0]:g} delta {dp[1]:g}"
-    measure = _Measure(dataset, engine, folder, samples, f"{dataset.fingerprint} {budget}{spent}")
+    measure = _Measure(dataset, engine, folder, samples, f"{dataset.fingerprint} {budget}{spent}", [r for r, _ in chosen.values()])
     for recipe_name in recipes:
         for seed in seeds:
             place = f"{Path(recipe_name).stem}-seed{seed}"
@@ -183,7 +185,7 @@ def train_one(
     path = folder / f"{Path(recipe).stem}-seed{seed}"
     chosen, why = resolve(recipe, dataset, budget, device)
     if not finished(path):
-        choose_extractor(dataset, None, None, folder / PRIVATE)  # once for all contenders
+        judge_of(chosen, dataset, None, None, 1, torch.device("cpu"), folder / PRIVATE)  # its feature space, once for all contenders
     request = Request(chosen, budget=budget, seed=seed, run=str(path), device=device, tensorboard=False, why=why)
     request = replace(request, ruler=folder / PRIVATE)
     return _trained(path, dataset, request, options, say)
@@ -215,7 +217,7 @@ def compare_runs(
 ) -> Comparison:
     """Measures runs by one ruler on the data of the first; RulerMismatch if they were trained on other data."""
     engine = Engine(device)
-    measure = _Measure(dataset, engine, runs[0].path, samples, "")
+    measure = _Measure(dataset, engine, runs[0].path, samples, "", [run.recipe for run in runs])
     for run in runs:
         if run.settings["data"]["fingerprint"] != dataset.fingerprint:
             raise RulerMismatch(
@@ -228,13 +230,13 @@ def compare_runs(
 class _Measure:
     """One ruler for all, and what it has measured so far."""
 
-    def __init__(self, dataset: Dataset, engine: Engine, folder: Path, samples: int | None, what: str) -> None:
-        """what: the data and budget that stored scores must be of; '' to store nothing."""
+    def __init__(self, dataset: Dataset, engine: Engine, folder: Path, samples: int | None, what: str, recipes: Sequence[Recipe]) -> None:
+        """what: the data and budget that stored scores must be of; '' to store nothing.  recipes: of the contenders."""
         self.data = dataset.to(engine.device)
         self.private = folder / PRIVATE
-        extractor = choose_extractor(self.data, None, engine.device, self.private)
-        looks = Looks() if samples is None else Looks(gate=min(2000, samples), verdict=samples)
-        self.judge = Judge(self.data, extractor, None, 1, engine.device, looks)
+        looks = None if samples is None else Looks(gate=min(2000, samples), verdict=samples)
+        lead = next((r for r in recipes if any(side.fools for side in r.sides())), next(iter(recipes), None))
+        self.judge = judge_of(lead, self.data, None, None, 1, engine.device, self.private, looks)
         self.device, self.path, self.what = engine.device, folder / "comparison.json", what
         stored: dict[str, Any] = (
             json.loads(self.path.read_text()) if what and self.path.exists() else {"what": what, "scores": {}}
@@ -252,7 +254,7 @@ class _Measure:
     def trained(self, run: Run) -> tuple[Draw, float]:
         """(how to draw from the run's best checkpoint, seconds of training)."""
         nets = run.networks("best", self.device)
-        draw = Sampler(run.recipe.game, run.recipe.game.wiring(run.spec), nets, self.device, class_shares(self.data))
+        draw = sampler_of(run.recipe.game, run.recipe.game.wiring(run.spec), nets, self.device, self.data)
         return draw, next((r["seconds"] for r in reversed(run.metrics())), math.nan)
 
     def __call__(self, make: Callable[[], tuple[Draw, float]], name: str, seed: int) -> Scores:

@@ -13,6 +13,7 @@ from typing import ClassVar, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
+from rivalry.errors import RecipeError
 from rivalry.streams import Draw
 from rivalry.types import Batch, Heads, Judged, Knobs, Match, Point, Spec
 
@@ -98,10 +99,12 @@ class Game(ABC):
     """Wires batches and noise into a lazy Play, and says how to sample once training is over.
 
     secret: nets that know raw rows and are kept in a run's private/ only; nothing but a guarded play asks them.
+    changes: it makes pictures out of pictures: samples are made of rows, by `change`, and not of noise alone.
     """
 
     KIND: ClassVar[str] = "game"
     secret: ClassVar[frozenset[str]] = frozenset()
+    changes: ClassVar[bool] = False
 
     @abstractmethod
     def wiring(self, spec: Spec) -> Wiring: ...
@@ -126,6 +129,14 @@ class Game(ABC):
         self, nets: Mapping[str, nn.Module], z: Tensor, cond: tuple[Tensor, ...], truncation: float = 1.0
     ) -> Tensor:
         """[n, *shape] for given latents [n, wiring.latent]: what interpolations walk along."""
+
+    def source(self, batch: Batch, draw: Draw) -> Tensor:
+        """Of games that change pictures: what is put in, [n, *wiring.source], for rows."""
+        raise RecipeError("this game makes pictures of noise, not of other pictures")
+
+    def change(self, nets: Mapping[str, nn.Module], source: Tensor, draw: Draw) -> Tensor:
+        """Of games that change pictures: [n, *shape] for what is put in [n, *wiring.source]."""
+        raise RecipeError("this game makes pictures of noise, not of other pictures")
 
 
     def surprise(self, nets: Mapping[str, nn.Module], x: Tensor) -> Tensor | None:
@@ -205,6 +216,20 @@ class Augment(ABC):
     @abstractmethod
     def __call__(self, x: Tensor, draw: Draw, p: float | Tensor) -> Tensor:
         """p in [0, 1]: the chance with which each transformation is applied to an example."""
+
+
+class Degradation(ABC):
+    """Makes of good pictures the bad ones that a network is to mend: choices are drawn per example."""
+
+    KIND: ClassVar[str] = "degradation"
+
+    @abstractmethod
+    def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """(C, H, W) of what it makes of pictures of that shape; RecipeError where it cannot."""
+
+    @abstractmethod
+    def __call__(self, x: Tensor, draw: Draw) -> Tensor:
+        """[N, C, H, W] in [-1, 1] -> [N, *shape((C, H, W))], without a gradient."""
 
 
 class Schedule(ABC):
@@ -296,7 +321,8 @@ class Wiring:
     the generator's second argument is labels [N] int64.  codes: sizes of categorical codes, `code_reals`
     the number of real-valued ones (InfoGAN; they are part of `latent`).  pack: how many examples a
     discriminator sees at once (their channels are joined).  beside: so many numbers, a condition, are joined to every
-    row that a discriminator sees, and are part of `latent` (CTGAN).
+    row that a discriminator sees, and are part of `latent` (CTGAN).  source: (C, H, W) of the pictures that are put in, of
+    games that change pictures.
     """
 
     latent: int = 0
@@ -305,6 +331,7 @@ class Wiring:
     code_reals: int = 0
     pack: int = 1
     beside: int = 0
+    source: tuple[int, ...] = ()
 
 
 class Net(ABC):

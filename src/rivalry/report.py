@@ -93,6 +93,11 @@ def _samples(run: Run) -> list[str]:
     final = run.path / "samples" / "final.txt"
     if final.exists():
         lines += ["```", *final.read_text(encoding="utf-8").splitlines()[:20], "```"]
+    if (run.path / "private" / "changed" / "final.png").exists():
+        lines.append(
+            "Held-out pictures: what was put in, what was made of it, and (where it is known) what it should be (kept in private/, since "
+            "they are your own):\n\n![changed](private/changed/final.png)"
+        )
     if neighbours.exists():
         lines.append(
             "Each sample beside its nearest training pictures, to see whether it is a copy "
@@ -119,6 +124,14 @@ def _scores(records: list[dict[str, Any]]) -> list[str]:
             f"| {best:.4g} | {_number(score['floor'])} |"
         )
     ruler = next(iter(last["scores"].values()))["ruler"]
+    if "psnr" in last["scores"]:
+        ruler = last["scores"]["psnr"]["ruler"]
+        gain = last["scores"]["psnr"]["value"] - last["scores"]["gain"]["value"]
+        rows.append(
+            f"\nMeasured at step {last['step']} on {ruler['samples']} held-out squares whose truth is known ({ruler['resize']}). Doing "
+            f"nothing (the input itself, enlarged bicubically where sizes differ) has a PSNR of {gain:.4g} dB."
+        )
+        return rows
     rows.append(
         f"\nMeasured at step {last['step']} on {ruler['samples']} samples against {ruler['reference']} rows of the "
         f"{ruler['split']} split, in the feature space {ruler['extractor']} ({ruler['extractor_sha'][:8]}). The floor "
@@ -158,9 +171,10 @@ def _recipe(run: Run) -> list[str]:
 
 def _commands(run: Run) -> list[str]:
     out = "samples.txt" if run.spec.kind == "tokens" else "samples.png"
+    use = f"rivalry apply {run.name} FILES -o OUT" if run.recipe.game.changes else f"rivalry sample {run.name} -n 64 -o {out}"
     return [
         "```",
-        f"rivalry sample {run.name} -n 64 -o {out}",
+        use,
         f"rivalry evaluate {run.name}",
         f"rivalry resume {run.name}",
         "```",

@@ -118,7 +118,7 @@ class Run:
         return Spec(
             spec["kind"], tuple(spec["shape"]), tuple(spec["range"]), tuple(spec["class_names"]), spec["vocabulary"],
             blocks, tuple((str(name), str(kind)) for name, kind in spec.get("columns", ())),
-            spec.get("static", 0), spec.get("visits", 0), outcome,
+            spec.get("static", 0), spec.get("visits", 0), outcome, tuple(spec.get("source", ())),
         )  # fmt: skip
 
     def metrics(self) -> list[dict[str, Any]]:
@@ -214,6 +214,11 @@ class Run:
             load_module(module, own, f"{path} ({name})")
             module.to(device or torch.device("cpu")).eval().requires_grad_(False)
         return nets
+
+
+def stage_checkpoint(stage: str) -> str:
+    """The name of the checkpoint that is kept where a stage ends and another begins."""
+    return f"after-{stage}"
 
 
 def load_module(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:

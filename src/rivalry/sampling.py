@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from rivalry.data import Dataset
+from rivalry.data.base import Store
 from rivalry.errors import RecipeError
 from rivalry.games.levels import Levels
 from rivalry.parts import Game, Settles, Wiring
@@ -29,6 +30,8 @@ class Sampler:
     classes: shares of the classes among the training data, for games with labels.  asked: the option of a table's
     category that all rows are to have, for games that can be asked (see `steered`).  A sample depends on the seed and
     its chunk's number only, so the first n of more samples are the same when n is a multiple of CHUNK.
+
+    rows: of games that change pictures, the rows that they change: `picked` by the seed.
     """
 
     game: Game
@@ -37,6 +40,7 @@ class Sampler:
     device: torch.device
     classes: tuple[float, ...] = ()
     asked: int | None = None
+    rows: Store | None = None
 
     def __call__(self, n: int, seed: int) -> Tensor:
         return self.draw(n, seed)[0]
@@ -58,10 +62,25 @@ class Sampler:
                 draw.seed_globally("modules")
                 mine = None if labels is None else labels[start : start + CHUNK].to(self.device)
                 size = min(CHUNK, n - start)
-                out.append(self.game.sample(self.nets, self.wiring, draw, size, mine, truncation))
+                out.append(self._made(draw, size, mine, truncation, n, seed, start))
         for k, m in self.nets.items():
             m.train(modes[k])
         return torch.cat(out).clone(), labels
+
+    def _made(
+        self, draw: Draw, size: int, label: Tensor | None, truncation: float, n: int, seed: int, start: int
+    ) -> Tensor:
+        """Samples [start, start + size) of n."""
+        if self.rows is None:
+            return self.game.sample(self.nets, self.wiring, draw, size, label, truncation)
+        mine = picked(len(self.rows), n, seed)[start : start + size]
+        made = [self._changed(part, draw.at(i)) for i, part in enumerate(mine.split(AT_ONCE))]
+        return torch.cat(made)
+
+    def _changed(self, index: Tensor, draw: Draw) -> Tensor:
+        assert self.rows is not None
+        batch = self.rows.batch(index, self.device)
+        return self.game.change(self.nets, self.game.source(batch, draw), draw)
 
     def surprise(self, x: Tensor) -> Tensor | None:
         """-log p of each entry of real rows x [n, ...], in nats; None where the generator has no likelihood."""
@@ -104,6 +123,16 @@ class Sampler:
             if self.wiring.classes:
                 cond = (torch.full((len(z),), label, device=self.device),)
             return self.game.from_latent(self.nets, z, cond).clone()
+
+
+AT_ONCE = 32
+"""Pictures that are changed at a time: they are larger than those that are made of noise."""
+
+
+def picked(rows: int, n: int, seed: int) -> Tensor:
+    """[n] int64: rows that a seed picks among so many, each once before any twice."""
+    order = torch.randperm(rows, generator=torch.Generator().manual_seed(key(seed, "picked")))
+    return order.repeat(-(-n // rows))[:n]
 
 
 ROUND = 8192
@@ -253,7 +282,12 @@ def _draw_batches(sampler: Sampler, seed: int, batches: int) -> None:
         draw = Draw(seed, ("settle", i), sampler.device)
         draw.seed_globally("modules")
         mine = None if labels is None else labels[i * CHUNK : (i + 1) * CHUNK].to(sampler.device)
-        sampler.game.sample(sampler.nets, sampler.wiring, draw, CHUNK, mine)
+        sampler._made(draw, CHUNK, mine, 1.0, CHUNK, seed + i, 0)
+
+
+def sampler_of(game: Game, wiring: Wiring, nets: Mapping[str, nn.Module], device: torch.device, data: Dataset) -> Sampler:
+    """The sampler while data are at hand: games that change pictures change held-out ones."""
+    return Sampler(game, wiring, nets, device, class_shares(data), rows=data.held if game.changes else None)
 
 
 def class_shares(data: Dataset) -> tuple[float, ...]:

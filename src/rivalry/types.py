@@ -59,6 +59,8 @@ class Spec:
 
     Of records, the first `static` entries of an example are the patient's own, then come `visits` visits of one layout;
     each begins with a choice of 'there is this visit' and 'there is none'.  survival: where their columns hold an outcome.
+
+    source: (C, H, W) of the pictures that pictures are made from, where the data are pairs (Batch.extra['source']).
     """
 
     kind: str
@@ -71,6 +73,7 @@ class Spec:
     static: int = 0
     visits: int = 0
     survival: Outcome | None = None
+    source: tuple[int, ...] = ()
 
     @property
     def classes(self) -> int:

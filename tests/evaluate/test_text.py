@@ -135,8 +135,8 @@ def test_readings_of_means_ratios_and_jackknives() -> None:
     assert mean_reading(values).high - 2.5 == pytest.approx(3.182 * np.std(values, ddof=1) / 2, rel=2e-3)
     equal = ratio_reading(2 * values, values)
     assert (equal.low, equal.value, equal.high) == pytest.approx((2, 2, 2))
-    # of a mean over groups of one the jackknife is the usual error
-    found = jackknifed(10, 4.5, lambda index: float(np.arange(10)[index].mean()))
+    # of a mean over ten groups of equal rows the jackknife is the usual error of ten
+    found = jackknifed(20, 4.5, lambda index: float((np.arange(20) % 10)[index].mean()))
     assert found.high - found.value == pytest.approx(2.262 * np.std(np.arange(10), ddof=1) / np.sqrt(10), rel=1e-3)
 
 

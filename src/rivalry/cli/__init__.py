@@ -14,13 +14,14 @@ COMMANDS = {
     "train": "Train a GAN on your data, until a target or a budget.",
     "resume": "Go on with a run as if it had never stopped.",
     "sample": "Draw samples from a run: pictures, a sheet, or rows.",
-    "apply": "Fill the missing cells of a table by a run trained on such tables.",
+    "apply": "Change pictures, or fill the missing cells of a table, by a run trained on such.",
     "evaluate": "Measure a run: how close, how varied, how much is copied.",
     "audit": "Attack a run: does it tell who was in its training data?",
     "compare": "Compare runs, or recipes over seeds, on the same data.",
     "zoo": "List, show and search the recipes: every named GAN is a row.",
     "data": "Look at data before training: what is there, what is broken.",
     "report": "Write a run's report anew, with curves and pictures.",
+    "export": "Write a run's network as an ONNX file, for other programs.",
 }
 
 

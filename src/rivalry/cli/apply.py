@@ -11,29 +11,56 @@ from rivalry.cli.options import device
 
 @click.command("apply")
 @click.argument("run")
-@click.argument("table", type=click.Path(path_type=Path))
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Where to: .csv or .tsv for text, .parquet for Parquet.")
-@click.option("--draws", type=int, default=1, show_default=True, help="Fill so many times anew (multiple imputation): OUT-1.csv ...")
-@click.option("--likely", is_flag=True, help="The most likely value (numbers: the mean) in place of a draw.")
-@click.option("--pool", type=int, default=50_000, show_default=True, help="Generated rows among which like ones are looked for.")
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--which", type=click.Choice(["best", "last"]), default="best", show_default=True)
+@click.argument("source", metavar="FILE|FOLDER", type=click.Path(path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True,
+              help="Where to: a file of the ending wanted or, for pictures, a folder that mirrors FOLDER.")
+@click.option("--draws", type=int, default=1, show_default=True, help="So many results, OUT-1 ...: each is drawn anew (tables; networks with noise).")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of what is drawn.")
+@click.option("--which", type=click.Choice(["best", "last"]), default="best", show_default=True, help="The checkpoint.")
+@click.option("--strength", type=float, metavar="0..1.5", help="Pictures: 0 keeps the picture (enlarged, where the run enlarges), 1 is the "
+              "network's answer (as usual), more goes beyond it.")
+@click.option("--perception", type=float, default=1.0, metavar="0..1", help="Pictures: 0 invents nothing (pixels alone decided), 1 is as trained; for "
+              "runs whose judge joined later.")
+@click.option("--self-ensemble", is_flag=True, help="Pictures: the mean over eight turned and mirrored views; eight times slower, a bit better.")
+@click.option("--tile", type=int, metavar="PIXELS", help="Pictures: side of a tile; by memory without it.")
+@click.option("--mask", type=click.Path(path_type=Path), metavar="FILE|FOLDER", help="Pictures: where holes are to be filled, white on black.")
+@click.option("--sheet", type=click.Path(path_type=Path), metavar="FILE.png", help="Pictures: also show before, after, and the difference.")
+@click.option("--quality", type=int, metavar="1..100", help="Pictures: of JPEG, WebP and AVIF (95).")
+@click.option("--overwrite", is_flag=True, help="Pictures: replace results that are there.")
+@click.option("--window", metavar="CENTRE,WIDTH", help="Scans: what the network is shown, in place of the window it was trained with.")
+@click.option("--keep-identity", is_flag=True, help="Scans: keep what tells who the patient is; it is removed otherwise.")
+@click.option("--likely", is_flag=True, help="Tables: the most likely value (numbers: the mean) in place of a draw.")
+@click.option("--pool", type=int, metavar="ROWS", help="Tables: generated rows among which like ones are looked for (50,000).")
 @device
 def command(
-    run: str, table: Path, out: Path, draws: int, likely: bool, pool: int, seed: int, which: str, device: str
-) -> None:
-    """Fill the missing cells of TABLE by what RUN, trained on such tables, makes of the cells that are there.
+    run: str, source: Path, out: Path, draws: int, seed: int, which: str, strength: float | None, perception: float, self_ensemble: bool, tile: int | None,
+    mask: Path | None, sheet: Path | None, quality: int | None, overwrite: bool, window: str | None, keep_identity: bool, likely: bool, pool: int | None, device: str,
+) -> None:  # fmt: skip
+    """Put RUN to work on files of yours; what RUN was trained on decides how.
 
-    Only missing cells of learned columns change; all others, other columns and the order of rows stay as they are.  No
-    training data are read.
+    Runs that change pictures (restore, enlarge, translate ...) change a picture, or all pictures below a folder: of any size,
+    in tiles.  Depth of 8 or 16 bits, alpha, EXIF and colour profile are kept, and pictures are written upright.
+
+    Scans (DICOM series, NIfTI volumes) are changed slice by slice and keep their geometry; what tells who the patient is goes,
+    and with --draws a map of how sure the network is comes beside the result.
+
+    Runs on tables fill missing cells by what they make of the cells that are there; all others stay as they are.
+
+    No training data are read.
 
     \b
-    rivalry apply patients gaps.csv -o filled.csv
+    rivalry apply sharper photo.jpg -o sharp.jpg
+    rivalry apply sharper holiday/ -o holiday-sharp/ --strength .7 --sheet look.png
+    rivalry apply filler photo.png --mask holes.png -o whole.png
     rivalry apply patients gaps.csv -o filled.csv --draws 5
     """
     from rivalry.api import load
     from rivalry.cli.bars import bar
 
     with bar() as tick:
-        done = load(run).apply(table, out, draws=draws, likely=likely, pool=pool, seed=seed, which=which, device=device, tick=tick)
+        done = load(run).apply(
+            source, out, draws=draws, seed=seed, likely=likely, pool=pool, strength=strength, self_ensemble=self_ensemble, tile=tile,
+            quality=quality, mask=mask, sheet=sheet, overwrite=overwrite, window=window, keep_identity=keep_identity, which=which,
+            perception=perception, device=device, tick=tick,
+        )  # fmt: skip
     click.echo(done.text())

@@ -42,9 +42,17 @@ READING: tuple[Decorator, ...] = (
     click.option("--schema", type=click.Path(path_type=Path), help="TOML file on what a table's columns mean."),
     click.option("--constraint", "constraints", multiple=True, metavar="TEXT",
                  help="What holds in every row of a table, e.g. 'discharge>=admission'; 'proposed': what the data suggest."),
+    click.option("--task", metavar="TASK", help="Change pictures instead of making them: denoise, super-resolution, deblur, jpeg, restore, low-light, "
+                 "colourise, sketch, inpaint, translate (pairs), unpaired (two sets) ..."),
+    click.option("--patch", type=int, help="Side of the squares that are cut out of pictures for a task."),
     click.option("--only", help="Comma-separated classes to keep."),
     click.option("--holdout", type=float, help="Share of rows kept back for measuring (a tenth)."),
     click.option("--limit", type=int, help="Use at most so many rows."),
+    click.option("--window", metavar="CENTRE,WIDTH",
+                 help="What medical images show: centre,width, lung, bone, brain, soft, full, or volume (each by its percentiles)."),
+    click.option("--axis", type=click.Choice(["axial", "coronal", "sagittal"]), help="How NIfTI volumes are cut (axial)."),
+    click.option("--spacing", type=float, metavar="MM", help="Bring the pixels of medical images to so many mm."),
+    click.option("--labels-from", metavar="TAG", help="Classes by a DICOM tag, such as Modality or BodyPartExamined."),
 )  # fmt: skip
 
 
@@ -105,6 +113,12 @@ def read_options(given: dict[str, Any], seed: int = 0) -> ReadOptions:
         constraints=tuple(given["constraints"]),
         key=given["key"],
         time=given["time"],
+        window=given["window"],
+        axis=given["axis"],
+        spacing=given["spacing"],
+        labels_from=given["labels_from"],
+        task=given["task"],
+        patch=given["patch"],
         tokenizer=given["tokenizer"],
         vocabulary=given["vocabulary"],
         tokens=given["tokens"],

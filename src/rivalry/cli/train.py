@@ -44,9 +44,8 @@ from rivalry.cli.options import defending, device, read_options, reading
 @click.option(
     "--precision",
     type=click.Choice(["float32", "bfloat16", "auto"]),
-    default="float32",
-    show_default=True,
-    help="Of forward and backward passes; parameters stay float32.",
+    default=None,
+    help="Of forward and backward passes; parameters stay float32. Without it: float32, and for tasks what the machine is fast at.",
 )
 @click.option(
     "--weights",
@@ -100,7 +99,7 @@ def command(**given: Any) -> None:
         start=given["start"],
         overwrite=given["overwrite"],
         device=given["device"],
-        precision=given["precision"],
+        precision=given["precision"] or "",
         weights=given["weights"],
         tensorboard=not given["no_tensorboard"],
         options=read_options(given),

@@ -96,6 +96,7 @@ class Dataset:
     notes: what was decided while reading, in sentences for the user.
     truth: the true density, where it is known (built-in points).
     defences: what was done to rows for privacy's sake before the split is learned from, in counts.
+    layout, task: of pictures that are to be changed into others: 'patches', 'pairs' or 'unpaired', and the task's name.
     """
 
     name: str
@@ -108,6 +109,8 @@ class Dataset:
     notes: tuple[str, ...] = ()
     truth: Truth | None = None
     defences: tuple[str, ...] = ()
+    layout: str = ""
+    task: str = ""
 
     def to(self, device: torch.device) -> Dataset:
         """The same data, resident on the device where they fit."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,14 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rivalry.data import frames, image_files, image_look, reading, sheets, twins
+from rivalry.data import changing, frames, image_files, image_look, reading, sheets, twins
 from rivalry.data.base import Dataset, Plain
 from rivalry.data.defences import refuse
 from rivalry.data.inspection import Inspection
+from rivalry.data.medical import look as scan_look
+from rivalry.data.medical import reading as scans
+from rivalry.data.medical.as_pictures import as_pictures
 from rivalry.data.options import ReadOptions
 from rivalry.data.reading import Pictures
 from rivalry.data.rows import group_by_name
-from rivalry.data.sources import Array, Arrays, Columns, Encoded, Source
+from rivalry.data.sources import Array, Arrays, Columns, Encoded, Scans, Source
 from rivalry.data.split import split
 from rivalry.data.stores import both
 from rivalry.errors import DataError
@@ -33,6 +36,10 @@ class ImageModality:
 
     Raw pictures are uint8 or uint16 between 0 and `high`; encoded ones float32 in [-1, 1].  A raw number stands for
     offset + scale * number, where the data came as arrays of other numbers.
+
+    window: of medical images; 'fixed': raw numbers stand for the files' units as above; 'volume': 0 ... high are the darkest
+    and brightest of each volume, by percentiles (`medical.windows.of_volume`); '' for other pictures.  axis: along which
+    volumes were cut, '' where there are none.
     """
 
     shape: tuple[int, int, int] = (3, 32, 32)
@@ -40,10 +47,12 @@ class ImageModality:
     high: int = 255
     offset: float = 0.0
     scale: float = 1.0
+    window: str = ""
+    axis: str = ""
     kind: ClassVar[str] = "image"
 
     def sniff(self, source: Source) -> bool:
-        if isinstance(source, Encoded):
+        if isinstance(source, Encoded | Scans):
             return True
         if isinstance(source, Columns):
             numeric = all(c.dtype.kind == "f" for c in source.columns)
@@ -53,13 +62,21 @@ class ImageModality:
     def read(self, source: Source, options: ReadOptions) -> Dataset:
         """Raises DataError when there are too few pictures, most are broken, or arrays have no shape of pictures."""
         refuse(options, "pictures", ("--dedupe",))
+        if isinstance(source, Encoded) and changing.asked(source, options):
+            return changing.read(source, options, self)
+        if isinstance(source, Scans) and changing.asked(source, options):
+            return _changed_scans(source, options, self)
+        if options.task is not None:
+            raise DataError(f"--task works on picture files, and {source.where} holds arrays; save them as PNG first")
         pictures = _gathered(source, options)
         pictures, told = twins.without_copies(pictures) if options.dedupe else (pictures, ())
         rows = group_by_name(pictures.rows.compact(), options.group)
         same = np.unique(pictures.digests, return_inverse=True)[1].reshape(-1)
         parts = split(rows, same, options, source.where)
         plan, scale = pictures.plan, pictures.scale
-        modality = ImageModality(plan.shape, plan.bits, scale.high, scale.offset, scale.scale)
+        modality = ImageModality(
+            plan.shape, plan.bits, scale.high, scale.offset, scale.scale, pictures.window, pictures.axis
+        )
         labels = None if rows.codes is None else torch.from_numpy(_scattered(rows.codes, pictures))
         places = torch.from_numpy(pictures.places)
         sides = places[parts.train], places[parts.held]
@@ -72,6 +89,8 @@ class ImageModality:
     def inspect(self, source: Source, options: ReadOptions) -> Inspection:
         if isinstance(source, Encoded):
             return image_look.inspect_files(source, options)
+        if isinstance(source, Scans):
+            return scan_look.inspect_scans(source, options)
         return image_look.inspect_array(_as_array(source), options)
 
     def encode(self, raw: Tensor) -> Tensor:
@@ -168,7 +187,18 @@ def _as_array(source: Source) -> Arrays:
 def _gathered(source: Source, options: ReadOptions) -> Pictures:
     if isinstance(source, Encoded):
         return reading.from_files(source, options)
+    if isinstance(source, Scans):
+        return scans.from_scans(source, options)
     return frames.from_array(_as_array(source), options)
+
+
+def _changed_scans(source: Scans, options: ReadOptions, modality: ImageModality) -> Dataset:
+    """Scans for a task: their slices are read as pictures are, and the modality remembers how they were shown."""
+    shown = as_pictures(source, options)
+    made = changing.read(shown.source, options, modality)
+    assert isinstance(made.modality, ImageModality)
+    told = replace(made.modality, offset=shown.offset, scale=shown.scale, window=shown.window, axis=shown.axis)
+    return replace(made, modality=told, notes=(*shown.notes, *made.notes))
 
 
 def _scattered(codes: Array, pictures: Pictures) -> Array:

@@ -51,7 +51,8 @@ class Inspection:
     broken: (name, reason).  duplicates: groups of names of equal content; near: pairs of names that look alike;
     near_checked: among how many rows near duplicates were looked for.  constant: pictures of one colour.
     columns: of points and tables.  proposal: what reading would decide on (size, channels, held-out rows ...).
-    constraints: on rows of tables that the data suggest, and what speaks for each.
+    constraints: on rows of tables that the data suggest, and what speaks for each.  scans: of medical images, what there is
+    to say of them, by its name.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Inspection:
     proposal: Mapping[str, object] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     constraints: Mapping[str, str] = field(default_factory=dict)
+    scans: Mapping[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, object]:
         """Plain values, ready for JSON."""
@@ -85,6 +87,7 @@ class Inspection:
         lines = [f"{self.name}: {count(self.total, what)} in {self.where}"]
         if self.held is not None:
             lines.append(f"official split: {self.total - self.held:,} to train on, {self.held:,} held back")
+        lines += [f"{what}: {said}" for what, said in self.scans.items()]
         lines += [self._counted(*item) for item in self._tables() if item[1]]
         lines += self._balance()
         lines += self._columns()

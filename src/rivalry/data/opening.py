@@ -15,11 +15,12 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
 from rivalry.data import arrays, builtin, idx, joining, json_lines, parquet, tables, text_files
-from rivalry.data.containers import Container, Content, Entry, is_archive, open_container, read_one
+from rivalry.data.containers import Container, Content, Entry, Folder, is_archive, open_container, read_one
+from rivalry.data.medical.parts import begins_like_dicom, named_like_scan, without_ending
 from rivalry.data.options import ReadOptions
 from rivalry.data.parquet import ArrowTable, Interchange
-from rivalry.data.rows import endings, from_folders, group_by_name
-from rivalry.data.sources import Arrays, Columns, Encoded, Other, Source
+from rivalry.data.rows import Rows, endings, from_folders, group_by_name
+from rivalry.data.sources import Arrays, Columns, Encoded, Other, Scans, Source
 from rivalry.data.words import count, some
 from rivalry.errors import DataError
 
@@ -85,6 +86,10 @@ def _missing(given: str, path: Path) -> str:
 def _open_file(path: Path, options: ReadOptions) -> Source:
     ending = PurePosixPath(path.name.lower().removesuffix(".gz")).suffix
     where, name = str(path), path.name.split(".")[0]
+    if named_like_scan(path.name) or begins_like_dicom(_bytes(path, 132)):
+        stat = path.stat()
+        entry = Entry(path.name, stat.st_size, stat.st_mtime_ns)
+        return _scans(Folder(path.parent, (entry,)), [entry], name, options)
     if ending == ".npz":
         return arrays.read_npz(path, where)
     if ending == ".npy":
@@ -136,6 +141,9 @@ def _open_container(path: Path, options: ReadOptions) -> Source:
         outside = f" ({count(len(container.left_out), 'link')} out of it not followed)" if container.left_out else ""
         raise DataError(f"{path} is empty{outside}; put pictures into it or name another")
     pictures = [e for e in container.entries if e.ending in PICTURES]
+    scans = _scan_files(container, len(pictures))
+    if scans:
+        return _scans(container, scans, name, options)
     if pictures:
         return _pictures(container, pictures, name, options)
     if idx.image_files(names):
@@ -183,7 +191,48 @@ def _inner(container: Container, entry: Entry, options: ReadOptions) -> Arrays |
 
 
 def _pictures(container: Container, entries: Sequence[Entry], name: str, options: ReadOptions) -> Encoded:
-    rows = group_by_name(tables.apply_labels(from_folders([e.name for e in entries]), options), options.group)
+    rows, kept, identity, others = _listed(container, entries, options)
+
+    def stream(wanted: Sequence[int]) -> Iterator[tuple[int, Content]]:
+        return container.stream([kept[i] for i in wanted])
+
+    return replace(Encoded(name, container.where, group_by_name(rows, options.group), stream, identity), left_out=others)
+
+
+def _scans(container: Container, entries: Sequence[Entry], name: str, options: ReadOptions) -> Scans:
+    rows, kept, identity, others = _listed(container, entries, options)
+
+    def stream(wanted: Sequence[int]) -> Iterator[tuple[int, Content]]:
+        return container.stream([kept[i] for i in wanted])
+
+    largest = max((e.size for e in kept), default=0)
+    return Scans(name, container.where, rows, stream, identity, largest, others)
+
+
+def _scan_files(container: Container, pictures: int) -> list[Entry]:
+    """DICOM and NIfTI files, if they are most of what there is to see; DICOM files may have no ending."""
+    nameless = [e for e in container.entries if without_ending(e.name)]
+    named = {e.name for e in container.entries if named_like_scan(e.name)}
+    if len(named) + len(nameless) <= pictures:
+        return []
+    found = named | {nameless[i].name for i, head in _beginnings(container, nameless) if begins_like_dicom(head)}
+    return [e for e in container.entries if e.name in found] if len(found) > pictures else []
+
+
+def _beginnings(container: Container, entries: Sequence[Entry]) -> Iterator[tuple[int, Content]]:
+    """(position, at least the first 132 bytes) of each file; files in folders are not read further."""
+    if not isinstance(container, Folder):
+        yield from container.stream(entries)
+        return
+    for i, entry in enumerate(entries):
+        yield i, _bytes(container.path / entry.name, 132)
+
+
+def _listed(
+    container: Container, entries: Sequence[Entry], options: ReadOptions
+) -> tuple[Rows, list[Entry], str, tuple[str, ...]]:
+    """(rows with their classes, the entry of each, what changes when a file does, the names of other files)."""
+    rows = tables.apply_labels(from_folders([e.name for e in entries]), options)
     by_name = {e.name: e for e in entries}
     kept = [by_name[n] for n in rows.names]
     if container.left_out:
@@ -192,9 +241,4 @@ def _pictures(container: Container, entries: Sequence[Entry], name: str, options
             f"{count(n, 'link')} out of {container.where} {'is' if n == 1 else 'are'} not followed: copy what they lead to into it"
         )
     identity = hashlib.sha256(repr([(e.name, e.size, e.stamp) for e in kept]).encode()).hexdigest()
-    others = tuple(e.name for e in container.entries if e.name not in by_name)
-
-    def stream(wanted: Sequence[int]) -> Iterator[tuple[int, Content]]:
-        return container.stream([kept[i] for i in wanted])
-
-    return replace(Encoded(name, container.where, rows, stream, identity), left_out=others)
+    return rows, kept, identity, tuple(e.name for e in container.entries if e.name not in by_name)

@@ -49,6 +49,14 @@ class ReadOptions:
     k_anonymous: levels of a table's columns that fewer training rows have are merged; None: those of fewer than five.
     quasi: columns whose combinations are made coarser until each is had by k_anonymous training rows.
     clip: numbers beyond these quantiles (two shares) of the training rows are brought to their rounded ends.
+    window: of medical images: 'centre,width' in their units, a name (lung, bone, brain, soft, full), or 'volume': each by its
+        own percentiles; None: one for all of CT, by volume for others.
+    axis: along which NIfTI volumes are cut: axial (the default), coronal, sagittal.
+    spacing: bring the pixels of medical images to so many mm; None keeps them.
+    labels_from: a DICOM tag that gives classes, such as Modality or BodyPartExamined.
+    task: what pictures are to be changed by (see `rivalry.degrade.TASKS`); None: they are learned as they are, unless two
+        folders' names say that one is made into the other.
+    patch: side of the squares that are cut out of pictures for such a task.
     Raises DataError when a value makes no sense.
     """
 
@@ -73,6 +81,12 @@ class ReadOptions:
     clip: tuple[float, float] | None = None
     key: str | None = None
     time: str | None = None
+    window: str | None = None
+    axis: str | None = None
+    spacing: float | None = None
+    labels_from: str | None = None
+    task: str | None = None
+    patch: int | None = None
     tokenizer: Tokenizer = "bpe"
     vocabulary: int | None = None
     tokens: int | None = None
@@ -87,10 +101,14 @@ class ReadOptions:
             raise DataError(f"channels must be 1 (grey), 3 (colour) or 4 (with alpha), not {self.channels}")
         if self.holdout is not None and not 0.01 <= self.holdout <= 0.5:
             raise DataError(f"holdout must be a share between 0.01 and 0.5, not {self.holdout}")
+        if self.patch is not None and not 16 <= self.patch <= 512:
+            raise DataError(f"patch must be between 16 and 512 pixels, not {self.patch}")
         if self.limit is not None and self.limit < 1:
             raise DataError(f"limit must be at least 1, not {self.limit}")
         if self.group is not None and "(" in self.group:
             _check_pattern(self.group)
+        if self.spacing is not None and not 0.01 <= self.spacing <= 100:
+            raise DataError(f"--spacing is the side of a pixel in mm, between .01 and 100, not {self.spacing:g}")
         _check_tokens(self.tokenizer, self.vocabulary, self.tokens)
         _check_defences(self.k_anonymous, self.quasi, self.clip)
 
@@ -122,9 +140,10 @@ class ReadOptions:
         """What of the options bears on the decoded rows and their split: part of the fingerprint."""
         held = (self.fit, self.channels, self.group, self.columns, self.only, self.holdout, self.limit, self.seed)
         defended = (self.dedupe, self.k_anonymous, self.quasi, self.clip)
-        return repr((self.height_width, *held, *(defended if any(defended) else ())))
-        records = () if self.key is None and self.time is None else (self.key, self.time)
-        return repr((self.height_width, *held, *records))
+        records = (self.key, self.time)
+        scans = (self.window, self.axis, self.spacing, self.labels_from)
+        asked = [x for part in (defended, records, scans) if any(part) for x in part]
+        return repr((self.height_width, *held, *asked))
 
 
 def _check_size(size: tuple[int, int] | int | None) -> None:

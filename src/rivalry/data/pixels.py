@@ -81,7 +81,7 @@ def quiet() -> Iterator[None]:
 
 
 @cache
-def _formats() -> tuple[str, ...]:
+def formats() -> tuple[str, ...]:
     """Those of FORMATS that this Pillow can read."""
     Image.init()
     return tuple(f for f in FORMATS if f in Image.OPEN)
@@ -92,13 +92,13 @@ def _open(content: Content) -> Image.Image:
         raise ValueError(str(content))
     if not content:
         raise ValueError("the file is empty")
-    picture = Image.open(io.BytesIO(content), formats=_formats())
+    picture = Image.open(io.BytesIO(content), formats=formats())
     if picture.width * picture.height > MOST_PIXELS:
         raise ValueError(f"{picture.height}x{picture.width} pixels are too many (a decompression bomb?)")
     return picture
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "its content is no picture"
     if isinstance(error, Image.DecompressionBombError):
@@ -107,7 +107,7 @@ def _reason(error: Exception) -> str:
     return "it is truncated" if "truncat" in text.lower() else text
 
 
-def _has_alpha(picture: Image.Image) -> bool:
+def has_alpha(picture: Image.Image) -> bool:
     return picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info
 
 
@@ -117,7 +117,7 @@ def _header(picture: Image.Image, content: Content) -> Look:
     if picture.format in ("JPEG", "MPO", "TIFF", "WEBP") and picture.getexif().get(ORIENTATION, 1) >= 5:
         width, height = height, width
     alpha = False
-    if _has_alpha(picture):
+    if has_alpha(picture):
         lowest = picture.convert("RGBA").getchannel("A").getextrema()[0]
         alpha = isinstance(lowest, int | float) and lowest < 255
     return Look(width, height, picture.mode, 16 if deep or picture.mode in DEEP else 8, alpha)
@@ -129,7 +129,7 @@ def look(content: Content) -> Look:
         with _open(content) as picture:
             return _header(picture, content)
     except Exception as error:  # decoders of damaged files raise whatever they trip over
-        return Look(reason=_reason(error))
+        return Look(reason=reason_of(error))
 
 
 def look_whole(content: Content) -> tuple[Look, Image.Image | None]:
@@ -140,7 +140,7 @@ def look_whole(content: Content) -> tuple[Look, Image.Image | None]:
             picture.load()
             return found, ImageOps.exif_transpose(picture)
     except Exception as error:
-        return Look(reason=_reason(error)), None
+        return Look(reason=reason_of(error)), None
 
 
 def decode(content: Content, plan: Plan) -> Decoded:
@@ -159,7 +159,7 @@ def decode(content: Content, plan: Plan) -> Decoded:
                 return _finished(render_deep(_grey16(turned), plan), size)
             return _finished(render(turned, plan), size)
     except Exception as error:
-        return Decoded(None, _reason(error))
+        return Decoded(None, reason_of(error))
 
 
 def _finished(pixels: Array, size: tuple[int, int]) -> Decoded:
@@ -194,7 +194,7 @@ def render(picture: Image.Image, plan: Plan) -> Array:
 
 def _coloured(picture: Image.Image, channels: int) -> Image.Image:
     """As L, RGB or RGBA; what shows through is white."""
-    if _has_alpha(picture):
+    if has_alpha(picture):
         full = picture.convert("RGBA")
         if channels == 4:
             return full

@@ -42,7 +42,7 @@ class Pictures:
     """Pictures as read.
 
     data: [M, C, H, W] uint8 or uint16; places: [N] which rows of it are whole; rows, digests: of those N.
-    streamed: data are mapped from a file, or too large to be resident.
+    streamed: data are mapped from a file, or too large to be resident.  window, axis: of scans, see ImageModality.
     """
 
     data: Tensor
@@ -53,6 +53,8 @@ class Pictures:
     scale: Scale
     streamed: bool
     notes: tuple[str, ...] = ()
+    window: str = ""
+    axis: str = ""
 
 
 def from_files(source: Encoded, options: ReadOptions) -> Pictures:

@@ -36,6 +36,22 @@ class Encoded:
 
 
 @dataclass(frozen=True)
+class Scans:
+    """F files of medical images (DICOM, NIfTI) as their bytes; how many slices they hold is known once they are read.
+
+    rows: of the files.  stream, identity, left_out: as in Encoded.  largest: bytes of the largest file.
+    """
+
+    name: str
+    where: str
+    rows: Rows
+    stream: Stream
+    identity: str
+    largest: int = 0
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Arrays:
     """N rows as one array [N, ...]; the official split, if any, is in `rows.held`."""
 
@@ -127,4 +143,4 @@ class Other:
     holds: str
 
 
-Source = Encoded | Arrays | Columns | Tables | Texts | Drawn | Other
+Source = Encoded | Scans | Arrays | Columns | Tables | Texts | Drawn | Other

@@ -15,6 +15,7 @@ from rivalry.evaluate.extractor import choose_extractor, kept_at
 from rivalry.evaluate.features import Draw, FeatureSpace
 from rivalry.evaluate.judge import Judge, Looks, Verdict
 from rivalry.evaluate.neighbours import Neighbours, neighbours, write_sheet
+from rivalry.evaluate.paired import PairedJudge, judge_of
 from rivalry.evaluate.reference import Reference
 from rivalry.evaluate.rulers import METRICS, Metric, Ruler, Score, metric
 from rivalry.evaluate.scores import HEADER, Scores, available, evaluate
@@ -31,6 +32,7 @@ __all__ = [
     "Looks",
     "Metric",
     "Neighbours",
+    "PairedJudge",
     "Reference",
     "Ruler",
     "Score",
@@ -40,6 +42,7 @@ __all__ = [
     "available",
     "choose_extractor",
     "evaluate",
+    "judge_of",
     "kept_at",
     "metric",
     "neighbours",

@@ -72,7 +72,11 @@ class Judge:
         self.seed, self.device, self.looks = seed, device or torch.device("cpu"), looks or Looks.usual(dataset.spec.kind)
         self._headline = headline
         if target is not None:
-            target.check(available(self.cheap), f"{dataset.name}")
+            target.check(self.known(), f"{dataset.name}")
+
+    def known(self) -> tuple[str, ...]:
+        """The metrics it can measure."""
+        return available(self.cheap)
 
     @cached_property
     def cheap(self) -> Reference:

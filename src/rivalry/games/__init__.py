@@ -2,17 +2,18 @@
 
 from rivalry.games.by_column import ByColumn, ByLevel
 from rivalry.games.by_length import ByLength
+from rivalry.games.change import Change, Cycle
 from rivalry.games.decode import Decode
 from rivalry.games.invert import Autoencode, Invert
 from rivalry.games.lazy import LazyPlay, lazy
 from rivalry.games.pate import Partitioned, Pate
 from rivalry.games.rollouts import Energy, Rollout
 from rivalry.games.sample import Sample, StyleSample
-from rivalry.games.samplers import IID, Poisson
+from rivalry.games.samplers import IID, Poisson, Unpaired
 from rivalry.games.text import Text
 from rivalry.games.timegan import TimeGAN
 
 __all__ = [
-    "IID", "Autoencode", "ByColumn", "ByLength", "ByLevel", "Decode", "Energy", "Invert", "LazyPlay", "Partitioned", "Pate", "Poisson", "Rollout", "Sample",
-    "StyleSample", "Text", "TimeGAN", "lazy",
+    "IID", "Autoencode", "ByColumn", "ByLength", "ByLevel", "Change", "Cycle", "Decode", "Energy", "Invert", "LazyPlay",
+    "Partitioned", "Pate", "Poisson", "Rollout", "Sample", "StyleSample", "Text", "TimeGAN", "Unpaired", "lazy",
 ]  # fmt: skip

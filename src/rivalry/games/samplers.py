@@ -12,6 +12,7 @@ from torch import Tensor
 from rivalry.catalogue import register
 from rivalry.data.order import batch_index
 from rivalry.parts import Sampler, Turn
+from rivalry.streams import key
 
 
 @register("sampler", "iid")
@@ -22,6 +23,17 @@ class IID(Sampler):
     def index(self, stream: str, rows: int, turn: Turn) -> Tensor:
         share, count = turn.draw.share
         whole = batch_index(rows, turn.position, turn.batch * count, turn.draw.seed)
+        return whole[share * turn.batch : (share + 1) * turn.batch]
+
+
+@register("sampler", "unpaired")
+@dataclass(frozen=True)
+class Unpaired(Sampler):
+    """As 'iid', but every stream in an order of its own: rows of 'real' and 'source' have nothing to do with one another."""
+
+    def index(self, stream: str, rows: int, turn: Turn) -> Tensor:
+        share, count = turn.draw.share
+        whole = batch_index(rows, turn.position, turn.batch * count, key(turn.draw.seed, stream))
         return whole[share * turn.batch : (share + 1) * turn.batch]
 
 

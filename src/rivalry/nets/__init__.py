@@ -7,6 +7,7 @@ from rivalry.nets.backbones import Backbone, EfficientNetLite0, RandomPyramid
 from rivalry.nets.biggan import BigGAN, BigGANTrunk
 from rivalry.nets.classifier import ColumnClassifier
 from rivalry.nets.codes import Averaged, CodeNet
+from rivalry.nets.contrast import PatchContrast, PatchProjector
 from rivalry.nets.coupled import Coupled, CoupledDiscriminator
 from rivalry.nets.dcgan import DCGAN, DCGANTrunk
 from rivalry.nets.discriminators import Discriminator, Encoder, JointDiscriminator
@@ -14,10 +15,12 @@ from rivalry.nets.fastgan import FastGAN, FastGANTrunk
 from rivalry.nets.language import LSTMLM, TransformerLM
 from rivalry.nets.latent import LatentJudge
 from rivalry.nets.mlp import MLP, MLPTrunk
+from rivalry.nets.patches import PatchGAN, UNetJudge
 from rivalry.nets.projected import Projected
 from rivalry.nets.records import RecordNet, RecordTrunk
 from rivalry.nets.resnet import ResNet, ResNetTrunk
 from rivalry.nets.resnet3 import ResNet3, ResNet3Trunk
+from rivalry.nets.restorers import Restorer
 from rivalry.nets.series import (
     RCGANJudge,
     RCGANNet,
@@ -34,6 +37,7 @@ from rivalry.nets.summary import count, describe
 from rivalry.nets.table import TableNet
 from rivalry.nets.teachers import Teachers
 from rivalry.nets.text_judges import TextCNN, TokenJudge
+from rivalry.nets.translators import ResNetTranslator, UNet
 from rivalry.nets.trunk import Seen, Trunk, TrunkModule
 
 __all__ = [
@@ -60,6 +64,9 @@ __all__ = [
     "JointDiscriminator",
     "LatentJudge",
     "MLPTrunk",
+    "PatchContrast",
+    "PatchGAN",
+    "PatchProjector",
     "Projected",
     "RCGANJudge",
     "RCGANNet",
@@ -69,7 +76,9 @@ __all__ = [
     "ResNet",
     "ResNet3",
     "ResNet3Trunk",
+    "ResNetTranslator",
     "ResNetTrunk",
+    "Restorer",
     "Seen",
     "SquareTable",
     "SquareTrunk",
@@ -88,6 +97,8 @@ __all__ = [
     "Truncates",
     "Trunk",
     "TrunkModule",
+    "UNet",
+    "UNetJudge",
     "count",
     "describe",
     "spectral",

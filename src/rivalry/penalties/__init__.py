@@ -13,6 +13,7 @@ from rivalry.penalties.heads import (
     Twin,
 )
 from rivalry.penalties.information import Information
+from rivalry.penalties.matching import SeenAlike
 from rivalry.penalties.scores import Consistency, Drift, LatentConsistency, LeCam
 from rivalry.penalties.slopes import (
     DRAGAN,
@@ -53,6 +54,7 @@ __all__ = [
     "PullAway",
     "Reconstruction",
     "Rotation",
+    "SeenAlike",
     "SemiSupervised",
     "Twin",
 ]

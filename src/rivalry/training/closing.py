@@ -15,6 +15,7 @@ from rivalry.evaluate import Judge, neighbours, write_sheet
 from rivalry.files import atomic
 from rivalry.run import Run
 from rivalry.sampling import Sampler
+from rivalry.training.showing import FOLDER, write_changes
 
 SHEET = 64
 SHOWN = 8
@@ -27,6 +28,9 @@ def close(run: Run, sampler: Sampler, data: Dataset, judge: Judge, seed: int) ->
     their rows), of a user's own points points.png besides; plots/optimal.png for points of a known density."""
     if data.spec.kind == "tokens":
         data.modality.preview(sampler(SHEET, seed), run.path / "samples" / "final.txt")
+        return
+    if sampler.game.changes:
+        write_changes(run.path / FOLDER / "final.png", sampler, data, seed)
         return
     index = torch.arange(min(2000, len(data.held)))
     reference = None if data.spec.kind == "image" else data.held.batch(index, sampler.device).x

@@ -164,6 +164,14 @@ class Trainer:
             state.sums[name] = state.sums[name] + value if name in state.sums else value
             state.counts[name] = state.counts.get(name, 0) + 1
 
+    def ends_a_stage(self, step: int) -> bool:
+        """Whether another stage begins after so many steps."""
+        return any(span.stop == step for span in self.layout[:-1])
+
+    def stage_before(self, step: int) -> str:
+        """The name of the stage that the step of that number was the last of."""
+        return next(span.stage.name for span in self.layout if span.stop == step)
+
     def _schedule(self, span: Span) -> dict[str, float | Tensor]:
         progress = span.progress(self.state.step)
         return {name: schedule(progress) for name, schedule in self.recipe.schedules.items()}

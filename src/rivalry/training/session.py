@@ -14,13 +14,13 @@ from torch import nn
 from rivalry.catalogue import dump
 from rivalry.data import Dataset, ReadOptions, load
 from rivalry.errors import RecipeError, RunError
-from rivalry.evaluate import Budget, Judge, Target, choose_extractor, kept_at
+from rivalry.evaluate import Budget, Judge, Target, judge_of, kept_at
 from rivalry.files import copy
 from rivalry.games import Pate
 from rivalry.privacy import FILE, Ledger, Terms, VoteTerms, agree_terms, agree_votes
 from rivalry.recipe import Private, Recipe
 from rivalry.run import Run, free_name, machine
-from rivalry.sampling import Sampler, class_shares
+from rivalry.sampling import Sampler, class_shares, sampler_of
 from rivalry.training.engine import Engine, is_main_process
 from rivalry.training.loop import Trainer, calibrate, private_turns, train
 from rivalry.training.state import State, build_state, load_nets, unpack_state
@@ -260,19 +260,16 @@ def reload_data(run: Run) -> Dataset:
 def make_judge(
     run: Run, data: Dataset, target: Target | None, weights: Path | None, seed: int, engine: Engine, recipe: Recipe
 ) -> Judge:
-    """The judge of a run, of text without a discriminator by its likelihood; its extractor is trained once, by the main process, and kept in the run's private folder."""
-    if engine.main:
-        extractor = choose_extractor(data, weights, engine.device, run.path / "private")
-    engine.barrier()
-    if not engine.main:
-        extractor = choose_extractor(data, weights, engine.device, run.path / "private")
-    unjudged = not any(side.judges for side in recipe.sides())
-    headline = "nll" if data.spec.kind == "tokens" and unjudged else ""
-    return Judge(data, extractor, target, seed, engine.device, headline=headline)
+    """The judge of a run; its extractor is trained once, by the main process, and kept in the run's private folder."""
+    for main in (True, False):
+        if engine.main is main:
+            judge = judge_of(recipe, data, target, weights, seed, engine.device, run.path / "private")
+        engine.barrier()
+    return judge
 
 
 def _sampler(state: State, data: Dataset) -> Sampler:
-    return Sampler(state.recipe.game, state.wiring, state.nets, state.device, class_shares(data))
+    return sampler_of(state.recipe.game, state.wiring, state.nets, state.device, data)
 
 
 def _settings(dataset: Dataset, request: Request, plan: Plan, options: ReadOptions | None) -> dict[str, Any]:
@@ -303,6 +300,7 @@ def _settings(dataset: Dataset, request: Request, plan: Plan, options: ReadOptio
             "held": len(dataset.held),
             "class_shares": list(class_shares(dataset)),
             "kind": dataset.modality.kind,
+            "task": dataset.task,
             "state": dict(dataset.modality.state()),
             "spec": {**asdict(dataset.spec), "blocks": [b._asdict() for b in dataset.spec.blocks]},
         },

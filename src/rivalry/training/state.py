@@ -184,10 +184,15 @@ def unpack_state(state: State, tensors: Mapping[str, Tensor], meta: Mapping[str,
 
 
 def load_nets(state: State, base: Run) -> None:
-    """Fine-tuning starts from the networks (live and averaged) of another run; optimisers start afresh."""
+    """Fine-tuning starts from the networks (live and averaged) of another run; optimisers start afresh, and so do networks that
+    it did not have (a discriminator after training by pixels alone)."""
     tensors, _ = base.state("last")
+    known = set(base.recipe.nets)
+    if not known & set(state.nets):
+        raise RunError(f"{base.path} has none of the networks of this recipe ({', '.join(state.nets)}); name a run of a like recipe")
     for kind, modules in (("nets", state.nets), ("ema", state.ema)):
-        for name, module in modules.items():
+        for name in [n for n in modules if n in known]:
+            module = modules[name]
             load_module(module, _under(tensors, f"{kind}/{name}/"), f"{base.path} ({name})")
 
 

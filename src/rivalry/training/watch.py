@@ -21,13 +21,14 @@ from rivalry.data import Dataset
 from rivalry.evaluate import Judge, Scores
 from rivalry.health import Diagnosis, Monitor
 from rivalry.privacy import headline, read_account
-from rivalry.run import Run
-from rivalry.sampling import Sampler, class_shares, settle
+from rivalry.run import Run, stage_checkpoint
+from rivalry.sampling import Sampler, sampler_of, settle
 from rivalry.training.closing import close
 from rivalry.training.engine import Engine
 from rivalry.training.loop import Trainer
 from rivalry.training.progress import Progress
 from rivalry.training.remembering import remembering
+from rivalry.training.showing import FOLDER, write_changes
 from rivalry.training.state import State, pack_model, pack_state, parted, unpack_state
 from rivalry.types import PAD
 
@@ -124,8 +125,9 @@ class Watch:
         step, plan = state.step, self.plan
         last = step >= plan.steps or self.trainer.exhausted
         why = ""
-        if any(step % k == 0 for k in (plan.preview, plan.look, plan.save)) or last or self.asked:
-            averaged = Sampler(state.recipe.game, state.wiring, state.ema, state.device, class_shares(self.data))
+        stage = self.trainer.ends_a_stage(step)
+        if any(step % k == 0 for k in (plan.preview, plan.look, plan.save)) or last or self.asked or stage:
+            averaged = sampler_of(state.recipe.game, state.wiring, state.ema, state.device, self.data)
             settle(averaged, state.seed)
         if step % plan.log == 0 or last:
             why = self._log(state)
@@ -137,6 +139,8 @@ class Watch:
             self._preview(state)
         if not why and (step % plan.look == 0 or last):
             why = self._look(state)
+        if stage and not why:
+            self.save(state, stage_checkpoint(self.trainer.stage_before(step)))
         asked = self._asked(state)
         if last or why or asked or (step % plan.save == 0 and not self.monitor.suspicious):
             self.save(state, "last")
@@ -180,7 +184,7 @@ class Watch:
 
     def sampler(self, state: State, averaged: bool = True) -> Sampler:
         nets = {**state.nets, **state.ema} if averaged else state.nets
-        return Sampler(state.recipe.game, state.wiring, nets, state.device, class_shares(self.data))
+        return sampler_of(state.recipe.game, state.wiring, nets, state.device, self.data)
 
     def _pulse(self, state: State) -> str:
         """A cheap look at a few samples of the live generator: is it well?"""
@@ -195,7 +199,9 @@ class Watch:
         return self._mend(state, found) if found.kind != "healthy" else ""
 
     def _preview(self, state: State) -> None:
-        if self.engine.main:
+        if self.engine.main and state.recipe.game.changes:
+            write_changes(self.run.path / FOLDER / f"step-{state.step:07d}.png", self.sampler(state), self.data, state.seed)
+        elif self.engine.main:
             few = self.data.spec.kind in ("image", "tokens")
             x = self.sampler(state)(PREVIEW if few else CLOUD, state.seed)
             self.data.modality.preview(x, self.run.path / "samples" / f"step-{state.step:07d}.png", self._reference())
@@ -304,7 +310,8 @@ def bags(tokens: Tensor, buckets: int = 512) -> Tensor:
 
 def farewell(run: Run, why: str) -> str:
     """One sentence for the user."""
-    found = f"report: {run.path}/report.md; samples: rivalry sample {run.name}"
+    use = f"use it: rivalry apply {run.name} FILES -o OUT" if run.recipe.game.changes else f"samples: rivalry sample {run.name}"
+    found = f"report: {run.path}/report.md; {use}"
     mends = sum(e["kind"] == "mend" for e in run.events())
     if mends:
         found += f"; training went back {mends} time{'s' * (mends > 1)}, see what happened in the report"

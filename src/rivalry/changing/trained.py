@@ -1,0 +1,53 @@
+"""From a run that changes pictures to the network that files are changed by."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from rivalry.changing.changer import Changer
+from rivalry.degrade import Masked, Outline
+from rivalry.errors import DataError, RecipeError, RunError
+from rivalry.games import Change
+from rivalry.nets.restorers import ChangeModule
+from rivalry.run import Run, stage_checkpoint
+
+PIXELS = stage_checkpoint("pixels")
+
+
+def changer_of(run: Run, which: str, device: torch.device, perception: float = 1.0) -> Changer:
+    """The network of checkpoint 'best' or 'last'; DataError for runs that change no pictures.
+
+    perception: below 1 its weights are brought nearer to those at the end of the stage by pixels alone, which 0 gives (network
+    interpolation, Wang et al. 2018, ESRGAN, section 3.4): fewer invented details, a higher PSNR (Blau & Michaeli 2018).
+    """
+    recipe, spec = run.recipe, run.spec
+    if not recipe.game.changes:
+        raise DataError(
+            f"{run.name} was trained on {spec.kind} data to make more of them, so it changes no pictures; only the missing cells of tables "
+            "can be filled, and pictures be changed by a run of such a task (rivalry train PICTURES --task denoise)"
+        )
+    wiring = recipe.game.wiring(spec)
+    channels, height, _ = wiring.source
+    degradation = recipe.game.degradation if isinstance(recipe.game, Change) else None
+    mends = degradation is not None and not isinstance(degradation, Outline)  # a picture into the same one, only better
+    mask = isinstance(degradation, Masked)
+    net = run.networks(which, device)["generator"]
+    if perception != 1.0:
+        _nearer(net, run, device, perception)
+    context, multiple = (net.reach, net.multiple) if isinstance(net, ChangeModule) else (64, 64)
+    return Changer(
+        net, channels - mask, spec.shape[0], spec.shape[1] // height, context, multiple, str(run.settings["data"].get("task", "")) or "change",
+        wiring.latent, mask, mends, device,
+    )  # fmt: skip
+
+
+def _nearer(net: nn.Module, run: Run, device: torch.device, perception: float) -> None:
+    if not 0 <= perception <= 1:
+        raise RecipeError(f"--perception lies between 0 (pixels alone) and 1 (as trained), not {perception:g}")
+    if not run.checkpoint(PIXELS).exists():
+        raise RunError(f"{run.name} was trained in one stage, so there is nothing between pixels and perception; leave --perception out")
+    start = run.networks(PIXELS, device)["generator"].state_dict()
+    for name, value in net.state_dict().items():
+        if value.is_floating_point():
+            value.lerp_(start[name], 1 - perception)

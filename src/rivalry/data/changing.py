@@ -1,0 +1,334 @@
+"""Reads pictures that are to be changed into pictures: good ones alone, pairs, or two sets.
+
+Layouts of pairs: two folders whose files have equal names; files with both halves side by side.  Of two sets: trainA and
+trainB, with testA and testB held back where they are there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from rivalry.data.base import Dataset
+from rivalry.data.mosaic import Mosaic, Pile, places
+from rivalry.data.options import ReadOptions
+from rivalry.data.pixels import Look, Plan, decode, look, quiet
+from rivalry.data.progress import threaded, track
+from rivalry.data.rows import Flags, Ints, Rows, choose
+from rivalry.data.sources import Array, Encoded, Scans
+from rivalry.data.split import Split, split
+from rivalry.data.words import count, some
+from rivalry.degrade import TASKS, task
+from rivalry.errors import DataError
+from rivalry.types import Spec
+
+PATCH = 96
+LEAST = 16
+LARGEST = 2048
+"""Longer sides are shrunk to so many pixels: there is no more to learn from a camera's than from these."""
+SIDES = {
+    ("a", "b"), ("traina", "trainb"), ("input", "target"), ("source", "target"), ("low", "high"), ("lr", "hr"), ("noisy", "clean"),
+    ("blur", "sharp"), ("blurred", "sharp"), ("dark", "light"), ("before", "after"), ("x", "y"), ("photo", "map"), ("damaged", "good"),
+}  # fmt: skip
+"""Names of two folders that say by themselves that one is made into the other."""
+
+
+TESTS = ("testa", "testb")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the files lie.  kind: as a Task's layout.  target: numbers of what is made; source: of what it is made from, in the
+    same order for pairs, () for patches and for files with both halves.  names: of the two kinds."""
+
+    kind: str
+    target: tuple[int, ...]
+    source: tuple[int, ...] = ()
+    halves: bool = False
+    names: tuple[str, str] = ("source", "target")
+
+
+def asked(source: Encoded | Scans, options: ReadOptions) -> str:
+    """The task that was named, or that the folders' names say by themselves; '' for none."""
+    if options.task is not None:
+        return task(options.task).name
+    if options.patch is not None:
+        return "restore"
+    folders = two_folders(source.rows)
+    if folders is None or {n.lower() for n in folders} not in [set(pair) for pair in SIDES]:
+        return ""
+    return "translate" if _equal_names(source.rows, folders) else "unpaired"
+
+
+def two_folders(rows: Rows) -> dict[str, list[int]] | None:
+    """Rows by the folder that holds them, where there are two; testA counts to trainA, testB to trainB."""
+    found: dict[str, list[int]] = {}
+    for i, name in enumerate(rows.names):
+        parts = PurePosixPath(name).parts
+        if len(parts) < 2:
+            return None
+        folder = parts[-2]
+        found.setdefault(f"train{folder[4:]}" if folder.lower() in TESTS else folder, []).append(i)
+    return found if len(found) == 2 else None
+
+
+def officially_held(rows: Rows) -> Rows:
+    """Files in testA and testB are held back."""
+    held = np.array([PurePosixPath(n).parent.name.lower() in TESTS for n in rows.names], dtype=bool)
+    return replace(rows, held=held) if held.any() else rows
+
+
+def _stem(name: str) -> str:
+    return PurePosixPath(name).stem
+
+
+def _equal_names(rows: Rows, folders: dict[str, list[int]]) -> bool:
+    one, two = ({_stem(rows.names[i]) for i in part} for part in folders.values())
+    return len(one & two) * 2 > max(len(one), len(two))
+
+
+def layout_of(source: Encoded, wanted: str, looks: Sequence[Look]) -> Layout:
+    """How the files lie for the task; DataError where they do not fit it."""
+    kind = TASKS[wanted].layout
+    everything = tuple(range(len(source.rows)))
+    if kind == "patches":
+        return Layout(kind, everything)
+    folders = two_folders(source.rows)
+    if kind == "unpaired":
+        if folders is None:
+            raise DataError(f"--task unpaired takes a folder with two sub-folders, such as trainA and trainB; {source.where} has others")
+        (a, from_), (b, to) = ((n, folders[n]) for n in _ordered(folders))
+        return Layout(kind, tuple(to), tuple(from_), names=(a, b))
+    if folders is not None:
+        return _pairs(source, folders)
+    wide = [found for found in looks if not found.reason]
+    if wide and all(found.width == 2 * found.height for found in wide):
+        return Layout(kind, everything, halves=True, names=("left", "right"))
+    raise DataError(
+        f"pairs are two sub-folders whose files have equal names, or files twice as wide as high with both side by side; {source.where} has neither"
+    )
+
+
+def _ordered(folders: dict[str, list[int]]) -> list[str]:
+    """Their names: what it is made from first, then what is made; by the alphabet where the names do not say."""
+    return sorted(folders, key=lambda n: (n.lower() in {to for _, to in SIDES}, n))
+
+
+def _pairs(source: Encoded, folders: dict[str, list[int]]) -> Layout:
+    order = _ordered(folders)
+    one, two = ({_stem(source.rows.names[i]): i for i in folders[n]} for n in order)
+    both = sorted(set(one) & set(two))
+    alone = sorted(set(one) ^ set(two))
+    if not both:
+        raise DataError(
+            f"no file of {order[0]!r} has a partner of the same name in {order[1]!r} (for example {some(alone[:2])}); rename them, or say --task unpaired"
+        )
+    if len(alone) > len(both):
+        raise DataError(f"{count(len(alone), 'file')} of {source.where} have no partner, for example {some(alone, 2)}; rename them, or say --task unpaired")
+    return Layout("pairs", tuple(two[n] for n in both), tuple(one[n] for n in both), names=(order[0], order[1]))
+
+
+def read(source: Encoded, options: ReadOptions, modality: Any) -> Dataset:
+    """The pictures as squares of one size, in pairs where the task has pairs.  Raises DataError in one sentence for what cannot
+    be used.  modality: an ImageModality, for its `encode`."""
+    wanted = asked(source, options)
+    source = replace(source, rows=officially_held(source.rows))
+    chosen = choose(replace(source.rows, codes=None, classes=()), replace(options, only=()))
+    source = _only(source, chosen)
+    with quiet():
+        looks = [look(content) for _, content in source.stream(range(len(source.rows)))]
+    layout = layout_of(source, wanted, looks)
+    plan = _Common.of(looks, options, layout)
+    pictures, broken = _decoded(source, looks, plan, layout.halves)
+    rows, target, partner, notes = _whole(source, layout, pictures, broken)
+    target, partner, fitted = _fitting(rows, target, partner, layout, plan, source.where)
+    official = source.rows.held
+    strangers = None if official is None else official[[i for i in layout.source if i in pictures]]
+    parts = _split(rows, strangers, target, partner, layout, options, source.where)
+    size = _patch([*target, *partner], options, wanted)
+    depth = type(modality)((plan.channels, *size), plan.bits, 255 if plan.bits == 8 else 65535)
+    train, held = _stores(target, partner, layout, parts, size, depth)
+    shape = (plan.channels, *size)
+    spec = Spec("image", shape, (-1.0, 1.0), source=shape if layout.kind != "patches" else ())
+    return Dataset(
+        source.name, spec, depth, train, held, _hash(target, partner, parts, size, layout, wanted), layout=layout.kind, task=wanted,
+        notes=(*source.rows.notes, *notes, *fitted, *_told(layout, parts, size, len(train), plan)),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Common:
+    """What all pictures are decoded to, but for their sizes.  size: what all are brought to, None: each keeps its own."""
+
+    channels: int
+    bits: int
+    size: tuple[int, int] | None
+    fit: str
+    longest: int = LARGEST
+
+    @classmethod
+    def of(cls, looks: Sequence[Look], options: ReadOptions, layout: Layout) -> _Common:
+        whole = [found for found in looks if not found.reason]
+        if not whole:
+            reason = looks[0].reason if looks else "there is none"
+            raise DataError(f"no picture can be read: {reason}; replace the broken ones")
+        grey = all(found.channels == 1 for found in whole)
+        alpha = sum(found.channels == 4 for found in whole) * 2 >= len(whole)
+        channels = options.channels or (1 if grey else 4 if alpha and layout.kind != "patches" else 3)
+        bits = max(found.bits for found in whole)
+        plan = cls(channels, bits, options.height_width, options.fit)
+        size = sum(p.height * p.width * p.channels * p.bits // 8 for p in (plan.plan(found, False) for found in whole))
+        if size <= options.resident_bytes:
+            return plan
+        # all of them live in memory: so many are brought to what fits
+        return replace(plan, longest=max(4 * PATCH, int(LARGEST * (options.resident_bytes / size) ** 0.5)))
+
+    def plan(self, found: Look, halves: bool) -> Plan:
+        """For one picture: as it is, but no longer than LARGEST."""
+        height, width = self.size or (found.height, found.width)
+        if self.size is not None and halves:
+            width = 2 * width
+        shrink = min(1.0, self.longest / max(height, width))
+        return Plan(max(1, round(height * shrink)), max(1, round(width * shrink)), self.channels, self.bits, self.fit)  # type: ignore[arg-type]
+
+
+def _only(source: Encoded, chosen: Ints) -> Encoded:
+    if len(chosen) == len(source.rows):
+        return source
+    stream = source.stream
+    kept = chosen.tolist()
+    return replace(source, rows=source.rows.take(chosen), stream=lambda wanted: stream([kept[i] for i in wanted]))
+
+
+def _decoded(
+    source: Encoded, looks: Sequence[Look], plan: _Common, halves: bool
+) -> tuple[dict[int, Array], dict[int, str]]:
+    pictures, broken = dict[int, Array](), {i: found.reason for i, found in enumerate(looks) if found.reason}
+    wanted = [i for i in range(len(looks)) if i not in broken]
+
+    def work(item: tuple[int, Any]) -> tuple[int, Any]:
+        return wanted[item[0]], decode(item[1], plan.plan(looks[wanted[item[0]]], halves))
+
+    with quiet():
+        for i, found in track(threaded(work, source.stream(wanted)), "decoding pictures", len(wanted)):
+            if found.pixels is None:
+                broken[i] = found.reason
+            else:
+                pictures[i] = found.pixels
+    return pictures, broken
+
+
+def _whole(
+    source: Encoded, layout: Layout, pictures: dict[int, Array], broken: dict[int, str]
+) -> tuple[Rows, list[Array], list[Array], list[str]]:
+    """(rows of the targets, targets, partners, notes) of what could be read; of two sets the partners are other pictures."""
+    notes = [f"{count(len(broken), 'picture')} of {len(source.rows):,} cannot be read: left out; `rivalry data inspect` names them"] if broken else []
+    if layout.kind == "pairs" and layout.source:
+        both = [(t, s) for t, s in zip(layout.target, layout.source, strict=True) if t in pictures and s in pictures]
+        target, partner = [pictures[t] for t, _ in both], [pictures[s] for _, s in both]
+        kept = np.array([t for t, _ in both], dtype=np.int64)
+        left = len(source.rows) - 2 * len(layout.target)
+        notes += [f"{count(left, 'file')} without a partner: left out"] if left else []
+    else:
+        kept = np.array([i for i in layout.target if i in pictures], dtype=np.int64)
+        target, partner = [pictures[i] for i in kept.tolist()], [pictures[i] for i in layout.source if i in pictures]
+    if layout.halves:
+        target, partner = zip(*((p[:, :, p.shape[2] // 2 :], p[:, :, : p.shape[2] // 2]) for p in target), strict=True)  # type: ignore[assignment]
+        target, partner = [np.ascontiguousarray(p) for p in target], [np.ascontiguousarray(p) for p in partner]
+    if len(broken) * 2 > len(source.rows) or not target:
+        raise DataError(f"only {len(pictures):,} of the {count(len(source.rows), 'picture')} in {source.where} can be read; replace or remove the broken ones")
+    return replace(source.rows.take(kept), codes=None, classes=()), target, partner, notes
+
+
+def _fitting(
+    rows: Rows, target: list[Array], partner: list[Array], layout: Layout, plan: _Common, where: str
+) -> tuple[list[Array], list[Array], list[str]]:
+    """Partners of equal size; what is too small is refused."""
+    if layout.kind == "pairs":
+        unlike = [i for i, (t, p) in enumerate(zip(target, partner, strict=True)) if t.shape != p.shape]
+        if unlike:
+            t, p = target[unlike[0]].shape, partner[unlike[0]].shape
+            raise DataError(
+                f"{count(len(unlike), 'pair')} of {where} differ in size, for example {rows.name(unlike[0])}: {p[1]}x{p[2]} and {t[1]}x{t[2]}; "
+                "bring them to one size, or give --size"
+            )
+    small = [p.shape[1:] for p in (*target, *partner) if min(p.shape[1:]) < LEAST]
+    if small:
+        raise DataError(f"{count(len(small), 'picture')} of {where} are smaller than {LEAST} pixels a side ({small[0][0]}x{small[0][1]}); remove them, or give --size")
+    return target, partner, []
+
+
+def _split(
+    rows: Rows, strangers: Flags | None, target: list[Array], partner: list[Array], layout: Layout, options: ReadOptions, where: str
+) -> tuple[Split, Split | None]:
+    """(the split of the targets, that of the other set, whose official one is `strangers`)."""
+    same = np.unique(np.array([hashlib.blake2b(p.tobytes(), digest_size=16).digest() for p in target]), return_inverse=True)[1].reshape(-1)
+    mine = split(rows, same, options, where)
+    if layout.kind != "unpaired":
+        return mine, None
+    others = Rows(len(partner), held=strangers)
+    return mine, split(others, np.arange(len(partner)), options, f"{where}/{layout.names[0]}")
+
+
+def _patch(pictures: list[Array], options: ReadOptions, wanted: str) -> tuple[int, int]:
+    """The size of squares: what was asked for, else PATCH, or all of smaller pictures of one size."""
+    lowest = min(p.shape[1] for p in pictures), min(p.shape[2] for p in pictures)
+    if options.patch is not None:
+        if options.patch > min(lowest):
+            raise DataError(f"--patch {options.patch} is larger than the smallest picture ({lowest[0]}x{lowest[1]}); ask for less")
+        return options.patch, options.patch
+    alike = len({p.shape[1:] for p in pictures}) == 1
+    largest = PATCH if TASKS[wanted].layout == "patches" else 256
+    if alike and max(lowest) <= largest:
+        return lowest[0] // 4 * 4, lowest[1] // 4 * 4
+    side = min(PATCH if TASKS[wanted].layout == "patches" else 128, *lowest) // 4 * 4
+    return side, side
+
+
+def _stores(
+    target: list[Array], partner: list[Array], layout: Layout, parts: tuple[Split, Split | None], size: tuple[int, int], modality: Any
+) -> tuple[Mosaic, Mosaic]:
+    pile = Pile.of(target)
+    source = Pile.of(partner) if layout.kind == "pairs" else None
+    step = max(1, min(size) // 16)
+
+    def store(which: Ints, others: Ints | None, step: int) -> Mosaic:
+        other = None
+        if others is not None:
+            strangers = Pile.of(partner)
+            other = (strangers, places(strangers, others, size, step))
+        return Mosaic(pile, places(pile, which, size, step), modality.encode, source, other)
+
+    mine, theirs = parts
+    return (
+        store(mine.train, None if theirs is None else theirs.train, step),
+        store(mine.held, None if theirs is None else theirs.held, min(size)),
+    )
+
+
+def _hash(target: list[Array], partner: list[Array], parts: tuple[Split, Split | None], size: tuple[int, int], layout: Layout, wanted: str) -> str:
+    hashed = hashlib.sha256(repr(("rivalry changed pictures 1", size, layout.kind, wanted)).encode())
+    for picture in (*target, *partner):
+        hashed.update(repr(picture.shape).encode())
+        hashed.update(picture.tobytes())
+    for part in parts:
+        hashed.update(b"" if part is None else np.ascontiguousarray(part.held).tobytes())
+    return hashed.hexdigest()
+
+
+def _told(layout: Layout, parts: tuple[Split, Split | None], size: tuple[int, int], squares: int, plan: _Common) -> list[str]:
+    mine, theirs = parts
+    if plan.longest < LARGEST:
+        return [f"they are many: longer sides are brought to {plan.longest} pixels, so that all fit into memory", *_told(layout, parts, size, squares, replace(plan, longest=LARGEST))]
+    square = f"squares of {size[0]}x{size[1]} are cut out of them ({squares:,} places)"
+    if layout.kind == "patches":
+        return [f"{len(mine.train):,} pictures to train on, {len(mine.held):,} held back; {square}"]
+    how = f"{layout.names[0]!r} is made into {layout.names[1]!r}"
+    if theirs is None:
+        return [f"{len(mine.train):,} pairs to train on, {len(mine.held):,} held back: {how}; {square}"]
+    return [f"{how}, without pairs: {len(theirs.train):,} and {len(mine.train):,} to train on, {len(theirs.held):,} and {len(mine.held):,} held back; {square}"]

@@ -1,0 +1,20 @@
+"""Degradations: what makes of good pictures the bad ones that a network learns to mend."""
+
+from rivalry.degrade.basic import Blur, Down, Grey, Jpeg, LowLight, Masked, Noise, Outline
+from rivalry.degrade.realistic import Realistic
+from rivalry.degrade.tasks import TASKS, Task, task
+
+__all__ = [
+    "TASKS",
+    "Blur",
+    "Down",
+    "Grey",
+    "Jpeg",
+    "LowLight",
+    "Masked",
+    "Noise",
+    "Outline",
+    "Realistic",
+    "Task",
+    "task",
+]

@@ -1,0 +1,199 @@
+"""Games that make pictures out of pictures: of damaged or paired ones, and between two sets without pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from rivalry.catalogue import register
+from rivalry.degrade.basic import Masked
+from rivalry.degrade.resize import bicubic
+from rivalry.errors import RecipeError
+from rivalry.games.lazy import LazyPlay, latent, lazy
+from rivalry.parts import Degradation, Game, Play, Source, Turn, Wiring
+from rivalry.streams import Draw
+from rivalry.types import Batch, Match, Point, Spec
+
+Turned = Literal["no", "mirrored", "all"]
+
+
+def turned(pictures: tuple[Tensor, ...], how: Turned, draw: Draw) -> tuple[Tensor, ...]:
+    """The pictures of an example, all alike: mirrored by chance, or in one of the eight ways a square can lie."""
+    if how == "no":
+        return pictures
+    n = len(pictures[0])
+
+    def by_chance(name: str, pairs: tuple[Tensor, ...], others: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        chance = (draw.uniform(name, n) < 0.5).view(-1, 1, 1, 1)
+        return tuple(torch.where(chance, b, a) for a, b in zip(pairs, others, strict=True))
+
+    pictures = by_chance("mirrored", pictures, tuple(p.flip(3) for p in pictures))
+    if how == "mirrored":
+        return pictures
+    pictures = by_chance("upside", pictures, tuple(p.flip(2) for p in pictures))
+    if pictures[0].shape[2] != pictures[0].shape[3]:
+        return pictures
+    return by_chance("transposed", pictures, tuple(p.transpose(2, 3) for p in pictures))
+
+
+class Changing(Game):
+    """What games share that make pictures out of pictures."""
+
+    changes: ClassVar[bool] = True
+
+    def sample(
+        self, nets: Mapping[str, nn.Module], wiring: Wiring, draw: Draw, n: int, label: Tensor | None = None, truncation: float = 1.0
+    ) -> Tensor:
+        raise RecipeError("this run changes pictures, it makes none of noise; use: rivalry apply RUN FILES -o OUT")
+
+    def from_latent(self, nets: Mapping[str, nn.Module], z: Tensor, cond: tuple[Tensor, ...], truncation: float = 1.0) -> Tensor:
+        raise RecipeError("this run changes pictures, so there is no way between samples; use: rivalry apply RUN FILES -o OUT")
+
+
+@register("game", "change")
+@dataclass(frozen=True)
+class Change(Changing):
+    """x is made of a source: what `degradation` makes of x, or the partner that the data have (Batch.extra['source']).
+
+    Match 'main': x against G(source), seen with the source if `conditional`; pair 'reconstruction' = (G(source), x); with a
+    latent the generator gets z as well, and pair 'latent-neighbour' = (G(s, z), G(s, z')) tells whether it minds.
+    turned: how pictures are turned by chance.  Of pictures with holes only what lies in the holes is made.
+    """
+
+    degradation: Degradation | None = None
+    turned: Turned = "all"
+    conditional: bool = False
+    latent: int = 0
+    zoom: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0.25 <= self.zoom <= 1:
+            raise RecipeError(f"zoom lies between 0.25 and 1, not {self.zoom}")
+
+    def wiring(self, spec: Spec) -> Wiring:
+        if self.degradation is not None:
+            return Wiring(self.latent, source=self.degradation.shape(spec.shape))
+        if not spec.source:
+            raise RecipeError("this recipe learns from pairs of pictures, and the data have none; give --task, for example --task denoise, or two folders of equal names")
+        return Wiring(self.latent, source=spec.source)
+
+    def source(self, batch: Batch, draw: Draw) -> Tensor:
+        if self.degradation is None:
+            return batch.extra["source"]
+        with torch.no_grad():
+            return self.degradation(batch.x, draw.at("damage"))
+
+    def _both(self, batch: Batch, draw: Draw) -> tuple[Tensor, Tensor]:
+        """(x, source), turned alike."""
+        if self.degradation is None:
+            x, source = turned((batch.x, batch.extra["source"]), self.turned, draw)
+            return x, source
+        (x,) = turned((batch.x,), self.turned, draw)
+        x = self._zoomed(x, draw)
+        return x, self.source(Batch(x), draw)
+
+    def _zoomed(self, x: Tensor, draw: Draw) -> Tensor:
+        if self.zoom == 1:
+            return x
+        # of a permutation, which all processes share: their squares are of one size
+        factor = self.zoom + (1 - self.zoom) * float(draw.permutation("zoom", 1001)[0]) / 1000
+        # multiples of 24 are multiples of every scale; the smallest square still has something to enlarge
+        sides = tuple(max(24, round(s * factor / 24) * 24) if factor < 1 else s for s in x.shape[2:])
+        return bicubic(x, (min(sides[0], x.shape[2]), min(sides[1], x.shape[3])))
+
+    def play(self, nets: Mapping[str, nn.Module], source: Source, turn: Turn) -> Play:
+        both = lazy(lambda: self._both(source.batch("real", turn), turn.draw))
+        made = lazy(lambda: self.change(nets, both()[1], turn.draw))
+
+        def main() -> Match:
+            cond = (both()[1],) if self.conditional else ()
+            return Match("discriminator", Point(both()[0], cond), Point(made(), cond))
+
+        def again() -> tuple[Tensor, Tensor]:
+            return made(), self.change(nets, both()[1], turn.draw.at("again"))
+
+        return LazyPlay(
+            nets,
+            {"main": lazy(main)},
+            {"reconstruction": lambda: (made(), both()[0]), "latent-neighbour": again},
+        )
+
+    def change(self, nets: Mapping[str, nn.Module], source: Tensor, draw: Draw) -> Tensor:
+        z = (latent(draw, len(source), self.latent, "normal"),) if self.latent else ()
+        made: Tensor = nets["generator"](source, *z)
+        made = made.float()
+        if not isinstance(self.degradation, Masked):
+            return made
+        hole = source[:, -1:]
+        return source[:, :-1] * (1 - hole) + made * hole
+
+
+@register("game", "cycle")
+@dataclass(frozen=True)
+class Cycle(Changing):
+    """Two sets without pairs (Zhu et al. 2017, CycleGAN): 'generator' makes b of a, 'back' makes a of b.
+
+    Matches 'main' (b against generator(a), judged by 'discriminator') and 'back' (a against back(b), judged by 'judge-back').
+    Pairs 'cycle' = (back(generator(a)), a), 'cycle-back', and 'identity' = (generator(b), b), 'identity-back', for pictures of
+    equal channels.  one_way: without 'back' (CUT).  a comes from a row of its own, so that nothing pairs them.
+    """
+
+    turned: Turned = "mirrored"
+    one_way: bool = False
+
+    def wiring(self, spec: Spec) -> Wiring:
+        if not spec.source:
+            raise RecipeError("this recipe learns from two sets of pictures, and the data are one; give a folder with trainA and trainB")
+        return Wiring(source=spec.source)
+
+    def source(self, batch: Batch, draw: Draw) -> Tensor:
+        return batch.extra["source"]
+
+    def play(self, nets: Mapping[str, nn.Module], source: Source, turn: Turn) -> Play:
+        b = lazy(lambda: turned((source.batch("real", turn).x,), self.turned, turn.draw.at("b"))[0])
+        a = lazy(lambda: turned((source.batch("source", turn).extra["source"],), self.turned, turn.draw.at("a"))[0])
+        to_b = lazy(lambda: nets["generator"](a()).float())
+        pairs = {"identity": lambda: (nets["generator"](b()).float(), b()), "made": lambda: (a(), to_b())}
+        matches = {"main": lazy(lambda: Match("discriminator", Point(b()), Point(to_b())))}
+        if not self.one_way:
+            to_a = lazy(lambda: nets["back"](b()).float())
+            matches["back"] = lazy(lambda: Match("judge-back", Point(a()), Point(to_a())))
+            pairs |= {
+                "cycle": lambda: (nets["back"](to_b()).float(), a()),
+                "cycle-back": lambda: (nets["generator"](to_a()).float(), b()),
+                "identity-back": lambda: (nets["back"](a()).float(), a()),
+            }
+        return LazyPlay(nets, matches, pairs)
+
+    def change(self, nets: Mapping[str, nn.Module], source: Tensor, draw: Draw) -> Tensor:
+        made: Tensor = nets["generator"](source)
+        return made.float()
+
+
+@dataclass(frozen=True)
+class Untouched(Changing):
+    """What a game puts in, handed back as it is: at the size and with the channels of what it should become."""
+
+    game: Game
+    shape: tuple[int, ...]
+
+    def wiring(self, spec: Spec) -> Wiring:
+        return self.game.wiring(spec)
+
+    def play(self, nets: Mapping[str, nn.Module], source: Source, turn: Turn) -> Play:
+        return LazyPlay(nets)
+
+    def source(self, batch: Batch, draw: Draw) -> Tensor:
+        return self.game.source(batch, draw)
+
+    def change(self, nets: Mapping[str, nn.Module], source: Tensor, draw: Draw) -> Tensor:
+        channels, *size = self.shape
+        x = source[:, :channels] if source.shape[1] >= channels else source.mean(1, keepdim=True).expand(-1, channels, -1, -1)
+        if list(x.shape[2:]) == size:
+            return x
+        return interpolate(x, size=size, mode="bicubic", align_corners=False)

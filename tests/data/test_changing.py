@@ -1,0 +1,206 @@
+"""Squares out of pictures of any size: layouts, pairs, splits, bad input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from rivalry.data import ReadOptions, load
+from rivalry.data.mosaic import Pile, places
+from rivalry.errors import DataError, UnknownName
+
+CPU = torch.device("cpu")
+
+
+def picture(path: Path, height: int, width: int, seed: int, channels: int = 3) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = np.random.default_rng(seed).integers(0, 256, (height, width, channels), dtype=np.uint8)
+    Image.fromarray(values[..., 0] if channels == 1 else values).save(path)
+
+
+def photos(folder: Path, n: int = 10) -> Path:
+    for i in range(n):
+        picture(folder / f"p{i}.png", 40 + 3 * i, 64 - 2 * i, i)
+    return folder
+
+
+def pairs(folder: Path, n: int = 10, names: tuple[str, str] = ("A", "B")) -> Path:
+    """B is A upside down."""
+    for i in range(n):
+        picture(folder / names[0] / f"{i}.png", 32, 48, i)
+        Image.open(folder / names[0] / f"{i}.png").transpose(Image.Transpose.FLIP_TOP_BOTTOM).save(_made(folder / names[1] / f"{i}.png"))
+    return folder
+
+
+def _made(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def test_squares_are_cut_where_they_are_said_to_be() -> None:
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 256, (2, h, w), dtype=np.uint8) for h, w in ((20, 30), (17, 16), (33, 21))]
+    pile = Pile.of(pictures)
+    spots = places(pile, np.array([2, 0]), (16, 16), 4)
+    index = torch.arange(len(spots))
+    which, top, left = spots.at(index)
+    cuts = pile.cut(which, top, left, (16, 16))
+    for cut, w, t, le in zip(cuts, which.tolist(), top.tolist(), left.tolist(), strict=True):
+        assert np.array_equal(cut.numpy(), pictures[w][:, t : t + 16, le : le + 16])
+    assert set(which.tolist()) == {0, 2}
+    assert len({*zip(which.tolist(), top.tolist(), left.tolist(), strict=True)}) == len(spots)
+    for w, p in ((0, pictures[0]), (2, pictures[2])):
+        mine = which == w
+        assert int(top[mine].max()) == p.shape[1] - 16, "the last square ends at the border"
+        assert int(left[mine].max()) == p.shape[2] - 16
+    assert torch.equal(pile.picture(1), torch.from_numpy(pictures[1]))
+
+
+def test_deep_pictures_are_cut_as_they_are() -> None:
+    deep = [np.arange(20 * 20, dtype=np.uint16).reshape(1, 20, 20) * 100]
+    pile = Pile.of(deep)
+    cut = pile.cut(torch.tensor([0]), torch.tensor([3]), torch.tensor([2]), (4, 4))
+    assert cut.dtype == torch.uint16
+    assert cut[0].tolist() == deep[0][:, 3:7, 2:6].tolist()
+
+
+def test_a_folder_and_a_task_make_squares(tmp_path: Path) -> None:
+    data = load(photos(tmp_path / "photos"), options=ReadOptions(task="denoise", patch=24))
+    assert data.layout == "patches"
+    assert data.spec.shape == (3, 24, 24)
+    assert data.spec.source == ()
+    batch = data.train.batch(torch.tensor([0, 5]), CPU)
+    assert batch.x.shape == (2, 3, 24, 24)
+    assert float(batch.x.abs().max()) <= 1
+    again = load(tmp_path / "photos", options=ReadOptions(task="denoise", patch=24))
+    assert again.fingerprint == data.fingerprint
+    other = load(tmp_path / "photos", options=ReadOptions(task="denoise", patch=20))
+    assert other.fingerprint != data.fingerprint
+
+
+def test_no_picture_is_on_both_sides(tmp_path: Path) -> None:
+    data = load(photos(tmp_path / "photos"), options=ReadOptions(task="denoise", patch=24))
+    seen = [{r.numpy().tobytes() for r in s.raw(torch.arange(len(s)))} for s in (data.train, data.held)]
+    assert not seen[0] & seen[1]
+
+
+@pytest.mark.parametrize("names", [("A", "B"), ("noisy", "clean"), ("left-eye", "right-eye")])
+def test_pairs_stay_together(tmp_path: Path, names: tuple[str, str]) -> None:
+    options = ReadOptions(task=None if names != ("left-eye", "right-eye") else "translate", patch=32)
+    options = ReadOptions(task=options.task) if options.task is None else options
+    data = load(pairs(tmp_path / "d", names=names), options=options)
+    assert data.layout == "pairs"
+    batch = data.train.batch(torch.arange(len(data.train))[::7], CPU)
+    if data.spec.shape[1] == 32:
+        assert torch.equal(batch.x.flip(2), batch.extra["source"])
+    assert data.task == "translate"
+
+
+def test_halves_side_by_side_are_pairs(tmp_path: Path) -> None:
+    for i in range(9):
+        picture(tmp_path / f"{i}.png", 32, 64, i)
+    data = load(tmp_path, options=ReadOptions(task="translate"))
+    whole = {np.asarray(Image.open(p)).transpose(2, 0, 1).tobytes() for p in tmp_path.glob("*.png")}
+    batch = data.train.batch(torch.arange(len(data.train)), CPU)
+    both = ((torch.cat([batch.extra["source"], batch.x], 3) + 1) * 127.5).round().to(torch.uint8)
+    assert all(b.numpy().tobytes() in whole for b in both)
+
+
+def test_two_sets_have_nothing_to_do_with_one_another(tmp_path: Path) -> None:
+    for i in range(12):
+        picture(tmp_path / "trainA" / f"x{i}.png", 32, 32, i)
+    for i in range(20):
+        picture(tmp_path / "trainB" / f"y{i}.png", 32, 32, 100 + i)
+    data = load(tmp_path)
+    assert data.layout == "unpaired"
+    assert len(data.train) == 16
+    batch = data.train.batch(torch.arange(16), CPU)
+    assert batch.extra["source"].shape == batch.x.shape
+    assert len({r.numpy().tobytes() for r in batch.extra["source"]}) == 9 or len({r.numpy().tobytes() for r in batch.extra["source"]}) < 12
+
+
+def test_official_test_folders_are_held_back(tmp_path: Path) -> None:
+    for seed, side, n in ((0, "trainA", 9), (100, "trainB", 10), (200, "testA", 3), (300, "testB", 2)):
+        for i in range(n):
+            picture(tmp_path / side / f"{side}{i}.png", 32, 32, seed + i)
+    data = load(tmp_path)
+    assert data.layout == "unpaired"
+    held = data.held.batch(torch.arange(len(data.held)), CPU)
+    wanted = [{np.asarray(Image.open(p)).transpose(2, 0, 1).tobytes() for p in (tmp_path / f).glob("*.png")} for f in ("testB", "testA")]
+    for x, files in ((held.x, wanted[0]), (held.extra["source"], wanted[1])):
+        assert {r.numpy().tobytes() for r in ((x + 1) * 127.5).round().to(torch.uint8)} == files
+    assert len(data.train) == 10
+
+
+def test_classes_are_no_pairs_unless_their_names_say_so(tmp_path: Path) -> None:
+    data = load(pairs(tmp_path / "d", names=("cats", "dogs")))
+    assert data.layout == ""
+    assert data.spec.class_names == ("cats", "dogs")
+
+
+def bad_names(folder: Path) -> None:
+    for i in range(9):
+        picture(folder / "A" / f"a{i}.png", 32, 32, i)
+        picture(folder / "B" / f"b{i}.png", 32, 32, i)
+
+
+def bad_sizes(folder: Path) -> None:
+    pairs(folder)
+    picture(folder / "A" / "3.png", 30, 48, 1)
+
+
+def one_pixel(folder: Path) -> None:
+    photos(folder)
+    picture(folder / "dot.png", 1, 1, 0)
+
+
+def alone(folder: Path) -> None:
+    photos(folder, 1)
+
+
+@pytest.mark.parametrize(
+    ("make", "task", "says"),
+    [
+        (bad_names, "translate", "no file of 'A' has a partner"),
+        (bad_sizes, "translate", "differ in size, for example"),
+        (one_pixel, "denoise", "smaller than 16 pixels"),
+        (alone, "denoise", "only 1 row"),
+        (photos, "translate", "two sub-folders whose files have equal names"),
+        (photos, "unpaired", "trainA and trainB"),
+    ],
+)
+def test_bad_input_is_one_sentence(tmp_path: Path, make, task: str, says: str) -> None:  # type: ignore[no-untyped-def]
+    make(tmp_path)
+    with pytest.raises(DataError, match=says) as error:
+        load(tmp_path, options=ReadOptions(task=task))
+    assert "\n" not in str(error.value)
+
+
+def test_broken_pictures_are_left_out_and_counted(tmp_path: Path) -> None:
+    photos(tmp_path)
+    (tmp_path / "torn.png").write_bytes((tmp_path / "p3.png").read_bytes()[:200])
+    data = load(tmp_path, options=ReadOptions(task="denoise", patch=24))
+    assert any("1 picture of 11 cannot be read" in note for note in data.notes)
+
+
+def test_unknown_tasks_and_large_patches_are_refused(tmp_path: Path) -> None:
+    photos(tmp_path)
+    with pytest.raises(UnknownName, match="denoise"):
+        load(tmp_path, options=ReadOptions(task="denois"))
+    with pytest.raises(DataError, match="larger than the smallest picture"):
+        load(tmp_path, options=ReadOptions(task="denoise", patch=64))
+    with pytest.raises(DataError, match="between 16 and 512"):
+        ReadOptions(patch=8)
+    with pytest.raises(DataError, match="arrays"):
+        load(np.zeros((20, 16, 16), dtype=np.uint8) + np.arange(20, dtype=np.uint8)[:, None, None], options=ReadOptions(task="denoise"))
+
+
+def test_many_pictures_are_brought_to_what_fits(tmp_path: Path) -> None:
+    for i in range(9):
+        picture(tmp_path / f"{i}.png", 600, 500, i, 1)
+    data = load(tmp_path, options=ReadOptions(task="denoise", resident_bytes=1_000_000))
+    assert any("brought to" in note for note in data.notes)
