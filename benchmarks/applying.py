@@ -99,6 +99,7 @@ def asked(name: str, side: int, model: str) -> tuple[float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kept", type=Path, help="a file of JSON lines that rows are added to; those in it are not measured again")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--side", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--model", default="", help=argparse.SUPPRESS)
@@ -106,14 +107,19 @@ def main() -> None:
     if given.one:
         measure(given.one, given.side, given.model)
         return
-    rows = list[list[object]]()
+    rows = [json.loads(line) for line in given.kept.read_text().splitlines()] if given.kept and given.kept.exists() else []
+    done = {(row[0], row[1]) for row in rows}
     with tempfile.TemporaryDirectory() as folder:
         for name in NETS:
-            model = export_changer(changer(name), Path(folder) / "model.onnx").path
-            for side in (*SIDES, *([LARGER[name]] if name in LARGER else [])):
+            sides = [s for s in (*SIDES, *([LARGER[name]] if name in LARGER else [])) if (name, f"{s}x{s}") not in done]
+            model = export_changer(changer(name), Path(folder) / "model.onnx").path if sides else None
+            for side in sides:
                 (ours, our_memory), (theirs, their_memory) = asked(name, side, ""), asked(name, side, str(model))
                 rows.append([name, f"{side}x{side}", ours, theirs, f"{ours / theirs:.2f}", round(our_memory), round(their_memory)])
                 print(rows[-1], file=sys.stderr, flush=True)
+                if given.kept:
+                    with given.kept.open("a") as lines:
+                        lines.write(json.dumps(rows[-1]) + "\n")
     head = ("network", "picture", "rivalry, s/MP", "onnxruntime, s/MP", "ratio", "rivalry, MiB/MP", "onnxruntime, MiB/MP")
     keep("applying", "Changing pictures: latency and memory", f"{(__doc__ or '').split(chr(10) * 2)[1]}\n\n{table(head, rows)}")
 

@@ -10,7 +10,7 @@ from rivalry.data import Dataset
 from rivalry.degrade import task
 from rivalry.errors import RecipeError
 from rivalry.evaluate import Budget
-from rivalry.games import Change
+from rivalry.games import Change, Domains
 from rivalry.nets import LSTMLM
 from rivalry.recipe import Recipe
 from rivalry.zoo import get
@@ -98,11 +98,11 @@ EPOCHS, LEAST_STEPS, TEXT_BATCH = 40, 1_000, 128
 """Of maximum likelihood on text; the checkpoint of the best held-out likelihood is kept."""
 
 
-def suited(recipe: Recipe) -> str:
-    """The task whose layout of data a recipe that changes pictures learns from."""
+def suited(recipe: Recipe) -> str | None:
+    """The task whose layout of data a recipe that changes pictures learns from; None for one that takes classes."""
     if isinstance(recipe.game, Change):
         return "translate" if recipe.game.degradation is None else "restore"
-    return "unpaired"
+    return None if isinstance(recipe.game, Domains) else "unpaired"
 
 
 def _changing(dataset: Dataset, device: str) -> tuple[Recipe, tuple[str, ...]]:

@@ -32,7 +32,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> rivalry.Run:
 @pytest.fixture
 def call(trained: rivalry.Run, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     def use(changer: Changer, *arguments: object) -> Result:
-        monkeypatch.setattr(rivalry.Run, "changer", lambda self, which="best", device="auto": changer)
+        monkeypatch.setattr(rivalry.Run, "changer", lambda self, which="best", device="auto", perception=1.0, label=None: changer)
         command, *rest = map(str, arguments)
         return CliRunner().invoke(cli, [command, str(trained.path), *rest])
 
@@ -49,7 +49,7 @@ def test_the_command_changes_a_file_and_a_folder(call: Callable[..., Result], tm
     (tmp_path / "bad.jpg").write_text("")
     made = call(negative(), "apply", tmp_path, "-o", tmp_path / "out", "--sheet", tmp_path / "out" / "look.png", "--strength", ".5")
     assert made.exit_code == 0, made.output
-    assert f"3 pictures in {tmp_path / 'out'}" in made.output
+    assert f"2 pictures in {tmp_path / 'out'}" in made.output
     assert "not changed: " in made.output
     assert "the file is empty" in made.output
 

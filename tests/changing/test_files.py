@@ -211,7 +211,8 @@ def test_folders_are_mirrored_and_what_cannot_be_read_is_told(tmp_path: Path) ->
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.width > 4 * 288
         assert sheet.height > 3 * 288
-    assert len(done.written) == 4
+    assert len(done.written) == 3
+    assert done.sheet == tmp_path / "sheet.png"
 
 
 def test_results_inside_the_folder_are_not_taken_for_pictures(tmp_path: Path) -> None:

@@ -38,17 +38,20 @@ class Job:
 
 @dataclass
 class Changed:
-    """written: the files; failed: (name, why) of pictures that could not be changed; notes: what else there is to say."""
+    """written: the pictures; failed: (name, why) of those that could not be changed; notes: what else there is to say; sheet:
+    where before and after are shown."""
 
     written: tuple[Path, ...] = ()
     failed: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
     where: str = ""
+    sheet: Path | None = None
 
     def text(self) -> str:
         lines = [*self.notes, *(f"not changed: {why}" for _, why in self.failed)]
         n = len(self.written)
-        return "\n".join([*lines, str(self.written[0]) if n == 1 else f"{n} pictures in {self.where}"])
+        lines.append(str(self.written[0]) if n == 1 else f"{n} pictures in {self.where}")
+        return "\n".join([*lines, *([str(self.sheet)] if self.sheet else [])])
 
 
 @dataclass
@@ -102,8 +105,7 @@ def apply_files(
         raise DataError(failed[0][1] if len(failed) == 1 else f"none of {len(failed)} pictures could be changed; the first: {failed[0][1]}")
     if sheet:
         shown.write(sheet)
-        written.append(sheet)
-    return Changed(tuple(written), tuple(failed), notes.lines(), str(out))
+    return Changed(tuple(written), tuple(failed), notes.lines(), str(out), sheet)
 
 
 def _part(tick: Tick, name: str, number: int, count: int) -> Callable[[float], None]:

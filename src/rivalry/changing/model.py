@@ -76,9 +76,9 @@ class Model:
         self.frozen = frozen
 
     @torch.inference_mode()
-    def bytes_a_pixel(self, side: int = 64) -> float:
+    def bytes_a_pixel(self) -> float:
         """Of the source, that a tile takes at the network's widest place: what goes into a module and what comes out."""
-        widest = [0]
+        widest, side = [0], max(64, 2 * self.changer.multiple)  # networks may grow what is smaller
 
         def note(module: torch.nn.Module, args: tuple[object, ...], out: object) -> None:
             held = sum(t.numel() for t in (*args, out) if isinstance(t, Tensor))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import torch
@@ -26,8 +27,8 @@ SEAM = 8
 """Source pixels on either side of a core's border over which neighbours are blended."""
 TILE_BYTES, BAND_BYTES = 400 << 20, 128 << 20
 """What a tile in the network and the floating-point rows of a band may take."""
-WORKING = 3
-"""Tensors as wide as the widest that are alive at once, as a rule."""
+WORKING = 1.5
+"""What is alive at once, in parts of what goes into the network's widest place and comes out of it; up to 2.2 was seen."""
 LARGEST_SIDE, LEAST_HIGH, LEAST_WINDOW = 512, 64, 192
 """Of cores and of windows, in source pixels: from there on larger ones are no faster, and smaller ones much slower."""
 PATCH = 256
@@ -147,21 +148,27 @@ class Whole:
 
 def prepared(source: Source, changer: Changer, ways: Ways, draw: int = 0, mask: Source | None = None) -> Whole:
     """What changing `source` takes; for networks that look at the whole picture its statistics are taken here."""
+    memory, is_global = _traits(changer)
     drawn = Draw(ways.seed, ("apply", draw))
     drawn.seed_globally("modules")  # some networks draw by themselves (dropout that is always on)
     z = drawn.normal("latent", 1, changer.latent) if changer.latent else None
-    model = Model(changer, z, VIEWS if ways.self_ensemble else 1)
+    model = Model(changer, z, VIEWS if ways.self_ensemble else 1, is_global=is_global)
     channels = Channels(changer, source.colours, source.alpha)
-    memory = model.bytes_a_pixel()
     at_once = min(STATISTICS_PIXELS, int(2 * TILE_BYTES / (WORKING * memory)))
-    model.is_global = model.looks_at_the_whole()
-    tiling = Tiling.of(source, changer, ways.tile, memory, not model.is_global)
-    if model.is_global and not ways.tile and source.height * source.width <= at_once:
+    tiling = Tiling.of(source, changer, ways.tile, memory, not is_global)
+    if is_global and not ways.tile and source.height * source.width <= at_once:
         tiling = Tiling.of(source, changer, max(source.height, source.width), memory)
     whole = Whole(source, model, channels, tiling, ways.strength, mask)
-    if model.is_global and len(tiling.rows) * len(tiling.columns) > 1:
+    if is_global and len(tiling.rows) * len(tiling.columns) > 1:
         model.freeze(*_looked_at(whole, at_once))
     return whole
+
+
+@lru_cache(maxsize=1)
+def _traits(changer: Changer) -> tuple[float, bool]:
+    """(bytes that a source pixel takes in the network, does it look at the whole picture?), found by trying."""
+    model = Model(changer)
+    return model.bytes_a_pixel(), model.looks_at_the_whole()
 
 
 def _looked_at(whole: Whole, pixels: int) -> tuple[Tensor, Tensor | None]:

@@ -147,7 +147,7 @@ def judge_of(
     feature space is trained; weights bring one.  Text without a discriminator is
     judged by its likelihood.  folder: where a trained one is kept.  recipe: None for baselines."""
     changes = recipe is not None and recipe.game.changes
-    if recipe is not None and changes and data.layout != "unpaired":
+    if recipe is not None and changes and data.layout in ("patches", "pairs"):
         blind = weights is None and not any(side.fools for side in recipe.sides())
         space: FeatureSpace = Pixels() if blind else choose_extractor(data, weights, device, folder)
         return PairedJudge(data, space, recipe.game, target, seed, device, looks)

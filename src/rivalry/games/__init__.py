@@ -2,7 +2,7 @@
 
 from rivalry.games.by_column import ByColumn, ByLevel
 from rivalry.games.by_length import ByLength
-from rivalry.games.change import Change, Cycle
+from rivalry.games.change import Bicycle, Change, Cycle, Domains
 from rivalry.games.decode import Decode
 from rivalry.games.invert import Autoencode, Invert
 from rivalry.games.lazy import LazyPlay, lazy
@@ -14,6 +14,6 @@ from rivalry.games.text import Text
 from rivalry.games.timegan import TimeGAN
 
 __all__ = [
-    "IID", "Autoencode", "ByColumn", "ByLength", "ByLevel", "Change", "Cycle", "Decode", "Energy", "Invert", "LazyPlay",
+    "IID", "Autoencode", "Bicycle", "ByColumn", "ByLength", "ByLevel", "Change", "Cycle", "Decode", "Domains", "Energy", "Invert", "LazyPlay",
     "Partitioned", "Pate", "Poisson", "Rollout", "Sample", "StyleSample", "Text", "TimeGAN", "Unpaired", "lazy",
 ]  # fmt: skip

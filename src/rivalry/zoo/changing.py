@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from rivalry.degrade import Blur, Down, Grey, Masked, Noise, Outline, Realistic
 from rivalry.degrade.tasks import Task
-from rivalry.games import Change, Cycle, Unpaired
+from rivalry.games import Bicycle, Change, Cycle, Domains, Unpaired
+from rivalry.nets import DCGANTrunk, Encoder
 from rivalry.nets.contrast import PatchContrast, PatchProjector
 from rivalry.nets.patches import PatchGAN, UNetJudge
 from rivalry.nets.restorers import Restorer
@@ -14,10 +15,10 @@ from rivalry.nets.translators import ResNetTranslator, UNet
 from rivalry.objectives import GAN, LeastSquares, Null, RelativisticAverage, Wasserstein
 from rivalry.optimisers import Adam
 from rivalry.parts import Net, Objective, Penalty, Term
-from rivalry.penalties import GP, R1, SeenAlike
+from rivalry.penalties import GP, R1, Classification, SeenAlike
 from rivalry.recipe import EMA, About, Recipe, Side, Stage
 from rivalry.schedules import Cosine, Linear
-from rivalry.terms import L1, L2
+from rivalry.terms import KL, L1, L2
 from rivalry.zoo.rows import Row, row
 
 GROUP = "changing"
@@ -183,6 +184,32 @@ def pix2pix() -> Row:
     return two("pix2pix", about, shared, small)
 
 
+@row("bicyclegan")
+def bicyclegan() -> Row:
+    about = About(
+        "BicycleGAN", "arXiv:1711.11586", 2017, GROUP,
+        "pix2pix with many answers: a latent goes in beside the picture, an encoder must find it again in the answer, and the code of a true "
+        "answer must give that answer back. One judge here, where the paper has two of a kind, and the encoder learns from both ways.",
+        ("translate pairs", "many answers"),
+    )  # fmt: skip
+
+    def recipe(name: str, net: Net, encoder: Net, judge: Net, batch: int, steps: int) -> Recipe:
+        terms = (L1(pair="reconstruction", weight=10.0), KL(weight=0.01), L1(pair="code", weight=0.5))
+        sides = (
+            Side("discriminator", ("discriminator",), judges=("main", "random"), optimiser=PIX2PIX),
+            Side("generator", ("generator", "encoder"), fools=("main", "random"), terms=terms, optimiser=PIX2PIX),
+        )
+        return Recipe(
+            name=name, about=about, nets={"generator": net, "encoder": encoder, "discriminator": judge}, game=Bicycle(None, "mirrored"), stages=(Stage(sides),),
+            objective=LeastSquares(), ema=EMA(halflife=1000.0 * batch), batch=batch, steps=steps, schedules=DECAY,
+        )  # fmt: skip
+
+    return Row(
+        recipe("bicyclegan", UNet(64), Encoder(DCGANTrunk(64)), PatchGAN(64, 3, scales=2), 2, 60_000),
+        recipe("bicyclegan-small", UNet(24), Encoder(DCGANTrunk(16)), PatchGAN(32, 2), 16, 5_000),
+    )
+
+
 def _cycle(name: str, about: About, net: Net, judge: Net, cycle: float, identity: float, objective: Objective, batch: int, steps: int,
            optimiser: Adam = PIX2PIX, penalties: tuple[Penalty, ...] = ()) -> Recipe:  # fmt: skip
     terms: tuple[Term, ...] = (L1(pair="cycle", weight=cycle), L1(pair="cycle-back", weight=cycle))
@@ -238,6 +265,31 @@ def dualgan() -> Row:
     return Row(
         _cycle("dualgan", about, UNet(64), PatchGAN(64, 3), 20, 0, Wasserstein(), 4, 100_000, penalties=(GP(share=0.5),)),
         _cycle("dualgan-small", about, UNet(16), PatchGAN(16, 2), 20, 0, Wasserstein(), 8, 5_000, penalties=(GP(share=0.5),)),
+    )
+
+
+@row("stargan")
+def stargan() -> Row:
+    about = About(
+        "StarGAN", "arXiv:1711.09020", 2017, GROUP,
+        "One generator goes between any two of several classes: it is told which to make, a Wasserstein critic of patches with gradient penalty "
+        "also names classes, and the way back must give the picture one began with.",
+        ("translate without pairs", "several domains"),
+    )  # fmt: skip
+
+    def recipe(name: str, net: Net, judge: Net, turns: int, batch: int, steps: int) -> Recipe:
+        d = Side(
+            "discriminator", ("discriminator",), judges=("main",), penalties=(GP(share=0.5), Classification(on=("real",))), turns=turns, optimiser=PIX2PIX
+        )
+        g = Side("generator", ("generator",), fools=("main",), penalties=(Classification(on=("fake",)),), terms=(L1(pair="cycle", weight=10.0),), optimiser=PIX2PIX)
+        return Recipe(
+            name=name, about=about, nets={"generator": net, "discriminator": judge}, game=Domains(), stages=(Stage((d, g)),), objective=Wasserstein(),
+            ema=EMA(halflife=1000.0 * batch), batch=batch, steps=steps, schedules=DECAY,
+        )  # fmt: skip
+
+    return Row(
+        recipe("stargan", ResNetTranslator(64, 6), PatchGAN(64, 5, norm="none", classes=True, cap=2048), 5, 16, 200_000),
+        recipe("stargan-small", ResNetTranslator(24, 4), PatchGAN(32, 3, norm="none", classes=True), 2, 8, 5_000),
     )
 
 
