@@ -84,7 +84,7 @@ def generate(data_name: str, rows: list[str], cpu: float, seeds: int, samples: i
             if not (ROOT / name).exists():
                 train(path, recipe=row, seed=seed, run=name, budget=f"{steps}steps", tensorboard=False, options=READING)
             runs.append(Run.open(name))
-        costs[row] = f"{runs[-1].settings['plan']['steps']:,} steps"
+        costs[row] = f"{runs[-1].settings['plan']['steps']:,} steps, kept that of {runs[-1].step('best'):,}"
     found = sweep(runs, data, TEMPERATURES, n=samples, tick=lambda what, share: print(f"{share:.0%} {what}", flush=True))
     draw(found, WORK / f"text-{data_name}.png")
     report(data_name, found, costs, cpu, seeds, samples)
