@@ -18,6 +18,7 @@ from rivalry.nets.layers import (
     EqualConv2d,
     EqualLinear,
     FourierFeatures,
+    InstanceNorm,
     LabelBatchNorm,
     PixelNorm,
     VectorBatchNorm,
@@ -231,3 +232,22 @@ def test_initialisers() -> None:
     assert not msr_(conv, 0.0).weight.any()
     w = orthogonal_(nn.Linear(6, 4)).weight
     torch.testing.assert_close(w @ w.T, torch.eye(4))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 3), (5, 4)])
+def test_instance_norm_is_group_norm_by_channel(size: tuple[int, int]) -> None:
+    """Values, slopes and slopes of slopes, channels last or not."""
+    ours, theirs = InstanceNorm(3).double(), torch.nn.GroupNorm(3, 3).double()
+    torch.nn.init.normal_(ours.weight)
+    torch.nn.init.normal_(ours.bias)
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(2, 3, *size, dtype=torch.float64).to(memory_format=torch.channels_last).requires_grad_()
+    target = torch.randn_like(x)
+    found = []
+    for norm in (ours, theirs):
+        y = norm(x)
+        (slope,) = torch.autograd.grad((y * target).square().sum(), x, create_graph=True)
+        (again,) = torch.autograd.grad(slope.square().sum(), x)
+        found.append((y, slope, again))
+    for a, b in zip(*found, strict=True):
+        assert torch.allclose(a, b, rtol=1e-7, atol=1e-7)
