@@ -61,7 +61,7 @@ def train(name: str, budget: str) -> None:
     data = str(shared("img_train400_gray") / "train400_gray.tar.xz")
     what = task("super-resolution" if name.startswith("sr") else "denoise")
     recipe = get("dncnn") if name == "dncnn" else house(what, False, 1, 128)
-    patch = 128 if name.startswith("sr") else 64
+    patch = {"sr": 128, "sr-gan": 96}.get(name, 64)
     if name == "dncnn":
         recipe = replace(recipe, batch=16)
     start = ""

@@ -299,3 +299,31 @@ def test_resume_is_exact_with_pictures_to_change(tmp_path: Path) -> None:
         first.step()
     for name, value in pack_state(half)[0].items():
         assert torch.equal(value, pack_state(again)[0][name]), name
+
+
+def test_domains_go_to_the_class_that_is_asked_for(tmp_path: Path) -> None:
+    """A network that adds its class: the match's fakes carry the class they were asked for, the way back asks for their own."""
+    from rivalry.games import Domains
+    from rivalry.parts import Source
+
+    x, label = torch.zeros(6, 1, 8, 8), torch.tensor([0, 1, 2, 0, 1, 2])
+
+    class One(Source):
+        def batch(self, stream: str, turn: Turn) -> Batch:
+            return Batch(x, label)
+
+    def net(source: Tensor, wanted: Tensor) -> Tensor:
+        return source * 10 + 1 + wanted.view(-1, 1, 1, 1).float()
+
+    play = Domains("no").play({"generator": net}, One(), Turn("g", 0, 0, 0, DRAW, {}, {}, 6))  # type: ignore[dict-item]
+    match = play.match("main")
+    assert match.real is not None
+    assert match.fake is not None
+    assert torch.equal(match.real.cond[0], label)
+    assert sorted(match.fake.cond[0].tolist()) == sorted(label.tolist())
+    assert torch.equal(match.fake.x[:, 0, 0, 0], 1 + match.fake.cond[0].float())
+    back, truth = play.pair("cycle")
+    assert torch.equal(truth, x)
+    assert torch.equal(back[:, 0, 0, 0], 10 * match.fake.x[:, 0, 0, 0] + 1 + label.float())
+    with pytest.raises(RecipeError, match="sub-folder"):
+        Domains().wiring(SPEC)

@@ -19,13 +19,13 @@ def rows(n: int = 48) -> Rows:
     return Rows(torch.rand(n, 1, 28, 28, generator=g) * 2 - 1, torch.randint(3, (n,), generator=g))
 
 
-PAIRS = Spec("image", (3, 32, 32), (-1.0, 1.0), source=(3, 32, 32))
+PAIRS = Spec("image", (3, 32, 32), (-1.0, 1.0), ("day", "night"), source=(3, 32, 32))
 
 
 def pairs(n: int = 24) -> Rows:
     g = torch.Generator().manual_seed(2)
     x, source = (torch.rand(n, 3, 32, 32, generator=g) * 2 - 1 for _ in range(2))
-    return Rows(x, extra={"source": source})
+    return Rows(x, torch.arange(n) % 2, extra={"source": source})
 
 
 @pytest.mark.parametrize("name", zoo.names())

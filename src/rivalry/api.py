@@ -150,18 +150,21 @@ class Run:
             say(wish.guard.told())
         return self.modality.write(x, out, labels, self.folder.spec.class_names)
 
-    def changer(self, which: str = "best", device: str = "auto", perception: float = 1.0) -> Changer:
+    def changer(
+        self, which: str = "best", device: str = "auto", perception: float = 1.0, label: int | str | None = None
+    ) -> Changer:
         """The network that changes pictures, from checkpoint 'best' or 'last'; DataError for runs that have none.  perception: from
         0, pixels alone, to 1, as trained, where a discriminator joined after training by pixels."""
         from rivalry.changing.trained import changer_of
 
-        return changer_of(self.folder, which, Engine(device).device, perception)
+        return changer_of(self.folder, which, Engine(device).device, perception, self._label(label))
 
     def apply(
         self, source: str | Path, out: str | Path, *, draws: int = 1, seed: int = 0, likely: bool = False, pool: int | None = None,
         strength: float | None = None, self_ensemble: bool = False, tile: int | None = None, quality: int | None = None,
         mask: Path | None = None, sheet: Path | None = None, overwrite: bool = False, which: str = "best", device: str = "auto",
-        perception: float = 1.0, window: str | None = None, keep_identity: bool = False, tick: Tick = silent,
+        perception: float = 1.0, label: int | str | None = None, window: str | None = None, keep_identity: bool = False,
+        tick: Tick = silent,
     ) -> Filled | Changed | ChangedVolumes:  # fmt: skip
         """Runs on tables fill the missing cells of one (CSV, TSV or Parquet) by draws from the model, given what is known of
         their row; see `rivalry.apply.fill_table`.  Runs that change pictures change a file, or all below a folder; see
@@ -170,17 +173,17 @@ class Run:
 
         options = Options(draws, seed, likely, pool, strength, self_ensemble, tile, quality, mask, sheet, overwrite, window, keep_identity)
         return apply(
-            self.folder, self.modality, lambda: self.sampler(which, device), lambda: self.changer(which, device, perception), Path(source),
+            self.folder, self.modality, lambda: self.sampler(which, device), lambda: self.changer(which, device, perception, label), Path(source),
             Path(out), options, tick,
         )  # fmt: skip
 
-    def export(self, out: str | Path, *, which: str = "best") -> Exported:
+    def export(self, out: str | Path, *, which: str = "best", perception: float = 1.0, label: int | str | None = None) -> Exported:
         """Writes the network that changes or makes pictures as an ONNX file of any size of picture, held against the network
-        in onnxruntime; see docs/apply.md."""
+        in onnxruntime; perception, label: of runs that change pictures, as for `changer`.  See docs/apply.md."""
         from rivalry.using import export
 
-        changes = self.recipe.game.changes
-        return export(self.folder, self.changer(which, "cpu") if changes else self.sampler(which, "cpu"), Path(out))
+        made = self.changer(which, "cpu", perception, label) if self.recipe.game.changes else self.sampler(which, "cpu")
+        return export(self.folder, made, Path(out), picked=perception != 1.0 or label is not None)
 
     def walk(
         self, out: Path, *, seed: int = 0, label: int | str | None = None, which: str = "best", device: str = "auto"

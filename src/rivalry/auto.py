@@ -10,7 +10,7 @@ from rivalry.data import Dataset
 from rivalry.degrade import task
 from rivalry.errors import RecipeError
 from rivalry.evaluate import Budget
-from rivalry.games import Change
+from rivalry.games import Change, Domains
 from rivalry.recipe import Recipe
 from rivalry.zoo import get
 from rivalry.zoo.changing import house as changing
@@ -75,11 +75,11 @@ def choose(
     return _pictures(dataset, budget, device) if epsilon is None else _private_pictures(dataset)
 
 
-def suited(recipe: Recipe) -> str:
-    """The task whose layout of data a recipe that changes pictures learns from."""
+def suited(recipe: Recipe) -> str | None:
+    """The task whose layout of data a recipe that changes pictures learns from; None for one that takes classes."""
     if isinstance(recipe.game, Change):
         return "translate" if recipe.game.degradation is None else "restore"
-    return "unpaired"
+    return None if isinstance(recipe.game, Domains) else "unpaired"
 
 
 def _changing(dataset: Dataset, device: str) -> tuple[Recipe, tuple[str, ...]]:

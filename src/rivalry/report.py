@@ -95,6 +95,8 @@ def _samples(run: Run) -> list[str]:
             "Held-out pictures: what was put in, what was made of it, and (where it is known) what it should be (kept in private/, since "
             "they are your own):\n\n![changed](private/changed/final.png)"
         )
+    if (run.path / "private" / "changed" / "worst.png").exists():
+        lines.append("Those that came out worst, by PSNR:\n\n![worst](private/changed/worst.png)")
     if neighbours.exists():
         lines.append(
             "Each sample beside its nearest training pictures, to see whether it is a copy "
@@ -122,6 +124,7 @@ def _scores(records: list[dict[str, Any]]) -> list[str]:
         )
     ruler = next(iter(last["scores"].values()))["ruler"]
     if "psnr" in last["scores"]:
+        ruler = last["scores"]["psnr"]["ruler"]
         gain = last["scores"]["psnr"]["value"] - last["scores"]["gain"]["value"]
         rows.append(
             f"\nMeasured at step {last['step']} on {ruler['samples']} held-out squares whose truth is known ({ruler['resize']}). Doing "

@@ -32,7 +32,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> rivalry.Run:
 @pytest.fixture
 def call(trained: rivalry.Run, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     def use(changer: Changer, *arguments: object) -> Result:
-        monkeypatch.setattr(rivalry.Run, "changer", lambda self, which="best", device="auto", perception=1.0: changer)
+        monkeypatch.setattr(rivalry.Run, "changer", lambda self, which="best", device="auto", perception=1.0, label=None: changer)
         command, *rest = map(str, arguments)
         return CliRunner().invoke(cli, [command, str(trained.path), *rest])
 
@@ -95,6 +95,8 @@ def test_runs_that_make_pictures_change_none_but_are_exported(trained: rivalry.R
     monkeypatch.setitem(trained.folder.__dict__, "spec", CLASSES)
     monkeypatch.setattr(rivalry.Run, "sampler", lambda self, which, device: sampler("dcgan-small"))
     assert trained.export(tmp_path / "model.onnx").path.is_file()
+    with pytest.raises(RivalryError, match="--perception and --label are for runs that change pictures"):
+        trained.export(tmp_path / "other.onnx", label="dash")
     monkeypatch.setitem(trained.folder.settings["train"], "cap", 100)
     with pytest.raises(RivalryError, match="may hand out 100 samples in all"):
         trained.export(tmp_path / "other.onnx")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from rivalry.changing.changer import Changer
@@ -36,6 +37,9 @@ Change = Callable[[Tensor], Tensor]
 """[n, 1, h, w] in [-1, 1] -> the same shape, in about [-1, 1]; any h and w."""
 BATCH = 8
 SHARES = "the result's numbers are shares of the range of what it was made into, 0 to 1: units of one kind say nothing of another"
+AROUND = 3
+"""A handful of answers says little of the variance of one pixel; over its neighbours it follows the true error better
+(docs/medical.md)."""
 PERCENTILES = "0.5% to 99.5% of the volume"
 
 
@@ -167,7 +171,7 @@ def _seen(volume: Volume, shown: Window, part: slice) -> Tensor:
 @torch.inference_mode()
 def _asked(members: Sequence[Change], x: Tensor) -> tuple[Array, Array]:
     """Mean and standard deviation [n, h, w] of the members' answers, clamped to [-1, 1]; Welford's sums, so that memory does
-    not grow with their number."""
+    not grow with their number.  Variances are averaged over AROUND x AROUND pixels."""
     mean, squares = torch.zeros_like(x, dtype=torch.float64), torch.zeros_like(x, dtype=torch.float64)
     for k, member in enumerate(members, 1):
         y = member(x)
@@ -179,7 +183,7 @@ def _asked(members: Sequence[Change], x: Tensor) -> tuple[Array, Array]:
         step = y - mean
         mean += step / k
         squares += step * (y - mean)
-    spread = (squares / max(1, len(members) - 1)).sqrt()
+    spread = F.avg_pool2d(squares / max(1, len(members) - 1), AROUND, 1, AROUND // 2, count_include_pad=False).sqrt()
     return mean[:, 0].float().numpy(), spread[:, 0].float().numpy()
 
 
@@ -218,7 +222,7 @@ def _record(volume: Volume, shown: Window, why: Sequence[str], members: Sequence
         "axis": volume.axis or "as stored",
         "draws": draws,
         "answers_averaged": len(members),
-        "uncertainty": "standard deviation over the answers, in the numbers of the result" if len(members) > 1 else "none",
+        "uncertainty": f"standard deviation over the answers (variance averaged over {AROUND} x {AROUND} pixels), in the numbers of the result" if len(members) > 1 else "none",
         "remarks": list(why),
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from rivalry.changing.changer import Changer
 from rivalry.degrade import Masked, Outline
@@ -15,11 +15,24 @@ from rivalry.run import Run, stage_checkpoint
 PIXELS = stage_checkpoint("pixels")
 
 
-def changer_of(run: Run, which: str, device: torch.device, perception: float = 1.0) -> Changer:
+class OfClass(ChangeModule):
+    """A network between classes that makes one of them."""
+
+    def __init__(self, net: ChangeModule, label: int) -> None:
+        super().__init__()
+        self.net, self.label, self.reach, self.multiple = net, label, net.reach, net.multiple
+
+    def forward(self, source: Tensor) -> Tensor:
+        out: Tensor = self.net(source, torch.full((len(source),), self.label, device=source.device))
+        return out
+
+
+def changer_of(run: Run, which: str, device: torch.device, perception: float = 1.0, label: int | None = None) -> Changer:
     """The network of checkpoint 'best' or 'last'; DataError for runs that change no pictures.
 
     perception: below 1 its weights are brought nearer to those at the end of the stage by pixels alone, which 0 gives (network
-    interpolation, Wang et al. 2018, ESRGAN, section 3.4): fewer invented details, a higher PSNR (Blau & Michaeli 2018).
+    interpolation, Wang et al. 2018, ESRGAN, section 3.4): fewer invented details, a higher PSNR (Blau & Michaeli 2018).  label: the
+    class to make, of runs that go between classes; RecipeError where it is missing.
     """
     recipe, spec = run.recipe, run.spec
     if not recipe.game.changes:
@@ -35,6 +48,10 @@ def changer_of(run: Run, which: str, device: torch.device, perception: float = 1
     net = run.networks(which, device)["generator"]
     if perception != 1.0:
         _nearer(net, run, device, perception)
+    if wiring.classes:
+        if label is None or not isinstance(net, ChangeModule):
+            raise RecipeError(f"{run.name} goes between classes: say which to make with --label, one of {', '.join(spec.class_names)}")
+        net = OfClass(net, label)
     context, multiple = (net.reach, net.multiple) if isinstance(net, ChangeModule) else (64, 64)
     return Changer(
         net, channels - mask, spec.shape[0], spec.shape[1] // height, context, multiple, str(run.settings["data"].get("task", "")) or "change",

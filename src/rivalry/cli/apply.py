@@ -21,6 +21,7 @@ from rivalry.cli.options import device
               "network's answer (as usual), more goes beyond it.")
 @click.option("--perception", type=float, default=1.0, metavar="0..1", help="Pictures: 0 invents nothing (pixels alone decided), 1 is as trained; for "
               "runs whose judge joined later.")
+@click.option("--label", help="Pictures: the class to make, of runs that go between several (stargan).")
 @click.option("--self-ensemble", is_flag=True, help="Pictures: the mean over eight turned and mirrored views; eight times slower, a bit better.")
 @click.option("--tile", type=int, metavar="PIXELS", help="Pictures: side of a tile; by memory without it.")
 @click.option("--mask", type=click.Path(path_type=Path), metavar="FILE|FOLDER", help="Pictures: where holes are to be filled, white on black.")
@@ -33,7 +34,7 @@ from rivalry.cli.options import device
 @click.option("--pool", type=int, metavar="ROWS", help="Tables: generated rows among which like ones are looked for (50,000).")
 @device
 def command(
-    run: str, source: Path, out: Path, draws: int, seed: int, which: str, strength: float | None, perception: float, self_ensemble: bool, tile: int | None,
+    run: str, source: Path, out: Path, draws: int, seed: int, which: str, strength: float | None, perception: float, label: str | None, self_ensemble: bool, tile: int | None,
     mask: Path | None, sheet: Path | None, quality: int | None, overwrite: bool, window: str | None, keep_identity: bool, likely: bool, pool: int | None, device: str,
 ) -> None:  # fmt: skip
     """Put RUN to work on files of yours; what RUN was trained on decides how.
@@ -61,6 +62,6 @@ def command(
         done = load(run).apply(
             source, out, draws=draws, seed=seed, likely=likely, pool=pool, strength=strength, self_ensemble=self_ensemble, tile=tile,
             quality=quality, mask=mask, sheet=sheet, overwrite=overwrite, window=window, keep_identity=keep_identity, which=which,
-            perception=perception, device=device, tick=tick,
+            perception=perception, label=label, device=device, tick=tick,
         )  # fmt: skip
     click.echo(done.text())

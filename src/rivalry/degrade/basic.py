@@ -224,7 +224,7 @@ class Masked(Degradation):
         """Strokes: for each a straight piece, as wide as a tenth of the picture or so."""
         ys, xs = torch.meshgrid(*(torch.arange(s, device=draw.device).float() for s in (height, width)), indexing="ij")
         side = float(min(height, width))
-        ends = draw.uniform("ends", n, self.strokes + 1, 2) * draw.uniform("ends", 1, 1, 1).new_tensor([height, width])
+        ends = draw.uniform("ends", n, self.strokes + 1, 2) * torch.tensor([height, width], device=draw.device)
         thick = side * (0.03 + 0.05 * draw.uniform("thick", n, self.strokes))
         many = 1 + draw.integers("many", self.strokes, n)
         mask = torch.zeros(n, height, width, device=draw.device)

@@ -146,7 +146,7 @@ def judge_of(
     """Who judges runs of the recipe on these data.  Where pixels alone decide (pictures are changed, and nobody is fooled), no
     feature space is trained; weights bring one.  folder: where a trained one is kept.  recipe: None for baselines."""
     changes = recipe is not None and recipe.game.changes
-    if recipe is not None and changes and data.layout != "unpaired":
+    if recipe is not None and changes and data.layout in ("patches", "pairs"):
         blind = weights is None and not any(side.fools for side in recipe.sides())
         space: FeatureSpace = Pixels() if blind else choose_extractor(data, weights, device, folder)
         return PairedJudge(data, space, recipe.game, target, seed, device, looks)

@@ -1,7 +1,7 @@
 """Who plays whom: games wire batches and noise into matches and pairs."""
 
 from rivalry.games.by_column import ByColumn, ByLevel
-from rivalry.games.change import Change, Cycle
+from rivalry.games.change import Bicycle, Change, Cycle, Domains
 from rivalry.games.decode import Decode
 from rivalry.games.invert import Autoencode, Invert
 from rivalry.games.lazy import LazyPlay, lazy
@@ -11,6 +11,6 @@ from rivalry.games.samplers import IID, Poisson, Unpaired
 from rivalry.games.timegan import TimeGAN
 
 __all__ = [
-    "IID", "Autoencode", "ByColumn", "ByLevel", "Change", "Cycle", "Decode", "Invert", "LazyPlay", "Partitioned", "Pate", "Poisson", "Sample",
+    "IID", "Autoencode", "Bicycle", "ByColumn", "ByLevel", "Change", "Cycle", "Decode", "Domains", "Invert", "LazyPlay", "Partitioned", "Pate", "Poisson", "Sample",
     "StyleSample", "TimeGAN", "Unpaired", "lazy",
 ]  # fmt: skip

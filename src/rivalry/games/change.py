@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -14,7 +14,8 @@ from rivalry.catalogue import register
 from rivalry.degrade.basic import Masked
 from rivalry.degrade.resize import bicubic
 from rivalry.errors import RecipeError
-from rivalry.games.lazy import LazyPlay, latent, lazy
+from rivalry.games.lazy import LazyPlay, latent, lazy, need_label
+from rivalry.nets.translators import ResNetTranslatorModule
 from rivalry.parts import Degradation, Game, Play, Source, Turn, Wiring
 from rivalry.streams import Draw
 from rivalry.types import Batch, Match, Point, Spec
@@ -133,6 +134,45 @@ class Change(Changing):
         return source[:, :-1] * (1 - hole) + made * hole
 
 
+@register("game", "bicycle")
+@dataclass(frozen=True)
+class Bicycle(Change):
+    """Many answers to one picture (Zhu et al. 2017, BicycleGAN): 'generator' takes a latent too, 'encoder' finds the one of an answer.
+
+    Matches 'main', x against G(source, z from the encoder's N(mean, var) of x), and 'random', x against G(source, z) of drawn z.  Pairs
+    'reconstruction' = (the first, x), 'posterior' = (mean, log variance), 'code' = (the encoder's mean of the second, z).
+    """
+
+    latent: int = 8
+
+    def play(self, nets: Mapping[str, nn.Module], source: Source, turn: Turn) -> Play:
+        both = lazy(lambda: self._both(source.batch("real", turn), turn.draw))
+        posterior = lazy(lambda: nets["encoder"](both()[0])[:2])
+
+        def coded() -> Tensor:
+            mean, logvar = posterior()
+            found: Tensor = mean + torch.exp(0.5 * logvar) * turn.draw.normal("posterior", *mean.shape)
+            return found
+
+        z = lazy(lambda: latent(turn.draw, turn.batch, self.latent, "normal", "random"))
+        made = lazy(lambda: nets["generator"](both()[1], coded()).float())
+        random = lazy(lambda: nets["generator"](both()[1], z()).float())
+
+        def match(fake: Callable[[], Tensor]) -> Match:
+            cond = (both()[1],) if self.conditional else ()
+            return Match("discriminator", Point(both()[0], cond), Point(fake(), cond))
+
+        return LazyPlay(
+            nets,
+            {"main": lazy(lambda: match(made)), "random": lazy(lambda: match(random))},
+            {
+                "reconstruction": lambda: (made(), both()[0]),
+                "posterior": posterior,
+                "code": lambda: (nets["encoder"](random())[0], z()),
+            },
+        )
+
+
 @register("game", "cycle")
 @dataclass(frozen=True)
 class Cycle(Changing):
@@ -172,6 +212,45 @@ class Cycle(Changing):
 
     def change(self, nets: Mapping[str, nn.Module], source: Tensor, draw: Draw) -> Tensor:
         made: Tensor = nets["generator"](source)
+        return made.float()
+
+
+@register("game", "domains")
+@dataclass(frozen=True)
+class Domains(Changing):
+    """Several sets without pairs, told apart by labels (Choi et al. 2018, StarGAN): 'generator' makes of a picture one of another class.
+
+    Match 'main': x with its class against generator(x, class'), class' being those of the batch in another order; pair 'cycle' =
+    (generator(generator(x, class'), class), x).
+    """
+
+    turned: Turned = "mirrored"
+
+    def wiring(self, spec: Spec) -> Wiring:
+        if spec.classes < 2:
+            raise RecipeError("this recipe goes between classes of pictures, and the data have none; put each kind into a sub-folder of its own")
+        return Wiring(classes=spec.classes, source=spec.shape)
+
+    def source(self, batch: Batch, draw: Draw) -> Tensor:
+        return batch.x
+
+    def play(self, nets: Mapping[str, nn.Module], source: Source, turn: Turn) -> Play:
+        batch = lazy(lambda: source.batch("real", turn))
+        x = lazy(lambda: turned((batch().x,), self.turned, turn.draw)[0])
+        label = lazy(lambda: need_label(batch().label, "this game"))
+        wanted = lazy(lambda: label()[turn.draw.permutation("domain", len(label()))])
+        made = lazy(lambda: nets["generator"](x(), wanted()).float())
+        return LazyPlay(
+            nets,
+            {"main": lazy(lambda: Match("discriminator", Point(x(), (label(),)), Point(made(), (wanted(),))))},
+            {"cycle": lambda: (nets["generator"](made(), label()).float(), x())},
+        )
+
+    def change(self, nets: Mapping[str, nn.Module], source: Tensor, draw: Draw) -> Tensor:
+        """Each picture into a class drawn at random."""
+        net = nets["generator"]
+        assert isinstance(net, ResNetTranslatorModule)
+        made: Tensor = net(source, draw.integers("domain", net.classes, len(source)))
         return made.float()
 
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rivalry.catalogue import register
+from rivalry.errors import RecipeError
 from rivalry.nets.layers import Norm, normalise
 from rivalry.nets.shapes import image_shape
 from rivalry.nets.spectral import spectral
@@ -37,7 +38,8 @@ class PatchGAN(Net):
     for feature matching (Isola et al. 2017; Wang et al. 2018, pix2pixHD).
 
     layers: times it halves; 3 judges patches of 70 pixels.  scales: so many judges, each at half the size of the one before.
-    conditional: sees what the picture was made from.  spectral: normalises every layer's weights.
+    conditional: sees what the picture was made from.  spectral: normalises every layer's weights.  classes: also says 'class' [N, classes],
+    from the mean over places of the first judge's last layer (Choi et al. 2018, StarGAN).
     """
 
     width: int = 64
@@ -47,10 +49,14 @@ class PatchGAN(Net):
     conditional: bool = False
     spectral: bool = False
     cap: int = 512
+    classes: bool = False
 
     def build(self, spec: Spec, wiring: Wiring) -> nn.Module:
         inputs = _inputs(spec, wiring, self.conditional, "patchgan")
-        module = PatchModule([Patch(self, inputs) for _ in range(self.scales)])
+        if self.classes and not wiring.classes:
+            raise RecipeError("this judge tells classes apart, and the game has none; give labelled pictures (sub-folders are classes)")
+        head = nn.Linear(min(self.cap, self.width << self.layers), wiring.classes) if self.classes else None
+        module = PatchModule([Patch(self, inputs) for _ in range(self.scales)], self.conditional, head)
         return spectral(module) if self.spectral else module
 
 
@@ -79,20 +85,22 @@ class Patch(nn.Module):
 
 
 class PatchModule(nn.Module):
-    def __init__(self, judges: list[Patch]) -> None:
+    def __init__(self, judges: list[Patch], conditional: bool, classes: nn.Module | None) -> None:
         super().__init__()
-        self.judges = nn.ModuleList(judges)
+        self.judges, self.conditional, self.classes = nn.ModuleList(judges), conditional, classes
 
     def forward(self, x: Tensor, *cond: Tensor) -> Heads:
-        x = beside(x, cond)
-        scores, maps = list[Tensor](), list[Tensor]()
+        x = beside(x, cond) if self.conditional else x
+        scores, maps, said = list[Tensor](), list[Tensor](), Heads()
         for i, judge in enumerate(self.judges):
             if i:
                 x = F.avg_pool2d(x, 2)
             score, seen = judge(x)
             scores.append(score.flatten(1))
             maps += [m.flatten(1) for m in seen]
-        return {"score": torch.cat(scores, 1), "maps": torch.cat(maps, 1)}
+            if i == 0 and self.classes is not None:
+                said["class"] = self.classes(seen[-1].mean((2, 3)))
+        return {"score": torch.cat(scores, 1), "maps": torch.cat(maps, 1), **said}
 
 
 @register("net", "unet-judge")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from rivalry.catalogue import register
 from rivalry.errors import RecipeError
-from rivalry.nets.layers import Norm, normalise
+from rivalry.nets.layers import Norm, need_label, normalise
 from rivalry.nets.resample import nearest_up
 from rivalry.nets.restorers import ChangeModule, change_of
 from rivalry.nets.shapes import Out, ending
@@ -100,7 +100,8 @@ class ResNetTranslator(Net):
     """(source [N, c, h, w]) -> [N, C, h, w]: halves twice, `blocks` residual blocks, doubles twice (Johnson et al. 2016; Zhu et al.
     2017, CycleGAN).  Doubles by repeating pixels before a convolution.
 
-    near: what it makes is added to the source, where both have as many channels (identity comes for free).
+    near: what it makes is added to the source, where both have as many channels (identity comes for free).  In games with
+    classes the second argument is the class to make, [N] int64, joined to the source as planes (Choi et al. 2018, StarGAN).
     """
 
     width: int = 64
@@ -113,7 +114,7 @@ class ResNetTranslator(Net):
         change = change_of(spec, wiring, "resnet-translator")
         if change.scale != 1:
             raise RecipeError("a translator keeps the size; to enlarge use the net 'restorer'")
-        return ResNetTranslatorModule(self, change.inputs, change.outputs, ending(self.out, spec))
+        return ResNetTranslatorModule(self, change.inputs, change.outputs, wiring.classes, ending(self.out, spec))
 
 
 class Block(nn.Module):
@@ -133,11 +134,12 @@ class Block(nn.Module):
 class ResNetTranslatorModule(ChangeModule):
     """`features` hands out what lies between its layers, for losses on patches."""
 
-    def __init__(self, s: ResNetTranslator, inputs: int, outputs: int, last: nn.Module) -> None:
+    def __init__(self, s: ResNetTranslator, inputs: int, outputs: int, classes: int, last: nn.Module) -> None:
         super().__init__()
-        w = s.width
+        w, self.classes = s.width, classes
         self.multiple = 4
         self.near = s.near and inputs == outputs
+        inputs += classes
         self.encoder = nn.ModuleList(
             (
                 nn.Sequential(nn.Conv2d(inputs, w, 7, 1, 3), normalise(s.norm, w, tracked=True), nn.ReLU()),
@@ -156,10 +158,12 @@ class ResNetTranslatorModule(ChangeModule):
                 nn.init.normal_(m.weight, 0, 0.02)
         self.reach = 3 + 2 + 4 + 8 * s.blocks + 4 + 2 + 3
 
-    def forward(self, source: Tensor) -> Tensor:
+    def forward(self, source: Tensor, *label: Tensor) -> Tensor:
         h, w = source.shape[2:]
-        x = _to_multiple(source, 4)
-        grown = x
+        grown = x = _to_multiple(source, 4)
+        if self.classes:
+            planes = F.one_hot(need_label(label), self.classes).to(x.dtype)[:, :, None, None]
+            x = torch.cat([x, planes.expand(-1, -1, *x.shape[2:])], 1)
         for part in (*self.encoder, *self.blocks):
             x = part(x)
         for part in self.decoder:

@@ -15,7 +15,7 @@ from rivalry.evaluate import Judge, neighbours, write_sheet
 from rivalry.files import atomic
 from rivalry.run import Run
 from rivalry.sampling import Sampler
-from rivalry.training.showing import FOLDER, write_changes
+from rivalry.training.showing import FOLDER, write_changes, write_worst
 
 SHEET = 64
 SHOWN = 8
@@ -28,6 +28,7 @@ def close(run: Run, sampler: Sampler, data: Dataset, judge: Judge, seed: int) ->
     their rows), of a user's own points points.png besides; plots/optimal.png for points of a known density."""
     if sampler.game.changes:
         write_changes(run.path / FOLDER / "final.png", sampler, data, seed)
+        write_worst(run.path / FOLDER / "worst.png", sampler, data, seed)
         return
     index = torch.arange(min(2000, len(data.held)))
     reference = None if data.spec.kind == "image" else data.held.batch(index, sampler.device).x

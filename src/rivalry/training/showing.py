@@ -6,27 +6,45 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from rivalry.data import Dataset, sheets
 from rivalry.data.image import ImageModality
 from rivalry.errors import DataError
 from rivalry.games.change import Untouched
 from rivalry.sampling import Sampler, picked
+from rivalry.stats.pictures import psnr
 
 FOLDER = "private/changed"
 """In a run: they show the user's own pictures, so they are for nobody else."""
-SHOWN = 12
+SHOWN, WORST, SEARCHED = 12, 8, 256
 
 
-def write_changes(path: Path, sampler: Sampler, data: Dataset, seed: int, n: int = SHOWN) -> Path:
-    """n held-out pictures, each as it is put in, as it is made, and (where there are pairs) as it should be."""
+def write_changes(path: Path, sampler: Sampler, data: Dataset, seed: int) -> Path:
+    """Held-out pictures, each as it is put in, as it is made, and (where that is known) as it should be."""
+    return _write(path, _columns(sampler, data, seed, min(SHOWN, len(data.held))), data)
+
+
+def write_worst(path: Path, sampler: Sampler, data: Dataset, seed: int) -> Path | None:
+    """Those of SEARCHED held-out pictures that came out worst, by PSNR; None where nobody knows what they should be."""
+    columns = _columns(sampler, data, seed, min(SEARCHED, len(data.held)))
+    if len(columns) < 3:
+        return None
+    worst = psnr(columns[1].clamp(-1, 1), columns[2]).argsort()[:WORST]
+    return _write(path, [c[worst] for c in columns], data)
+
+
+def _columns(sampler: Sampler, data: Dataset, seed: int, n: int) -> list[Tensor]:
+    before = replace(sampler, game=Untouched(sampler.game, data.spec.shape))(n, seed)
+    columns = [before, sampler(n, seed)]
+    if data.layout in ("patches", "pairs"):
+        columns.append(data.held.batch(picked(len(data.held), n, seed), sampler.device).x)
+    return columns
+
+
+def _write(path: Path, columns: list[Tensor], data: Dataset) -> Path:
     modality = data.modality
     if not isinstance(modality, ImageModality):
         raise DataError(f"only pictures are changed, not {modality.kind}")
-    n = min(n, len(data.held))
-    before = replace(sampler, game=Untouched(sampler.game, data.spec.shape))(n, seed)
-    columns = [before, sampler(n, seed)]
-    if data.layout != "unpaired":
-        columns.append(data.held.batch(picked(len(data.held), n, seed), sampler.device).x)
     rows = torch.stack([c.float().cpu() for c in columns], 1).flatten(0, 1)
-    return sheets.save(sheets.grid(modality.shown(rows), len(columns) * (2 if n > 4 else 1)), path)
+    return sheets.save(sheets.grid(modality.shown(rows), len(columns) * (2 if len(columns[0]) > 4 else 1)), path)
