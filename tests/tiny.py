@@ -13,12 +13,13 @@ from rivalry.recipe import Recipe
 from rivalry.training.engine import Engine
 from rivalry.training.loop import Trainer
 from rivalry.training.state import State, build_state
-from rivalry.types import Batch, Block, Spec
+from rivalry.types import EOS, PAD, Batch, Block, Spec
 
 CPU = torch.device("cpu")
 ENGINE = Engine("cpu")
 POINTS = Spec("points", (2,), (-4.0, 4.0))
 PICTURES = Spec("image", (1, 16, 16), (-1.0, 1.0))
+TOKENS = Spec("tokens", (8,), (0.0, 9.0), vocabulary=10)
 CLASSES = Spec("image", (1, 16, 16), (-1.0, 1.0), ("bar", "dash"))
 TABLE = Spec(
     "table",
@@ -113,6 +114,15 @@ def histories(n: int = 512) -> Rows:
         alive = there[:, i : i + 1]
         parts += [alive, ~alive, torch.cat([gap, ~gone, gone, lab, ward], 1) * alive]
     return Rows(torch.cat([p.float() for p in parts], 1))
+
+
+def sentences(n: int = 512) -> Rows:
+    """[n, 8] by TOKENS: texts that count up from a random token, of 3 to 7 of them, then end."""
+    g = torch.Generator().manual_seed(0)
+    start, length = torch.randint(6, (n, 1), generator=g), torch.randint(3, 8, (n, 1), generator=g)
+    place = torch.arange(8)
+    x = 4 + (start + place) % 6
+    return Rows(torch.where(place < length, x, torch.where(place == length, EOS, PAD)))
 
 
 def trainer(recipe: Recipe, spec: Spec, rows: Rows, steps: int, seed: int = 0) -> Trainer:

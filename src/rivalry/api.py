@@ -16,10 +16,9 @@ from rivalry.auto import choose, find, suited
 from rivalry.baselines import fit, usual
 from rivalry.data import Dataset, Modality, ReadOptions, restore
 from rivalry.data import load as load_data
-from rivalry.data.image import ImageModality
 from rivalry.data.opening import Given
 from rivalry.data.table import TableModality
-from rivalry.drawing import Wish, drawn, wanted
+from rivalry.drawing import AS_TRAINED, Decoding, Wish, drawn, text_modality, wanted, write_walk
 from rivalry.errors import DataError, RecipeError, UnknownName
 from rivalry.evaluate import Judge, Looks, Scores, judge_of
 from rivalry.privacy import privatised
@@ -98,7 +97,7 @@ class Run:
         reject_copies: Given | None = None, tick: Tick = silent, say: Say = to_stderr,
     ) -> Tensor:  # fmt: skip
         """[n, ...] in the data's own form: uint8 (or uint16) pictures [n, C, H, W], points in their own units, rows of
-        tables [n, columns] float64.
+        tables [n, columns] float64, tokens of text [n, T] (`texts` gives lines).
 
         where: conditions on a table's columns ('age>60, sex=F'); samples that do not meet them are drawn anew.
         balance: equal numbers of a column's levels ('income'), or shares ('income=0.3,0.7').  reject_copies: the training
@@ -111,6 +110,16 @@ class Run:
         if wish.guard is not None:
             say(wish.guard.told())
         return x
+
+    def texts(
+        self, n: int, *, temperature: float = 1.0, top_p: float = 1.0, prompt: str = "", seed: int = 0, which: str = "best",
+        device: str = "auto",
+    ) -> list[str]:  # fmt: skip
+        """n lines of generated text; see `rivalry.drawing.Decoding`.  RecipeError for runs that make none."""
+        writer = text_modality(self.modality)
+        sampler = Decoding(temperature, top_p, prompt).of(self.sampler(which, device), self.modality)
+        spend(self.folder, n)
+        return writer.texts(sampler(n, seed))
 
     def _raw(self, x: Tensor) -> Tensor:
         """In the data's own form; float64 rows of tables are."""
@@ -140,19 +149,18 @@ class Run:
     def write_samples(
         self, out: Path, n: int, *, seed: int = 0, label: int | str | None = None, truncation: float = 1.0,
         which: str = "best", device: str = "auto", where: str = "", balance: str = "", reject_copies: Given | None = None,
-        tick: Tick = silent, say: Say = to_stderr,
+        tick: Tick = silent, say: Say = to_stderr, decoding: Decoding = AS_TRAINED,
     ) -> list[Path]:  # fmt: skip
-        """Samples into files, by `out`'s ending: a folder of PNGs, a sheet (.png), .npz, .csv, .parquet.  See `sample`."""
-        sampler, wish = self.sampler(which, device), self._wish(label, truncation, where, balance, reject_copies)
+        """Samples into files, by `out`'s ending: a folder of PNGs, a sheet (.png), .npz, .csv, .parquet, .txt.  See `sample`."""
+        sampler = decoding.of(self.sampler(which, device), self.modality)
+        wish = self._wish(label, truncation, where, balance, reject_copies)
         spend(self.folder, n)
         x, labels = drawn(self.modality, sampler, n, seed, wish, tick)
         if wish.guard is not None:
             say(wish.guard.told())
         return self.modality.write(x, out, labels, self.folder.spec.class_names)
 
-    def changer(
-        self, which: str = "best", device: str = "auto", perception: float = 1.0, label: int | str | None = None
-    ) -> Changer:
+    def changer(self, which: str = "best", device: str = "auto", perception: float = 1.0, label: int | str | None = None) -> Changer:
         """The network that changes pictures, from checkpoint 'best' or 'last'; DataError for runs that have none.  perception: from
         0, pixels alone, to 1, as trained, where a discriminator joined after training by pixels."""
         from rivalry.changing.trained import changer_of
@@ -185,20 +193,12 @@ class Run:
         made = self.changer(which, "cpu", perception, label) if self.recipe.game.changes else self.sampler(which, "cpu")
         return export(self.folder, made, Path(out), picked=perception != 1.0 or label is not None)
 
-    def walk(
-        self, out: Path, *, seed: int = 0, label: int | str | None = None, which: str = "best", device: str = "auto"
-    ) -> list[Path]:
+    def walk(self, out: Path, *, seed: int = 0, label: int | str | None = None, which: str = "best", device: str = "auto") -> list[Path]:
         """An interpolation between random latents, as a sheet (.png) or a film (.gif)."""
-        from rivalry.pictures import film
-
         number = self._label(label)
         spend(self.folder, WALKED)
         x = self.sampler(which, device).walk(seed, label=0 if number is None else number).cpu()
-        if out.suffix.lower() == ".gif":
-            if not isinstance(self.modality, ImageModality):
-                raise DataError("a film needs pictures; for points give a .png")
-            return [film(self.modality.shown(x), out)]
-        return self.modality.write(x, out)
+        return write_walk(self.modality, x, out)
 
     def _label(self, label: int | str | None) -> int | None:
         """A class by name or number."""

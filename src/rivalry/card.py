@@ -116,4 +116,4 @@ def _privacy(run: Run) -> list[str]:
 
 
 def _loading(run: Run) -> list[str]:
-    return ["```python", "import rivalry", "", f'samples = rivalry.load("{run.name}").sample(64, seed=0)', "```"]
+    return ["```python", "import rivalry", "", f'samples = rivalry.load("{run.name}").{"texts" if run.spec.kind == "tokens" else "sample"}(64, seed=0)', "```"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -11,8 +12,11 @@ from rivalry.audit.rejecting import Guard, guarded
 from rivalry.data import Modality
 from rivalry.data.asking import Asked, asked
 from rivalry.data.conditions import levels_asked
+from rivalry.data.image import ImageModality
 from rivalry.data.table import TableModality
+from rivalry.data.text import TextModality
 from rivalry.errors import DataError, RecipeError
+from rivalry.games import Text
 from rivalry.sampling import Sampler, Tick, filled, silent, steered
 from rivalry.streams import generator
 
@@ -26,6 +30,46 @@ class Wish:
     truncation: float = 1.0
     asked: Asked = field(default_factory=Asked)
     guard: Guard | None = None
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How text is drawn token by token: temperature (0: the likeliest), top_p (see `rivalry.nets.language.chosen`), and what
+    every text begins with."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    prompt: str = ""
+
+    def of(self, sampler: Sampler, modality: Modality) -> Sampler:
+        """The sampler, drawing so.  RecipeError where it makes no text, DataError for a prompt that is too long."""
+        if self == Decoding():
+            return sampler
+        if not isinstance(modality, TextModality) or not isinstance(sampler.game, Text):
+            raise RecipeError("temperature, top-p and a prompt are for runs that make text; leave them out")
+        prompt = modality.prompt(self.prompt) if self.prompt else ()
+        return replace(sampler, game=replace(sampler.game, temperature=self.temperature, top_p=self.top_p, prompt=prompt))
+
+
+AS_TRAINED = Decoding()
+
+
+def text_modality(modality: Modality) -> TextModality:
+    """The modality itself; RecipeError where it is none of text."""
+    if not isinstance(modality, TextModality):
+        raise RecipeError(f"the run was trained on {modality.kind} data and makes no text; ask for `sample`")
+    return modality
+
+
+def write_walk(modality: Modality, x: Tensor, out: Path) -> list[Path]:
+    """A walk between latents as a film (.gif), or by the ending of `out`."""
+    from rivalry.pictures import film
+
+    if out.suffix.lower() != ".gif":
+        return modality.write(x, out)
+    if not isinstance(modality, ImageModality):
+        raise DataError("a film needs pictures; for points give a .png")
+    return [film(modality.shown(x), out)]
 
 
 def wanted(modality: Modality, where: str = "", balance: str = "") -> Asked:

@@ -139,6 +139,12 @@ class Game(ABC):
         raise RecipeError("this game makes pictures of noise, not of other pictures")
 
 
+    def surprise(self, nets: Mapping[str, nn.Module], x: Tensor) -> Tensor | None:
+        """-log p of each entry of real rows x [n, ...] in nats, 0 for padding; None for games whose generator has no
+        likelihood."""
+        return None
+
+
 class Objective(ABC):
     """What the two players want of the scores.  Elementwise: losses have the shape of the scores.
 

@@ -90,6 +90,9 @@ def _samples(run: Run) -> list[str]:
         shown = steps[-1:]
     neighbours = run.path / "private" / "neighbours.png"
     lines = [f"![{p.stem}](samples/{p.name})" for p in shown]
+    final = run.path / "samples" / "final.txt"
+    if final.exists():
+        lines += ["```", *final.read_text(encoding="utf-8").splitlines()[:20], "```"]
     if (run.path / "private" / "changed" / "final.png").exists():
         lines.append(
             "Held-out pictures: what was put in, what was made of it, and (where it is known) what it should be (kept in private/, since "
@@ -169,7 +172,8 @@ def _recipe(run: Run) -> list[str]:
 
 
 def _commands(run: Run) -> list[str]:
-    use = f"rivalry apply {run.name} FILES -o OUT" if run.recipe.game.changes else f"rivalry sample {run.name} -n 64 -o samples.png"
+    out = "samples.txt" if run.spec.kind == "tokens" else "samples.png"
+    use = f"rivalry apply {run.name} FILES -o OUT" if run.recipe.game.changes else f"rivalry sample {run.name} -n 64 -o {out}"
     return [
         "```",
         use,

@@ -82,6 +82,18 @@ class Sampler:
         batch = self.rows.batch(index, self.device)
         return self.game.change(self.nets, self.game.source(batch, draw), draw)
 
+    def surprise(self, x: Tensor) -> Tensor | None:
+        """-log p of each entry of real rows x [n, ...], in nats; None where the generator has no likelihood."""
+        modes = {k: m.training for k, m in self.nets.items()}
+        for m in self.nets.values():
+            m.eval()
+        with torch.inference_mode():
+            found = [self.game.surprise(self.nets, part.to(self.device)) for part in x.split(CHUNK)]
+        for k, m in self.nets.items():
+            m.train(modes[k])
+        known = [part.clone() for part in found if part is not None]
+        return torch.cat(known) if known else None
+
     def _labels(self, n: int, seed: int, label: int | Sequence[int] | None) -> Tensor | None:
         if self.asked is not None:
             return torch.full((n,), self.asked)

@@ -16,6 +16,10 @@ Heads = dict[str, Tensor]
 """What a discriminator says of N examples, by name: 'score' is [N] or [N, K] logits (K patches, tokens or
 critics); others are e.g. 'class' [N, classes], 'features' [N, F], 'code' [N, ...]."""
 
+PAD, BOS, EOS, UNKNOWN = 0, 1, 2, 3
+"""Tokens that stand for none of the text: after the end, before the first, the end, and what the vocabulary lacks.  A row of
+tokens [T] holds those of its text, EOS where it ends within T, then PAD; BOS is put before it by networks."""
+
 Knobs = dict[str, float | Tensor]
 """What schedules and controllers turn: Python numbers (schedules) or 0-d device tensors (controllers)."""
 

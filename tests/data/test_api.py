@@ -58,7 +58,7 @@ def test_a_kind_of_data_plugs_in_at_one_place(tmp_path, monkeypatch):
         kind = "prose"
 
         def sniff(self, source):
-            return isinstance(source, Other) and ".txt" in source.holds
+            return isinstance(source, Other) and ".rtf" in source.holds
 
         def read(self, source, options):
             return load("ring8", options=ReadOptions(limit=9))
@@ -67,8 +67,8 @@ def test_a_kind_of_data_plugs_in_at_one_place(tmp_path, monkeypatch):
             return self
 
     register_modality(Prose())
-    (tmp_path / "book.txt").write_text("Once upon a time")
-    assert load(tmp_path / "book.txt").name == "ring8"
+    (tmp_path / "book.rtf").write_text("Once upon a time")
+    assert load(tmp_path / "book.rtf").name == "ring8"
     assert isinstance(rivalry.data.restore("prose", {}), Prose)
     assert isinstance(rivalry.data.restore("image", ImageModality().state()), ImageModality)
 

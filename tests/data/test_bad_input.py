@@ -28,7 +28,7 @@ def only_junk(path):
 
 def only_text(path):
     for i in range(3):
-        (path / f"{i}.txt").write_text("prose")
+        (path / f"{i}.rtf").write_text("prose")
     (path / "b.docx").write_text("x")
     return path
 
@@ -163,7 +163,7 @@ def bomb(path):
 BAD = {
     "an empty folder": (empty, "is empty; put pictures into it"),
     "a folder of junk": (only_junk, "is empty"),
-    "a folder of texts": (only_text, r"holds 3 \.txt, 1 \.docx, and nothing that can be trained on; name pictures"),
+    "a folder of texts": (only_text, r"holds 3 \.rtf, 1 \.docx, and nothing that can be trained on; name pictures"),
     "all pictures truncated": (all_broken, "none of the 9 pictures .* 000.png .*truncated.*; replace or remove"),
     "most pictures broken": (mostly_broken, "only 9 of the 20 pictures"),
     "three pictures": (few, "only 3 rows that can be used; at least 8"),
@@ -179,7 +179,7 @@ BAD = {
     "a text named tar": (text_as("x.tar"), "archive .* cannot be read"),
     "a text named parquet": (text_as("x.parquet"), "cannot be read as Parquet"),
     "a text named idx": (text_as("x.idx"), "no idx file"),
-    "prose": (text_as("x.txt"), "nothing that can be trained on"),
+    "prose": (text_as("x.txt"), "has only 1 line of text, and at least 8 are needed; put each sentence on a line"),
     "a cut npz": (cut("x.npz"), "cannot be read"),
     "a cut idx": (cut("x.idx3-ubyte"), "should hold 1,620 bytes .* but holds"),
     "a cut tar": (cut("x.tar.gz"), "archive .* cannot be read"),

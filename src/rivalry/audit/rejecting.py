@@ -98,6 +98,10 @@ class Guard:
 
 def guard_of(run: Run, dataset: Dataset) -> Guard:
     """The guard of the run's own training data; see `admit` for what is refused."""
+    if dataset.spec.kind == "tokens":
+        raise DataError(
+            "copies of text are measured, not rejected, since a line has no distance to others; see 'near copies' in `rivalry evaluate`"
+        )
     admit(run, dataset)
     return Guard.of(dataset)
 

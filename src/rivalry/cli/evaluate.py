@@ -20,11 +20,16 @@ from rivalry.cli.options import as_json, device
 @click.option("--by", multiple=True, help="Of tables: a column whose groups of rows are measured apart, for example sex.")
 @click.option("--survival", multiple=True, help="Of tables: TIME,EVENT or TIME,EVENT=VALUE, two columns: Kaplan-Meier curves.")
 @click.option("--full", is_flag=True, help="Of tables: all that the report for a data officer shows.")
+@click.option("--sweep", is_flag=True, help="Of text: quality against variety over temperatures, as a table and a picture.")
+@click.option("--temperatures", default="", help="Of the sweep, with commas between them; .5 to 1.1 without it.")
+@click.option("--top-ps", default="1", help="Of the sweep, with commas between them.", show_default=True)
+@click.option("--beside", multiple=True, metavar="RUN", help="Of the sweep: another run on the same data; repeatable.")
 @device
 @as_json
 def command(
     run: str, count: int | None, which: str, weights: Path | None, seed: int, target: tuple[str, ...],
-    by: tuple[str, ...], survival: tuple[str, ...], full: bool, device: str, as_json: bool,
+    by: tuple[str, ...], survival: tuple[str, ...], full: bool, device: str, as_json: bool, sweep: bool, temperatures: str,
+    top_ps: str, beside: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Measure RUN with every ruler that fits its data: value, 95 % interval, and the floor that real data reach.
 
@@ -35,20 +40,26 @@ def command(
     rivalry evaluate demo
     rivalry evaluate patients --target diagnosis    # what the synthetic rows are good for
     rivalry evaluate patients --full --target diagnosis --by sex --survival days,died
+    rivalry evaluate captions --sweep --beside captions-gan
     """
     from rivalry.api import load
 
+    if sweep or beside:
+        from rivalry.cli.sweeps import show_sweep
+
+        show_sweep((run, *beside), temperatures, top_ps, count, which, weights, device, seed, as_json)
+        return
     if target or by or survival or full:
         from rivalry.cli.studies import show_study
 
         found = load(run).study(target, by, survival, full=full, n=count, which=which, seed=seed, device=device)
         show_study(run, found, as_json)
         return
-    scores, beside = load(run).beside(count, which=which, weights=weights, seed=seed, device=device)
+    scores, rivals = load(run).beside(count, which=which, weights=weights, seed=seed, device=device)
     if as_json:
         found = scores.as_dict()
-        if beside:
-            found["baselines"] = {name: one.as_dict() for name, one in beside.items()}
+        if rivals:
+            found["baselines"] = {name: one.as_dict() for name, one in rivals.items()}
         click.echo(json.dumps(found, indent=1))
     else:
         from rivalry.cli.tables import show
@@ -56,6 +67,6 @@ def command(
         from rivalry.evaluate.rulers import number
 
         *_, (*_, counts) = rows = scores.table()
-        others = [[number(one[m].value) if m in one else "" for one in beside.values()] for m in scores]
-        show([(*HEADER[:-1], *beside), *((*row[:-1], *more) for row, more in zip(rows, others, strict=True))])
+        others = [[number(one[m].value) if m in one else "" for one in rivals.values()] for m in scores]
+        show([(*HEADER[:-1], *rivals), *((*row[:-1], *more) for row, more in zip(rows, others, strict=True))])
         click.echo(f"measured on {counts} rows of {run}'s data; the floor is what real training data score")

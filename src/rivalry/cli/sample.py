@@ -8,7 +8,7 @@ import click
 
 from rivalry.cli.options import device
 
-USUAL = {"table": "samples.csv", "records": "records"}
+USUAL = {"table": "samples.csv", "records": "records", "text": "samples.txt"}
 """Where samples go without -o, in RUN/samples, by kind of data."""
 
 
@@ -27,6 +27,9 @@ USUAL = {"table": "samples.csv", "records": "records"}
 @click.option("--balance", default="", help="Equal numbers of a column's levels ('income'), or shares: 'income=0.3,0.7', "
               "'ward=A:0.5,B:0.5'.")
 @click.option("--truncation", type=float, default=1.0, show_default=True, help="Below 1: more typical, less varied.")
+@click.option("--temperature", type=float, default=1.0, show_default=True, help="Of text: below 1 more typical, 0 the likeliest.")
+@click.option("--top-p", type=float, default=1.0, show_default=True, help="Of text: draw from the likeliest tokens of this share.")
+@click.option("--prompt", default="", help="Of text: what every line begins with.")
 @click.option("--walk", is_flag=True, help="Interpolate between random latents.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
@@ -44,7 +47,7 @@ USUAL = {"table": "samples.csv", "records": "records"}
 @device
 def command(
     run: str, count: int, out: Path | None, label: str | None, truncation: float, walk: bool, seed: int, which: str,
-    device: str, where: str, balance: str, reject_copies: str | None,
+    device: str, where: str, balance: str, reject_copies: str | None, temperature: float, top_p: float, prompt: str,
 ) -> None:  # fmt: skip
     """Draw samples from RUN.
 
@@ -55,9 +58,11 @@ def command(
     rivalry sample patients -n 10000 -o synthetic.csv --where "age>60, sex=F"
     rivalry sample patients -n 10000 -o even.csv --balance diagnosis
     rivalry sample patients -n 10000 -o synthetic.csv --reject-copies patients.csv
+    rivalry sample captions -n 20 -o lines.txt --temperature .8 --top-p .95 --prompt "a man"
     """
     from rivalry.api import load
     from rivalry.cli.bars import bar
+    from rivalry.drawing import Decoding
 
     loaded = load(run)
     usual = "walk.gif" if walk else USUAL.get(loaded.modality.kind, "samples.png")
@@ -68,6 +73,6 @@ def command(
         with bar() as tick:
             written = loaded.write_samples(
                 out, count, seed=seed, label=label, truncation=truncation, which=which, device=device, where=where,
-                balance=balance, reject_copies=reject_copies, tick=tick,
+                balance=balance, reject_copies=reject_copies, tick=tick, decoding=Decoding(temperature, top_p, prompt),
             )  # fmt: skip
     click.echo(str(written[0]) if len(written) == 1 else f"{len(written)} files in {out}")

@@ -83,7 +83,7 @@ class Inspection:
 
     def text(self) -> str:
         """Lines for people."""
-        what = {"image": "picture", "points": "point", "records": "patient"}.get(self.kind, "row")
+        what = {"image": "picture", "points": "point", "records": "patient", "text": "line"}.get(self.kind, "row")
         lines = [f"{self.name}: {count(self.total, what)} in {self.where}"]
         if self.held is not None:
             lines.append(f"official split: {self.total - self.held:,} to train on, {self.held:,} held back")
@@ -122,7 +122,7 @@ class Inspection:
         lines = []
         if self.broken:
             shown = [f"{name} ({reason})" for name, reason in self.broken]
-            lines.append(f"broken: {count(len(shown), 'file')}: {some(shown, SHOWN)}")
+            lines.append(f"broken: {count(len(shown), 'line' if self.kind == 'text' else 'file')}: {some(shown, SHOWN)}")
         if copies:
             shown = [" = ".join(group[:3]) for group in self.duplicates]
             lines.append(f"exact copies: {copies:,}: {some(shown, SHOWN)}")

@@ -14,8 +14,9 @@ from rivalry.data.opening import Given, open_source
 from rivalry.data.options import ReadOptions
 from rivalry.data.points import PointsModality
 from rivalry.data.records import RecordModality
-from rivalry.data.sources import Arrays, Columns, Other, Source, Tables
+from rivalry.data.sources import Arrays, Columns, Other, Source, Tables, Texts
 from rivalry.data.table import TableModality
+from rivalry.data.text import TextModality
 from rivalry.errors import DataError, UnknownName
 
 _MODALITIES: dict[str, Modality] = {}
@@ -31,6 +32,7 @@ register_modality(ImageModality())
 register_modality(PointsModality())
 register_modality(TableModality())
 register_modality(RecordModality())
+register_modality(TextModality())
 
 
 def restore(kind: str, state: Plain) -> Modality:
@@ -47,8 +49,11 @@ def claimant(source: Source, options: ReadOptions = DEFAULTS) -> Modality:
     if options.kind is not None:
         if isinstance(source, Tables) and options.kind == "records":
             return _MODALITIES["records"]
+        if options.kind == "text" and isinstance(source, Texts):
+            return _MODALITIES["text"]
         if not isinstance(source, Columns) and not (isinstance(source, Arrays) and source.x.ndim == 2):
-            raise DataError(f"{source.where} is no table, so it cannot be read as {options.kind!r}; leave kind out")
+            what = "table and no text" if options.kind == "text" else "table"
+            raise DataError(f"{source.where} is no {what}, so it cannot be read as {options.kind!r}; leave kind out")
         return _MODALITIES[options.kind]
     for modality in _MODALITIES.values():
         if modality.sniff(source):
@@ -56,7 +61,7 @@ def claimant(source: Source, options: ReadOptions = DEFAULTS) -> Modality:
     holds = source.holds if isinstance(source, Other) else "numbers of a shape nobody knows"
     raise DataError(
         f"{source.where} holds {holds}, and nothing that can be trained on; name pictures (a folder, zip, tar, npz, "
-        "idx or Parquet file) or a table (CSV, TSV, Parquet)"
+        "idx or Parquet file), a table (CSV, TSV, Parquet) or text (.txt, a line each)"
     )
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
-from rivalry.data import arrays, builtin, idx, joining, parquet, tables
+from rivalry.data import arrays, builtin, idx, joining, json_lines, parquet, tables, text_files
 from rivalry.data.containers import Container, Content, Entry, Folder, is_archive, open_container, read_one
 from rivalry.data.medical.parts import begins_like_dicom, named_like_scan, without_ending
 from rivalry.data.options import ReadOptions
@@ -33,6 +33,7 @@ _PICTURES = (
 PICTURES = frozenset(f".{ending}" for line in _PICTURES for ending in line)
 TABLES = (".csv", ".tsv")
 TEXTS = (".txt", ".dat")
+LINES = (".jsonl", ".ndjson")
 PICKLES = frozenset((".pkl", ".pickle", ".pt", ".pth", ".joblib", ".p"))
 
 
@@ -101,10 +102,14 @@ def _open_file(path: Path, options: ReadOptions) -> Source:
         )
     if ending in TABLES or (ending in TEXTS and tables.begins_with_numbers(_bytes(path, 4096), where)):
         return tables.read_table(path, where, options)
+    if ending in LINES:
+        return json_lines.read(_bytes(path), where, options)
     if ending in PICTURES:
         raise DataError(f"{where} is a single picture; name the folder or archive that holds all of them")
     if ending in PICKLES:
         raise DataError(f"{where} is a pickle, and reading those can run code; save the data as .npz instead")
+    if ending == ".txt" or options.kind == "text":
+        return text_files.read([(path.name, _bytes(path))], name, where)
     if _bytes(path, 4)[:2] == b"\0\0" or "idx" in path.name:
         x = idx.parse(_bytes(path), where)
         return idx.joined(name, where, [arrays.numeric(x, where)], [None])
@@ -166,6 +171,9 @@ def _open_inner(container: Container, path: Path, name: str, options: ReadOption
         return split
     if data:
         raise DataError(f"{path} holds several data files ({some([e.name for e in data])}); name one of them")
+    lines = [e for e in container.entries if e.name.lower().removesuffix(".gz").endswith(".txt")]
+    if lines:
+        return text_files.read([(e.name, read_one(container, e)) for e in lines], name, str(path))
     return Other(name, str(path), endings([e.name for e in container.entries]))
 
 

@@ -11,7 +11,8 @@ from typing import Any, Literal, get_args
 from rivalry.errors import DataError, UnknownName
 
 Fit = Literal["crop", "pad", "stretch"]
-Kind = Literal["points", "table", "records"]
+Kind = Literal["points", "table", "records", "text"]
+Tokenizer = Literal["bpe", "words"]
 GIB = 1 << 30
 
 
@@ -26,8 +27,11 @@ class ReadOptions:
     group: rows of one group stay on one side of the split: a column (of the labels file, the Parquet file or the
         table), "folder", or a regular expression with one group, searched in the file's name.
     columns: which columns of a table are used (all).
-    kind: take a table of numbers as 'points' or as a 'table'; None: points are two or three columns of numbers
-        without missing cells.
+    kind: take a table of numbers as 'points' or as a 'table', or one of its columns as 'text'; None: points are two or three
+        columns of numbers without missing cells.
+    tokenizer: of text: 'bpe' (byte pairs, learned from the training lines) or 'words'.  vocabulary: at most so many tokens
+        (None: by the amount of text).  tokens: longer lines are cut after so many (None: nearly all lines are whole, 128 at
+        most).
     schema: a TOML file that says what the columns of a table mean, where it is not as it looks.
     constraints: on the rows of a table, such as 'discharge >= admission', beside those of the schema; 'proposed' stands for
         those that the data suggest.
@@ -83,6 +87,9 @@ class ReadOptions:
     labels_from: str | None = None
     task: str | None = None
     patch: int | None = None
+    tokenizer: Tokenizer = "bpe"
+    vocabulary: int | None = None
+    tokens: int | None = None
 
     def __post_init__(self) -> None:
         _check_size(self.size)
@@ -102,6 +109,7 @@ class ReadOptions:
             _check_pattern(self.group)
         if self.spacing is not None and not 0.01 <= self.spacing <= 100:
             raise DataError(f"--spacing is the side of a pixel in mm, between .01 and 100, not {self.spacing:g}")
+        _check_tokens(self.tokenizer, self.vocabulary, self.tokens)
         _check_defences(self.k_anonymous, self.quasi, self.clip)
 
     @property
@@ -144,6 +152,15 @@ def _check_size(size: tuple[int, int] | int | None) -> None:
     sides = (size, size) if isinstance(size, int) else size
     if len(sides) != 2 or not all(4 <= s <= 4096 for s in sides):
         raise DataError(f"size must be one number or (height, width), each between 4 and 4096, not {size}")
+
+
+def _check_tokens(tokenizer: str, vocabulary: int | None, tokens: int | None) -> None:
+    if tokenizer not in get_args(Tokenizer):
+        raise DataError(f"tokenizer must be one of {', '.join(get_args(Tokenizer))}, not {tokenizer!r}")
+    if vocabulary is not None and not 300 <= vocabulary <= 100_000:
+        raise DataError(f"vocabulary must be between 300 and 100,000 tokens, not {vocabulary}")
+    if tokens is not None and not 2 <= tokens <= 1024:
+        raise DataError(f"tokens must be between 2 and 1,024 a line, not {tokens}")
 
 
 def _check_defences(k: int | None, quasi: tuple[str, ...], clip: tuple[float, float] | None) -> None:

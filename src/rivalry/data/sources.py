@@ -111,6 +111,18 @@ class Tables:
 
 
 @dataclass(frozen=True)
+class Texts:
+    """Lines of plain text.  rows: names say file and line; the official split, if file names give one.  broken: (place,
+    reason) of lines that cannot be used."""
+
+    name: str
+    where: str
+    rows: Rows
+    lines: tuple[str, ...] = field(repr=False)
+    broken: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
 class Drawn:
     """Points that are drawn from a density that is known."""
 
@@ -131,4 +143,4 @@ class Other:
     holds: str
 
 
-Source = Encoded | Scans | Arrays | Columns | Tables | Drawn | Other
+Source = Encoded | Scans | Arrays | Columns | Tables | Texts | Drawn | Other

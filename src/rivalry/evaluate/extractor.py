@@ -10,8 +10,10 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from rivalry.data.base import Dataset
+from rivalry.data.text import TextModality
 from rivalry.errors import WeightsError
 from rivalry.evaluate.features import FeatureSpace
+from rivalry.evaluate.text_space import text_space
 from rivalry.extractors import LocalClassifier, LocalExtractor, PointsExtractor, extractor, train_local
 from rivalry.extractors.base import Tick
 from rivalry.extractors.local_training import LEAST
@@ -49,6 +51,8 @@ def choose_extractor(
     WeightsError for weights that are missing, damaged or of no known network; UnknownName for an unknown name.
     """
     where = device or CPU
+    if isinstance(dataset.modality, TextModality):
+        return text_space(dataset, dataset.modality, weights)
     if dataset.spec.kind in ("points", "table", "records"):
         if weights is not None:
             raise WeightsError(f"points and tables are measured as they are; leave the weights {weights} out")

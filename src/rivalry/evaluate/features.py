@@ -39,6 +39,14 @@ class FeatureSpace(Protocol):
 
 
 @runtime_checkable
+class Likely(Protocol):
+    """What draws samples and may know how likely real rows are."""
+
+    def surprise(self, x: Tensor) -> Tensor | None:
+        """Rows [n, *spec.shape] -> -log p of each entry, None where it is not known."""
+
+
+@runtime_checkable
 class Classifier(Protocol):
     """A feature space that also tells the classes of the data apart (as `LocalClassifier` does)."""
 
@@ -49,11 +57,13 @@ class Classifier(Protocol):
 @dataclass(frozen=True, eq=False)
 class Features:
     """Of N rows: values [N, F] float32; classes [N] int64 as the extractor sees them; points [N, D], the encoded
-    rows themselves, for kinds of data that are measured as they are."""
+    rows themselves, for kinds of data that are measured as they are; surprise [H, T]: -log p of the reference's tokens by the
+    model that made the rows."""
 
     values: Tensor
     classes: Tensor | None = None
     points: Tensor | None = None
+    surprise: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.values)

@@ -16,7 +16,7 @@ from rivalry.evaluate.scores import Scores, available, evaluate
 from rivalry.evaluate.target import Condition, Target
 from rivalry.streams import key
 
-COSTLY = frozenset({"copies", "memorisation", "c2st"})
+COSTLY = frozenset({"copies", "memorisation", "c2st", "span", "verbatim"})
 """Searched among all training rows, or trained for the purpose: for the verdict only."""
 
 HEADLINES = {"points": "swd", "table": "trend", "records": "trend"}
@@ -65,10 +65,12 @@ class Judge:
         seed: int = 0,
         device: torch.device | None = None,
         looks: Looks | None = None,
+        headline: str = "",
     ) -> None:
-        """RecipeError if the target names what cannot be measured on these data."""
+        """headline: in place of the usual one of the kind of data.  RecipeError if the target names what cannot be measured on these data."""
         self.dataset, self.extractor, self.target = dataset, extractor, target
         self.seed, self.device, self.looks = seed, device or torch.device("cpu"), looks or Looks.usual(dataset.spec.kind)
+        self._headline = headline
         if target is not None:
             target.check(self.known(), f"{dataset.name}")
 
@@ -90,7 +92,7 @@ class Judge:
     def headline(self) -> str:
         """The metric by which the best checkpoint is kept: FD; of points the sliced Wasserstein distance; of tables the
         trend, since the margins are set right anyway."""
-        return HEADLINES.get(self.dataset.spec.kind, "fd")
+        return self._headline or HEADLINES.get(self.dataset.spec.kind, "fd")
 
     @property
     def gate_metrics(self) -> tuple[str, ...]:
@@ -101,6 +103,8 @@ class Judge:
             usual = {"swd", "modes", "hq", "variance", "kl", "precision", "coverage"}
         if self.headline == "trend":
             usual = {"trend", "shape", "missingness", "coverage", "crossed", "visits", "gaps", "lag", "change", "km", "censoring"}
+        if self.dataset.spec.kind == "tokens":
+            usual = {"fd", "frontier", "nll", "lm", "reverse", "bleu4", "selfbleu4", "repetition", "length"}
         wanted = usual | set(self.target.metrics if self.target else ())
         return tuple(m for m in known if m in wanted - COSTLY)
 

@@ -16,6 +16,7 @@ from rivalry.evaluate.records import measures as record_measures
 from rivalry.evaluate.reference import Reference
 from rivalry.evaluate.rulers import CONFIDENCE
 from rivalry.evaluate.tabular import COLUMNS, FAITH, TREES
+from rivalry.evaluate.text import measures as of_text
 
 GROUPS = 20
 WIDE = 512
@@ -221,6 +222,8 @@ def measures_for(reference: Reference) -> tuple[Measure, ...]:
         return (COLUMNS, *((TREES,) if find_spec("sklearn") else ()), FAITH, *SPACE)
     if reference.spec.kind == "records":
         return (*record_measures(reference.spec), *SPACE)
+    if reference.spec.kind == "tokens":
+        return (*of_text(reference), SPACE[0])
     found: tuple[Measure, ...] = ()
     if reference.truth is not None:
         found += (MODES,) if reference.truth.modes is not None else (CURVE,)

@@ -144,11 +144,14 @@ def judge_of(
     looks: Looks | None = None,
 ) -> Judge:  # fmt: skip
     """Who judges runs of the recipe on these data.  Where pixels alone decide (pictures are changed, and nobody is fooled), no
-    feature space is trained; weights bring one.  folder: where a trained one is kept.  recipe: None for baselines."""
+    feature space is trained; weights bring one.  Text without a discriminator is
+    judged by its likelihood.  folder: where a trained one is kept.  recipe: None for baselines."""
     changes = recipe is not None and recipe.game.changes
     if recipe is not None and changes and data.layout in ("patches", "pairs"):
         blind = weights is None and not any(side.fools for side in recipe.sides())
         space: FeatureSpace = Pixels() if blind else choose_extractor(data, weights, device, folder)
         return PairedJudge(data, space, recipe.game, target, seed, device, looks)
     extractor = choose_extractor(data, weights, device, folder)
-    return Judge(data, extractor, target, seed, device, looks or (LOOKS if changes else None))
+    unjudged = recipe is not None and not any(side.judges for side in recipe.sides())
+    headline = "nll" if data.spec.kind == "tokens" and unjudged else ""
+    return Judge(data, extractor, target, seed, device, looks or (LOOKS if changes else None), headline)

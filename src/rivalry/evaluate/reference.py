@@ -25,6 +25,9 @@ POOL = 20_000
 """Training rows that are searched for copies, where there are so many; of points as many as are held out, since in
 few dimensions the denser side is nearer to everything."""
 
+OWN_UNITS = ("points", "table", "records")
+"""Kinds that are measured in their own units, beside which features say little."""
+
 NEIGHBOURS = 5
 """k of precision, recall, density, coverage (Naeem et al. 2020), fewer where there are fewer rows."""
 
@@ -64,7 +67,7 @@ class Reference:
         """
         where = device or torch.device("cpu")
         points = dataset.spec.kind == "points"
-        own_units = dataset.spec.kind in ("points", "table", "records")
+        own_units = dataset.spec.kind in (*OWN_UNITS, "tokens")
 
         def side(store: Store, name: str, most: int) -> Features:
             index = torch.randperm(len(store), generator=generator(torch.device("cpu"), seed, "reference", name))

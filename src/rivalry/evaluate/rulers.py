@@ -72,6 +72,17 @@ METRICS: Mapping[str, Metric] = {
         Metric("ms-ssim", "MS-SSIM", "higher", "structural similarity of luminance over five scales", False),
         Metric("gain", "PSNR gain", "higher", "dB that PSNR is above the untouched input's", False),
         Metric("perceptual", "perceptual distance", "lower", "distance of features at every place (Zhang et al. 2018, all weights 1)"),
+        Metric("nll", "NLL", "lower", "of held-out text under the model, in nats a token", False, False),
+        Metric("lm", "LM score", "lower", "how unlikely samples are to a model of real text, in nats a word", False),
+        Metric("reverse", "reverse LM score", "lower", "how unlikely held-out text is to a model of the samples", False),
+        *(Metric(f"bleu{n}", f"BLEU-{n}", "higher", "n-grams of samples that held-out text has", False) for n in (2, 3, 4, 5)),
+        *(Metric(f"selfbleu{n}", f"self-BLEU-{n}", "lower", "n-grams of samples that other samples have", False) for n in (2, 3, 4, 5)),
+        Metric("frontier", "frontier", "higher", "area under the divergence frontier of the features, as MAUVE's; 1 at best"),
+        Metric("distinct", "distinct-2", "higher", "different word pairs over all word pairs", False),
+        Metric("repetition", "repetition", "lower", "share of word pairs that stood in the same text before", False),
+        Metric("length", "length error", "lower", "Wasserstein distance of the lengths, in words", False),
+        Metric("span", "shared span", "lower", "words of the longest run shared with one training text", False),
+        Metric("verbatim", "near copies", "lower", "share of samples nearly all of which is one run of a training text", False, False),
         Metric("swd", "SWD", "lower", "sliced Wasserstein distance in units of the encoded data", False),
     )
 }

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
 from rivalry.errors import RecipeError, RunError
-from rivalry.evaluate.features import Draw, Features, of_samples
+from rivalry.evaluate.features import Draw, Features, Likely, of_samples
 from rivalry.evaluate.found import Found, Measure
 from rivalry.evaluate.measures import measures_for
-from rivalry.evaluate.reference import Reference
+from rivalry.evaluate.reference import OWN_UNITS, Reference
 from rivalry.evaluate.rulers import AGAIN, METRICS, Score, metric, number
 
 HEADER = ("score", "value", "95 %", "floor", "x floor", "samples")
@@ -74,7 +74,7 @@ def available(reference: Reference) -> tuple[str, ...]:
 
 def usual(reference: Reference) -> tuple[str, ...]:
     """The metrics that are measured where none are named."""
-    skip = SKIP if reference.held.points is not None else frozenset[str]()
+    skip = SKIP if reference.spec.kind in OWN_UNITS else frozenset[str]()
     return tuple(m for m in available(reference) if m not in skip)
 
 
@@ -99,6 +99,8 @@ def evaluate(
         draw_samples, reference.extractor, count, seed, device or torch.device("cpu"),
         points=reference.held.points is not None,
     )  # fmt: skip
+    if reference.spec.kind == "tokens" and isinstance(draw_samples, Likely) and reference.held.points is not None:
+        fake = replace(fake, surprise=draw_samples.surprise(reference.held.points.long()))
     return measure(fake, reference, chosen, wanted)
 
 

@@ -12,6 +12,7 @@ from rivalry.nets.coupled import Coupled, CoupledDiscriminator
 from rivalry.nets.dcgan import DCGAN, DCGANTrunk
 from rivalry.nets.discriminators import Discriminator, Encoder, JointDiscriminator
 from rivalry.nets.fastgan import FastGAN, FastGANTrunk
+from rivalry.nets.language import LSTMLM, TransformerLM
 from rivalry.nets.latent import LatentJudge
 from rivalry.nets.mlp import MLP, MLPTrunk
 from rivalry.nets.patches import PatchGAN, UNetJudge
@@ -35,12 +36,14 @@ from rivalry.nets.stylegan2 import StyleGAN2, StyleGAN2Trunk, Truncates
 from rivalry.nets.summary import count, describe
 from rivalry.nets.table import TableNet
 from rivalry.nets.teachers import Teachers
+from rivalry.nets.text_judges import TextCNN, TokenJudge
 from rivalry.nets.translators import ResNetTranslator, UNet
 from rivalry.nets.trunk import Seen, Trunk, TrunkModule
 
 __all__ = [
     "BEGAN",
     "DCGAN",
+    "LSTMLM",
     "MLP",
     "Autoencoder",
     "Averaged",
@@ -83,11 +86,14 @@ __all__ = [
     "StyleGAN2Trunk",
     "TableNet",
     "Teachers",
+    "TextCNN",
     "TimeGANEmbedder",
     "TimeGANGenerator",
     "TimeGANJudge",
     "TimeGANRecovery",
     "TimeGANSupervisor",
+    "TokenJudge",
+    "TransformerLM",
     "Truncates",
     "Trunk",
     "TrunkModule",

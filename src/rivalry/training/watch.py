@@ -30,6 +30,7 @@ from rivalry.training.progress import Progress
 from rivalry.training.remembering import remembering
 from rivalry.training.showing import FOLDER, write_changes
 from rivalry.training.state import State, pack_model, pack_state, parted, unpack_state
+from rivalry.types import PAD
 
 MENDS = 3
 RELAPSE = 10
@@ -191,15 +192,18 @@ class Watch:
         if self._reals is None:
             index = torch.linspace(0, len(self.data.train) - 1, size).long()
             self._reals = self.data.train.batch(index, state.device).x
-        fakes = self.sampler(state, averaged=False)(size, state.seed)
-        found = self.monitor.pulse(state.step, fakes, self._reals, self._latest, finite=finite(state.nets))
+        fakes, reals = self.sampler(state, averaged=False)(size, state.seed), self._reals
+        if self.data.spec.kind == "tokens":  # token numbers are no places: texts are compared by what they are made of
+            fakes, reals = bags(fakes), bags(reals)
+        found = self.monitor.pulse(state.step, fakes, reals, self._latest, finite=finite(state.nets))
         return self._mend(state, found) if found.kind != "healthy" else ""
 
     def _preview(self, state: State) -> None:
         if self.engine.main and state.recipe.game.changes:
             write_changes(self.run.path / FOLDER / f"step-{state.step:07d}.png", self.sampler(state), self.data, state.seed)
         elif self.engine.main:
-            x = self.sampler(state)(PREVIEW if self.data.spec.kind == "image" else CLOUD, state.seed)
+            few = self.data.spec.kind in ("image", "tokens")
+            x = self.sampler(state)(PREVIEW if few else CLOUD, state.seed)
             self.data.modality.preview(x, self.run.path / "samples" / f"step-{state.step:07d}.png", self._reference())
 
     def _look(self, state: State) -> str:
@@ -296,6 +300,12 @@ def finite(nets: Mapping[str, nn.Module]) -> bool:
     """Whether every parameter is a number."""
     norms = torch._foreach_norm([p.detach() for m in nets.values() for p in m.parameters()])
     return bool(torch.isfinite(torch.stack(norms)).all())
+
+
+def bags(tokens: Tensor, buckets: int = 512) -> Tensor:
+    """[N, T] -> [N, buckets]: how often each token (modulo buckets) stands in a text, without padding."""
+    there = (tokens != PAD).float()
+    return torch.zeros(len(tokens), buckets, device=tokens.device).scatter_add_(1, tokens % buckets, there)
 
 
 def farewell(run: Run, why: str) -> str:

@@ -14,6 +14,7 @@ from rivalry.zoo.rows import MAKERS, Row
 
 GROUPS = (
     "losses", "latent", "conditional", "backbones", "stabilisers", "house", "changing", "points", "tables", "conditional_tables", "records",
+    "text",
 )  # fmt: skip
 SMALL = "-small"
 

@@ -1,0 +1,224 @@
+"""Text: maximum likelihood against adversarial rows at equal training time, over temperatures; and what a step costs.
+
+    python benchmarks/text.py generate --rows mle-small,token-gan-small,residual-energy-small --cpu 100 --seeds 1
+    python benchmarks/text.py speed
+
+Captions: both halves that Texygen publishes, put together and split anew at random, since they differ in topic.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from common import WORK, interval, keep, shared, table
+from torch import Tensor
+
+from rivalry import train, zoo
+from rivalry.data import Dataset, ReadOptions, load
+from rivalry.errors import RecipeError
+from rivalry.games.rollouts import Rollout, completions, judged
+from rivalry.nets import LSTMLM, TextCNN, TokenJudge
+from rivalry.nets.language import LanguageModel, chosen
+from rivalry.parts import Wiring
+from rivalry.recipe import Recipe
+from rivalry.run import ROOT, Run
+from rivalry.stats.ngrams import Sentences, bleu
+from rivalry.streams import Draw
+from rivalry.sweeping import METRICS, Sweep, draw, sweep
+from rivalry.training.engine import Engine
+from rivalry.training.loop import Trainer
+from rivalry.training.state import build_state
+from rivalry.types import Spec
+
+FILES = {
+    "coco": ("text_coco", ("gfs_train.txt.gz", "gfs_valid.txt.gz")),
+    "news": ("text_emnlp_news", ("gfs_valid.txt.gz", "texygen_test_emnlp.txt.gz")),
+}
+TEMPERATURES = (0.6, 0.7, 0.8, 0.9, 1.0)
+CPU = torch.device("cpu")
+READING = ReadOptions(vocabulary=2000)
+
+
+def corpus(name: str) -> Path:
+    """The lines of both published halves in one file."""
+    folder, files = FILES[name]
+    path = WORK / f"{name}.txt"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"".join(gzip.decompress((shared(folder) / f).read_bytes()) for f in files))
+    return path
+
+
+def seconds_a_step(recipe: Recipe, data: Dataset, steps: int = 6) -> float:
+    """CPU seconds of a step, stage by stage, weighed by their shares."""
+    whole, total = sum(s.share for s in recipe.stages), 0.0
+    for stage in recipe.stages:
+        one = replace(recipe, stages=(stage,))
+        trainer = Trainer(build_state(one, data.spec, 0, CPU), data.train, 1000, Engine("cpu"))
+        trainer.step()
+        began = time.process_time()
+        for _ in range(steps):
+            trainer.step()
+        total += (time.process_time() - began) / steps * stage.share / whole
+    return total
+
+
+def generate(data_name: str, rows: list[str], cpu: float, seeds: int, samples: int) -> None:
+    """Trains every row for so many CPU seconds of steps, then sweeps all runs by one ruler."""
+    path = corpus(data_name)
+    data = load(path, options=READING)
+    runs, costs = list[Run](), dict[str, str]()
+    for row in rows:
+        recipe = zoo.get(row)
+        per_step = seconds_a_step(recipe, data)
+        steps = int(cpu / per_step)
+        for seed in range(seeds):
+            name = f"text-{data_name}-{row}-{cpu:g}s-{seed}"
+            if not (ROOT / name).exists():
+                train(path, recipe=row, seed=seed, run=name, budget=f"{steps}steps", tensorboard=False, options=READING)
+            runs.append(Run.open(name))
+        costs[row] = f"{runs[-1].settings['plan']['steps']:,} steps, kept that of {runs[-1].step('best'):,}"
+    found = sweep(runs, data, TEMPERATURES, n=samples, tick=lambda what, share: print(f"{share:.0%} {what}", flush=True))
+    draw(found, WORK / f"text-{data_name}.png")
+    report(data_name, found, costs, cpu, seeds, samples)
+
+
+def report(data_name: str, found: Sweep, costs: dict[str, str], cpu: float, seeds: int, samples: int) -> None:
+    lines = []
+    for key in dict.fromkeys((p.contender, p.temperature) for p in found.points):
+        mine = [p for p in found.points if (p.contender, p.temperature) == key]
+        lines.append((key[0], f"{key[1]:g}", *(interval([p.values[m] for p in mine], 4) for m in METRICS)))
+    floors = ["" if found.floors[m] is None else f"{found.floors[m]:.4f}" for m in METRICS]
+    text = table(("row", "temperature", *(found.names[m] for m in METRICS)), [*lines, ("real data", "", *floors)])
+    first, *others = found.contenders
+    tests = []
+    for other in others:
+        try:
+            levels = found.dominance(other, first)
+        except RecipeError as error:
+            tests.append((other, str(error), "", ""))
+            continue
+        for level in levels:
+            inside = "" if level.interval is None else f"{level.interval[0]:+.3f} to {level.interval[1]:+.3f}"
+            tests.append((other, f"{level.variety:.3f}", f"{level.gain:+.3f} {inside}", level.verdict))
+    trained = "; ".join(f"{row}: {steps}" for row, steps in costs.items())
+    keep(
+        f"text_{data_name}",
+        f"Text: {data_name}, temperatures swept",
+        f"Each row trained for steps that take {cpu:g} CPU seconds of one core ({trained}), {seeds} seed(s), {samples:,} samples a "
+        f"point. The checkpoint kept is that of the best held-out likelihood (rows without a discriminator) or the best FD.\n\n{text}\n\n"
+        f"LM score at equal variety (reverse LM score), gain over {first}; above 0 is better:\n\n"
+        + table(("row", "at", "gain", "verdict"), tests),
+    )
+
+
+# -- what a step costs --------------------------------------------------------------------------------------------------
+
+BATCH, LENGTH, ROLLS, VOCABULARY = 64, 20, 16, 2000
+
+
+def timed(what: Callable[[], object], times: int) -> float:
+    """CPU seconds of a call, the median of several after one that does not count."""
+    what()
+    taken = []
+    for _ in range(times):
+        began = time.process_time()
+        what()
+        taken.append(time.process_time() - began)
+    return float(np.median(taken))
+
+
+def plain_rollouts(model: LanguageModel, tokens: Tensor, judge: torch.nn.Module, rolls: int) -> Tensor:
+    """As published code has it: a loop over roll-outs and places, each token by a pass over all that came before it."""
+    rewards = torch.zeros(tokens.shape)
+    with torch.no_grad():
+        for _ in range(rolls):
+            for t in range(LENGTH):
+                text = tokens[:, : t + 1]
+                for _ in range(t + 1, LENGTH):
+                    logits = model(torch.cat([text, text[:, :1]], 1))[:, -1]
+                    text = torch.cat([text, chosen(logits, torch.rand(len(text)), 1.0, 1.0)[:, None]], 1)
+                rewards[:, t] += judged(judge, text).sigmoid() / rolls
+    return rewards
+
+
+def speed() -> None:
+    """An adversarial step with a score for each token, one with batched roll-outs, one with roll-outs in a loop."""
+    spec = Spec("tokens", (LENGTH,), (0.0, VOCABULARY - 1.0), vocabulary=VOCABULARY)
+    torch.manual_seed(0)
+    model = LSTMLM(256, 1, 0.0).build(spec, Wiring())
+    assert isinstance(model, LanguageModel)
+    with torch.no_grad():
+        model.bias[2] = -20.0  # no text ends early, so that all take the same work
+    critic, whole = TokenJudge(192, 0.0).build(spec, Wiring()), TextCNN().build(spec, Wiring())
+
+    def sampled() -> Tensor:
+        return model.generate(torch.rand(BATCH, LENGTH))
+
+    def learn(tokens: Tensor, reward: Tensor) -> None:
+        model.zero_grad()
+        ((reward - reward.mean(0)) * model.surprise(tokens)).mean().backward()  # type: ignore[no-untyped-call]
+
+    def by_token() -> None:
+        tokens = sampled()
+        learn(tokens, judged(critic, tokens))
+
+    def batched() -> None:
+        tokens = sampled()
+        learn(tokens, Rollout(judged="texts", rollouts=ROLLS).rewards({"generator": model, "discriminator": whole}, tokens, Draw(0, ())))
+
+    def looped(rolls: int) -> None:
+        tokens = sampled()
+        learn(tokens, plain_rollouts(model, tokens, whole, rolls))
+
+    assert len(completions(model, sampled()[:2], 2, Draw(0, ()))) == LENGTH - 1
+    token = timed(by_token, 5)
+    rolled = timed(batched, 1)
+    began = time.process_time()
+    looped(1)
+    one = time.process_time() - began
+    loop = token + (one - token) * ROLLS
+    rows = [
+        ("a score for each token", f"{token:.3f}", "1"),
+        ("roll-outs, batched, state carried", f"{rolled:.2f}", f"{rolled / token:.0f}"),
+        ("roll-outs in a Python loop", f"{loop:.1f}", f"{loop / token:.0f}"),
+    ]
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(8, 20, 10_200)
+    both = Sentences(rng.zipf(1.3, int(lengths.sum())).astype(np.int64) % 5000, lengths)
+    index = timed(lambda: bleu(both.take(np.arange(200)), both.take(np.arange(200, 10_200))), 3)
+    keep(
+        "text_speed",
+        "Text: what an adversarial step costs",
+        f"Generator's step (sampling, rewards, one teacher-forced pass, gradients), batch {BATCH}, length {LENGTH}, {ROLLS} roll-outs, "
+        f"{VOCABULARY:,} tokens, LSTM of 256; CPU seconds of one core. The loop was timed with one of its {ROLLS} roll-outs and "
+        f"multiplied.\n\n{table(('rewards by', 'seconds', 'times'), rows)}\n\n"
+        f"BLEU-2 to 5 of 200 sentences against 10,000: {index:.3f} s.",
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["generate", "speed"])
+    parser.add_argument("--data", choices=sorted(FILES), default="coco")
+    parser.add_argument("--rows", default="mle-small,token-gan-small,residual-energy-small")
+    parser.add_argument("--cpu", type=float, default=240.0, help="CPU seconds of training for each run")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--samples", type=int, default=2000)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    if given.what == "speed":
+        speed()
+    else:
+        generate(given.data, given.rows.split(","), given.cpu, given.seeds, given.samples)
+
+
+if __name__ == "__main__":
+    main()

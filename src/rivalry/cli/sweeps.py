@@ -1,0 +1,56 @@
+"""`rivalry evaluate RUN --sweep`: quality against variety of text over temperatures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from rivalry.cli.bars import bar
+from rivalry.cli.tables import show
+from rivalry.errors import RecipeError
+
+
+def numbers(text: str, what: str) -> tuple[float, ...]:
+    """'.6,.8,1' as numbers; RecipeError otherwise."""
+    try:
+        found = tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise RecipeError(f"{what} takes numbers with commas between them, for example .6,.8,1, not {text!r}") from error
+    if not found:
+        raise RecipeError(f"{what} takes numbers with commas between them, for example .6,.8,1")
+    return found
+
+
+def show_sweep(
+    runs: tuple[str, ...], temperatures: str, top_ps: str, n: int | None, which: str, weights: Path | None, device: str, seed: int,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Measures, prints a table and where curves are better or worse, and draws RUN/plots/sweep.png."""
+    from rivalry.api import load
+    from rivalry.sweeping import AXES, TEMPERATURES, draw, sweep
+
+    loaded = [load(name) for name in runs]
+    wanted = numbers(temperatures, "--temperatures") if temperatures else TEMPERATURES
+    with bar() as tick:
+        found = sweep(
+            [run.folder for run in loaded], loaded[0].data(), wanted, numbers(top_ps, "--top-ps"), n or 2000, which=which,
+            weights=weights, device=device, seed=seed, tick=tick,
+        )  # fmt: skip
+    picture = draw(found, loaded[0].path / "plots" / "sweep.png")
+    first, *others = found.contenders
+    pairs = [(other, axis) for other in others for axis in range(len(AXES))]
+    tests = {(other, axis): found.dominance(other, first, axis) for other, axis in pairs}
+    if as_json:
+        told = [{"contender": o, "against": first, "axis": AXES[a][:2], "levels": [vars(v) for v in t]} for (o, a), t in tests.items()]
+        click.echo(json.dumps(found.as_dict() | {"tests": told, "picture": str(picture)}, indent=1))
+        return
+    show(found.table())
+    for (other, axis), levels in tests.items():
+        variety, quality, _ = AXES[axis]
+        click.echo(f"{other} against {first}: {found.names[quality]} at equal {found.names[variety]}")
+        for level in levels:
+            interval = "" if level.interval is None else f" ({level.interval[0]:+.4g} to {level.interval[1]:+.4g})"
+            click.echo(f"  at {level.variety:.4g}: {level.gain:+.4g}{interval}, {level.verdict}")
+    click.echo(str(picture))

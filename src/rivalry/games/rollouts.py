@@ -1,0 +1,81 @@
+"""SeqGAN's rewards by roll-outs, and a discriminator as residual energy that chooses among proposals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from rivalry.catalogue import register
+from rivalry.errors import RecipeError
+from rivalry.games.text import Text, judged, language_model
+from rivalry.nets.language import LanguageModel
+from rivalry.parts import Wiring
+from rivalry.streams import Draw
+from rivalry.types import BOS
+
+
+@register("game", "rollout")
+@dataclass(frozen=True)
+class Rollout(Text):
+    """SeqGAN, Yu et al. 2017 (arXiv:1609.05473), eq. 4: the reward of a token is the mean probability of being real of
+    `rollouts` completions of the text from there on; of the last token that of the text itself.
+
+    Completions of a place are made in one batch, from the state that was carried there.  The policy that rolls out is the
+    generator as it is (theirs lags behind it)."""
+
+    rollouts: int = 16
+
+    def rewards(self, nets: Mapping[str, nn.Module], tokens: Tensor, draw: Draw) -> Tensor:
+        texts = completions(language_model(nets), tokens, self.rollouts, draw)
+        judge = nets["discriminator"]
+        means = [judged(judge, part.flatten(0, 1)).sigmoid().view(part.shape[:2]).mean(1) for part in texts]
+        return torch.stack([*means, judged(judge, tokens).sigmoid()], 1)
+
+
+@torch.no_grad()
+def completions(model: LanguageModel, tokens: Tensor, times: int, draw: Draw) -> list[Tensor]:
+    """[N, T] -> T - 1 tensors [N, times, T]: texts that agree with the row up to and with place t and go on as the model has
+    it, in evaluation mode."""
+    learning = model.training
+    model.eval()
+    n, length = tokens.shape
+    each = torch.arange(n, device=tokens.device).repeat_interleave(times)
+    state, token, found = model.start(n, tokens.device), torch.full((n,), BOS, device=tokens.device), list[Tensor]()
+    for t in range(length - 1):
+        _, state = model.advance(token, state, t)
+        token = tokens[:, t]
+        uniform = draw.at("rollout", t).uniform("tokens", n * times, length - t - 1)
+        rest = model.completed(token[each], model.taken(state, each), t + 1, uniform)
+        before = tokens[:, None, : t + 1].expand(n, times, t + 1)
+        found.append(torch.cat([before, rest.view(n, times, -1)], 2))
+    model.train(learning)
+    return found
+
+
+@register("game", "energy")
+@dataclass(frozen=True)
+class Energy(Text):
+    """Residual energy, Deng et al. 2020 (arXiv:2004.11714), eq. 2 and algorithm 1: the density is p(x) exp(D(x)), D the logit of a
+    discriminator of real texts and the language model's; a sample is one of `proposals` texts, drawn in proportion to
+    exp(D), with D cut to -+clip.  While training, texts are the language model's own."""
+
+    proposals: int = 8
+    clip: float = 3.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.proposals < 1 or self.clip <= 0 or self.judged != "texts":
+            raise RecipeError("the game 'energy' needs at least one proposal, a clip above 0, and whole 'texts' judged")
+
+    def sample(
+        self, nets: Mapping[str, nn.Module], wiring: Wiring, draw: Draw, n: int,
+        label: Tensor | None = None, truncation: float = 1.0,
+    ) -> Tensor:  # fmt: skip
+        texts = torch.stack([self.drawn(nets, draw.at("proposal", i), n) for i in range(self.proposals)], 1)
+        score = judged(nets["discriminator"], texts.flatten(0, 1)).view(n, self.proposals)
+        reached = score.clamp(-self.clip, self.clip).softmax(1).cumsum(1)
+        pick = (reached < draw.uniform("pick", n, 1)).sum(1).clamp_max(self.proposals - 1)
+        return texts[torch.arange(n, device=texts.device), pick]

@@ -1,0 +1,195 @@
+"""Rows for text: maximum likelihood, the rival that every text GAN has to be held against, and text GANs."""
+
+from __future__ import annotations
+
+from rivalry.games import ByLength, Energy, Rollout, Text
+from rivalry.nets import LSTMLM, TextCNN, TokenJudge, TransformerLM
+from rivalry.objectives import GAN, Null, Relativistic
+from rivalry.optimisers import Adam
+from rivalry.parts import Net, Objective, Term
+from rivalry.recipe import About, Recipe, Side, Stage
+from rivalry.schedules import Cosine, Linear
+from rivalry.terms import Likelihood, Policy
+from rivalry.zoo.rows import NO_EMA, Row, row
+
+GROUP = "text"
+APPLICATIONS = ("generate", "text", "prompt")
+
+MLE = About(
+    "Maximum likelihood",
+    "Press & Wolf 2017, Using the Output Embedding to Improve Language Models, arXiv:1608.05859; after Mikolov et al. 2010",
+    2017,
+    GROUP,
+    "No discriminator: a recurrent language model learns the next token, with dropout, and the checkpoint of the best held-out "
+    "likelihood is kept. Lowering the temperature trades variety for quality; a text GAN is worth something where it does better at "
+    "equal variety (Caccia et al. 2018, arXiv:1811.02549).",
+    APPLICATIONS,
+)
+
+
+def likelihood(name: str, net: Net, steps: int, batch: int = 128, lr: float = 2e-3, about: About = MLE) -> Recipe:
+    """Maximum likelihood with that language model."""
+    writer = Side("generator", ("generator",), terms=(Likelihood(),), optimiser=Adam(lr, 0.9, 0.999), clip_gradient=1.0)
+    schedules = {"lr": Cosine(end=0.1)}
+    return Recipe(
+        name, {"generator": net}, Text(), (Stage((writer,)),), Null(), about=about, sampler=ByLength(), schedules=schedules,
+        ema=NO_EMA, batch=batch, steps=steps,
+    )  # fmt: skip
+
+
+@row("mle")
+def mle() -> Row:
+    return Row(
+        likelihood("mle", LSTMLM(512, 2, 0.5), 20_000, lr=1e-3),
+        likelihood("mle-small", LSTMLM(256, 1, 0.4), 3_000),
+    )
+
+
+@row("mle-transformer")
+def mle_transformer() -> Row:
+    about = About(
+        "Maximum likelihood, transformer",
+        "Vaswani et al. 2017, Attention Is All You Need, arXiv:1706.03762; pre-norm by Xiong et al. 2020, arXiv:2002.04745",
+        2017,
+        GROUP,
+        "As 'mle', with a small causal transformer: all places of a text are learned in one pass, and keys and values are cached "
+        "while text is drawn.",
+        APPLICATIONS,
+    )
+    return Row(
+        likelihood("mle-transformer", TransformerLM(512, 6, 8, 0.1), 20_000, lr=5e-4, about=about),
+        likelihood("mle-transformer-small", TransformerLM(), 3_000, lr=1e-3, about=about),
+    )
+
+
+def adversarial(
+    name: str, about: About, game: Text, judge: Net, objective: Objective, policy: tuple[Term, ...], *, width: int, layers: int = 1,
+    drop: float = 0.4, steps: int, batch: int = 128, first: float = 0.6, d_turns: int = 1, d_lr: float = 1e-3, g_lr: float = 1e-4,
+) -> Recipe:  # fmt: skip
+    """Maximum likelihood for the first share of the training, then the discriminator alone for a moment, then both."""
+    writer = Side("generator", ("generator",), terms=(Likelihood(),), optimiser=Adam(2e-3, 0.9, 0.999), clip_gradient=1.0)
+    critic = Side("discriminator", ("discriminator",), ("main",), turns=d_turns, optimiser=Adam(d_lr, 0.5, 0.999, weight_decay=1e-4))
+    player = Side("generator", ("generator",), terms=policy, optimiser=Adam(g_lr, 0.9, 0.999), clip_gradient=1.0)
+    stages = (
+        Stage((writer,), "likelihood", first),
+        Stage((critic,), "critic", (1 - first) * 0.2),
+        Stage((critic, player), "adversarial", (1 - first) * 0.8, fresh=True, together=d_turns == 1),
+    )
+    nets = {"generator": LSTMLM(width, layers, drop), "discriminator": judge}
+    return Recipe(
+        name, nets, game, stages, objective, about=about, sampler=ByLength(), schedules={"lr": Linear(1.0, 0.3)}, ema=NO_EMA,
+        batch=batch, steps=steps,
+    )  # fmt: skip
+
+
+@row("token-gan")
+def token_gan() -> Row:
+    about = About(
+        "On-policy text GAN, relativistic, a reward for each token",
+        "rivalry 2026; rewards of prefixes by arXiv:1905.09922 (ScratchGAN), loss by arXiv:1807.00734",
+        2026,
+        GROUP,
+        "After maximum likelihood a causal discriminator scores every token of a text in one pass, pair by pair against a real "
+        "one; its raw score, less the batch's mean at that place, is the token's reward. No roll-outs; likelihood stays in the "
+        "loss so that variety does.",
+        APPLICATIONS,
+    )
+    policy = (Policy(reward="raw", discount=0.5), Likelihood(weight=0.5))
+
+    def recipe(name: str, width: int, judge: int, steps: int) -> Recipe:
+        return adversarial(
+            name, about, Text(judged="pairs"), TokenJudge(judge), Relativistic(), policy, width=width, steps=steps, first=0.85, g_lr=3e-4
+        )
+
+    return Row(recipe("token-gan", 512, 512, 20_000), recipe("token-gan-small", 256, 192, 3_000))
+
+
+@row("scratchgan")
+def scratchgan() -> Row:
+    about = About(
+        "ScratchGAN",
+        "de Masson d'Autume et al. 2019, Training language GANs from Scratch, arXiv:1905.09922",
+        2019,
+        GROUP,
+        "No pre-training: REINFORCE from the first step, with a reward 2 sigmoid(D) - 1 for each token, a short horizon (discount "
+        ".23) and large batches. Ours has the batch's mean at each place as baseline where theirs keeps a running mean, and no "
+        "pretrained embeddings.",
+        APPLICATIONS,
+    )
+
+    def recipe(name: str, width: int, steps: int, batch: int) -> Recipe:
+        judge = Side("discriminator", ("discriminator",), ("main",), optimiser=Adam(9.3e-3, 0.5, 0.999, weight_decay=1e-6))
+        player = Side("generator", ("generator",), terms=(Policy(),), optimiser=Adam(9.5e-5, 0.5, 0.999))
+        nets = {"generator": LSTMLM(width, 1, 0.0), "discriminator": TokenJudge(width, 0.1)}
+        return Recipe(name, nets, Text(), (Stage((judge, player)),), GAN(), about=about, ema=NO_EMA, batch=batch, steps=steps)
+
+    return Row(recipe("scratchgan", 512, 200_000, 512), recipe("scratchgan-small", 256, 3_000, 128))
+
+
+@row("maligan")
+def maligan() -> Row:
+    about = About(
+        "MaliGAN",
+        "Che et al. 2017, Maximum-Likelihood Augmented Discrete Generative Adversarial Networks, arXiv:1702.07983",
+        2017,
+        GROUP,
+        "Each sampled text is weighed by the odds D / (1 - D) that it is real, less their mean over the batch: the gradient of a "
+        "likelihood of reweighted samples. A discriminator of convolutions scores whole texts; no roll-outs (their variant of "
+        "complete sequences).",
+        APPLICATIONS,
+    )
+
+    def recipe(name: str, width: int, filters: int, steps: int) -> Recipe:
+        return adversarial(
+            name, about, Text(judged="texts"), TextCNN(filters=filters), GAN(), (Policy(reward="ratio", discount=0.0),), width=width,
+            steps=steps,
+        )  # fmt: skip
+
+    return Row(recipe("maligan", 512, 100, 20_000), recipe("maligan-small", 256, 64, 3_000))
+
+
+@row("seqgan")
+def seqgan() -> Row:
+    about = About(
+        "SeqGAN",
+        "Yu et al. 2017, SeqGAN: Sequence Generative Adversarial Nets with Policy Gradient, arXiv:1609.05473",
+        2017,
+        GROUP,
+        "After maximum likelihood a discriminator of convolutions scores whole texts, and the reward of a token is the mean over "
+        "roll-outs of the text from there. Ours rolls all texts of a place out in one batch, from the state that was carried there.",
+        APPLICATIONS,
+    )
+    policy = (Policy(reward="raw", discount=0.0, normed=False),)
+
+    def recipe(name: str, width: int, filters: int, rollouts: int, batch: int, steps: int) -> Recipe:
+        game = Rollout(judged="texts", rollouts=rollouts)
+        return adversarial(name, about, game, TextCNN(filters=filters), GAN(), policy, width=width, batch=batch, steps=steps, first=0.9)
+
+    return Row(recipe("seqgan", 512, 100, 16, 64, 20_000), recipe("seqgan-small", 256, 64, 4, 64, 3_000))
+
+
+@row("residual-energy")
+def residual_energy() -> Row:
+    about = About(
+        "Residual energy",
+        "Deng et al. 2020, Residual Energy-Based Models for Text Generation, arXiv:2004.11714",
+        2020,
+        GROUP,
+        "The language model stays as maximum likelihood made it; a discriminator of convolutions learns how much likelier a text "
+        "is to be real, and of eight proposals one is drawn in that proportion. Samples cost eight times as much.",
+        APPLICATIONS,
+    )
+
+    def recipe(name: str, net: Net, filters: int, steps: int) -> Recipe:
+        writer = Side("generator", ("generator",), terms=(Likelihood(),), optimiser=Adam(2e-3, 0.9, 0.999), clip_gradient=1.0)
+        critic = Side("discriminator", ("discriminator",), ("main",), optimiser=Adam(5e-4, 0.9, 0.999, weight_decay=1e-3))
+        stages = (Stage((writer,), "likelihood", 0.75), Stage((critic,), "critic", 0.25))
+        nets = {"generator": net, "discriminator": TextCNN(filters=filters)}
+        return Recipe(
+            name, nets, Energy(judged="texts"), stages, GAN(), about=about, sampler=ByLength(), schedules={"lr": Linear(1.0, 0.1)},
+            ema=NO_EMA, batch=128, steps=steps,
+        )  # fmt: skip
+
+    return Row(
+        recipe("residual-energy", LSTMLM(512, 2, 0.5), 200, 20_000), recipe("residual-energy-small", LSTMLM(256, 1, 0.4), 100, 3_000)
+    )
