@@ -185,13 +185,13 @@ class Run:
             Path(out), options, tick,
         )  # fmt: skip
 
-    def export(self, out: str | Path, *, which: str = "best") -> Exported:
+    def export(self, out: str | Path, *, which: str = "best", perception: float = 1.0, label: int | str | None = None) -> Exported:
         """Writes the network that changes or makes pictures as an ONNX file of any size of picture, held against the network
-        in onnxruntime; see docs/apply.md."""
+        in onnxruntime; perception, label: of runs that change pictures, as for `changer`.  See docs/apply.md."""
         from rivalry.using import export
 
-        changes = self.recipe.game.changes
-        return export(self.folder, self.changer(which, "cpu") if changes else self.sampler(which, "cpu"), Path(out))
+        made = self.changer(which, "cpu", perception, label) if self.recipe.game.changes else self.sampler(which, "cpu")
+        return export(self.folder, made, Path(out), picked=perception != 1.0 or label is not None)
 
     def walk(self, out: Path, *, seed: int = 0, label: int | str | None = None, which: str = "best", device: str = "auto") -> list[Path]:
         """An interpolation between random latents, as a sheet (.png) or a film (.gif)."""

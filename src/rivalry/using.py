@@ -110,10 +110,13 @@ def apply(
     )  # fmt: skip
 
 
-def export(run: Run, made: Sampler | Changer, out: Path) -> Exported:
-    """Writes the run's network as ONNX.  RunError for generators of runs that have a cap on samples: a file has none."""
+def export(run: Run, made: Sampler | Changer, out: Path, picked: bool = False) -> Exported:
+    """Writes the run's network as ONNX.  picked: among the pictures that it could make of one, which generators do not offer.
+    RunError for generators of runs that have a cap on samples: a file has none."""
     if isinstance(made, Changer):
         return export_changer(made, out, run.name)
+    if picked:
+        raise RecipeError(f"--perception and --label are for runs that change pictures, and {run.name} makes them of noise; leave them out")
     cap = int(run.settings["train"].get("cap", 0))
     if cap:
         raise RunError(f"{run.name} may hand out {cap:,} samples in all, and an exported network would hand out any number; train one without --cap")

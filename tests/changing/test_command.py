@@ -95,6 +95,8 @@ def test_runs_that_make_pictures_change_none_but_are_exported(trained: rivalry.R
     monkeypatch.setitem(trained.folder.__dict__, "spec", CLASSES)
     monkeypatch.setattr(rivalry.Run, "sampler", lambda self, which, device: sampler("dcgan-small"))
     assert trained.export(tmp_path / "model.onnx").path.is_file()
+    with pytest.raises(RivalryError, match="--perception and --label are for runs that change pictures"):
+        trained.export(tmp_path / "other.onnx", label="dash")
     monkeypatch.setitem(trained.folder.settings["train"], "cap", 100)
     with pytest.raises(RivalryError, match="may hand out 100 samples in all"):
         trained.export(tmp_path / "other.onnx")

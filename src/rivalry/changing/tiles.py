@@ -25,11 +25,11 @@ from rivalry.streams import Draw
 
 SEAM = 8
 """Source pixels on either side of a core's border over which neighbours are blended."""
-TILE_BYTES, BAND_BYTES = 400 << 20, 128 << 20
+TILE_BYTES, BAND_BYTES = 400 << 20, 64 << 20
 """What a tile in the network and the floating-point rows of a band may take."""
 WORKING = 1.5
 """What is alive at once, in parts of what goes into the network's widest place and comes out of it; up to 2.2 was seen."""
-LARGEST_SIDE, LEAST_HIGH, LEAST_WINDOW = 512, 64, 192
+LARGEST_SIDE, LEAST_HIGH, LEAST_WINDOW = 1024, 64, 192
 """Of cores and of windows, in source pixels: from there on larger ones are no faster, and smaller ones much slower."""
 PATCH = 256
 """Rows that are read at a time where a picture is made smaller."""
