@@ -353,14 +353,14 @@ def house(task: Task, gpu: bool, channels: int, size: int, adversarial: bool | N
         wide, deep = (64, 9) if gpu else (24, 4)
         return _cycle(name, replace(about, distinctive="CycleGAN with identity, small."), ResNetTranslator(wide, deep, near=True), PatchGAN(wide, 2 if size <= 96 else 3),
                       10, 5, LeastSquares(), 4, 10_000)  # fmt: skip
-    wide = 64 if gpu else 48
+    wide, batch = (64, 16) if gpu else (32, 8)
     if isinstance(task.degradation, Masked | Grey | Outline) or task.layout == "pairs":  # what is far away bears on it
         conditional = True
         net: Net = UNet(wide, norm="instance")
         game = Change(task.degradation, "mirrored", conditional=conditional)
         judge: Net = PatchGAN(wide, 2 if size <= 96 else 3, conditional=conditional)
         terms: tuple[Term, ...] = (L1(pair="reconstruction", weight=100.0 if task.layout == "pairs" else 10.0),)
-        return mending(name, about, net, game, judge if play else None, GAN(), terms, (SeenAlike(weight=10.0),), optimiser=BRISK, fine=PIX2PIX, batch=16, steps=10_000)
+        return mending(name, about, net, game, judge if play else None, GAN(), terms, (SeenAlike(weight=10.0),), optimiser=BRISK, fine=replace(PIX2PIX, lr=5e-4), batch=batch, steps=10_000)
     enlarges = isinstance(task.degradation, Down) or (isinstance(task.degradation, Realistic) and task.degradation.scale > 1)
     net = Restorer(64, 16 if gpu else 8, shrink=1 if enlarges else 2)
     # judges that halve first are cheap: four times the steps of one that judges every pixel (docs/lab/changing.md)
