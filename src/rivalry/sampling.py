@@ -127,6 +127,8 @@ class Sampler:
 
 AT_ONCE = 32
 """Pictures that are changed at a time: they are larger than those that are made of noise."""
+CHANGED = 2
+"""Times AT_ONCE that are changed for standing statistics."""
 
 
 def picked(rows: int, n: int, seed: int) -> Tensor:
@@ -276,13 +278,18 @@ def _standing(sampler: Sampler, norms: Sequence[nn.modules.batchnorm._BatchNorm]
 
 
 def _draw_batches(sampler: Sampler, seed: int, batches: int) -> None:
-    """Samples that are drawn for what modules see of them, and thrown away."""
+    """Samples that are drawn for what modules see of them, and thrown away; of pictures that are changed a few are enough, since every
+    place of them counts."""
+    if sampler.rows is not None:
+        for i in range(CHANGED):
+            sampler._made(Draw(seed, ("settle", i), sampler.device), AT_ONCE, None, 1.0, AT_ONCE, seed + i, 0)
+        return
     labels = sampler._labels(batches * CHUNK, seed, None)
     for i in range(batches):
         draw = Draw(seed, ("settle", i), sampler.device)
         draw.seed_globally("modules")
         mine = None if labels is None else labels[i * CHUNK : (i + 1) * CHUNK].to(sampler.device)
-        sampler._made(draw, CHUNK, mine, 1.0, CHUNK, seed + i, 0)
+        sampler.game.sample(sampler.nets, sampler.wiring, draw, CHUNK, mine)
 
 
 def sampler_of(game: Game, wiring: Wiring, nets: Mapping[str, nn.Module], device: torch.device, data: Dataset) -> Sampler:

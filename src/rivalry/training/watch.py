@@ -10,7 +10,7 @@ import math
 import signal
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import FrameType, TracebackType
 from typing import Any, Protocol
 
@@ -129,7 +129,7 @@ class Watch:
         stage = self.trainer.ends_a_stage(step)
         if any(step % k == 0 for k in (plan.preview, plan.look, plan.save)) or last or self.asked or stage:
             averaged = sampler_of(state.recipe.game, state.wiring, state.ema, state.device, self.data)
-            settle(averaged, state.seed)
+            settle(replace(averaged, rows=self.data.train) if averaged.rows is not None else averaged, state.seed)
         if step % plan.log == 0 or last:
             why = self._log(state)
         if not why and not self.private and (step % plan.pulse == 0 or last):
