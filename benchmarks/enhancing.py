@@ -20,6 +20,7 @@ from torch import Tensor
 import rivalry
 from rivalry import stats
 from rivalry.data import ReadOptions, load, sheets
+from rivalry.degrade import task
 from rivalry.extractors import Perceptual, extractor
 from rivalry.run import Run
 from rivalry.sampling import picked
@@ -43,7 +44,7 @@ def main() -> None:
     if given.train:
         rivalry.train(
             source(), budget=given.budget, run=str(FOLDER / given.train), options=options(given.train), overwrite=True, tensorboard=False,
-            weights=weights(),
+            weights=weights() if task(given.train).adversarial else None,
         )  # fmt: skip
     if given.measure:
         measure()
@@ -58,22 +59,22 @@ def weights():  # type: ignore[no-untyped-def]
     return shared("w_squeezenet10_imagenet") / "squeezenet10_imagenet_decoded.npz"
 
 
-def options(task: str) -> ReadOptions:
-    return ReadOptions(task=task, patch=96, channels=3, size=128)
+def options(name: str) -> ReadOptions:
+    return ReadOptions(task=name, patch=96, channels=3, size=128)
 
 
-def simple(task: str) -> dict[str, Callable[[Picture, Picture], Picture]]:
+def simple(name: str) -> dict[str, Callable[[Picture, Picture], Picture]]:
     """Ways without learning: (source [H, W, c] in 0..1, mask [H, W]) -> [H, W, 3]."""
     from skimage.exposure import equalize_adapthist, equalize_hist
     from skimage.restoration import inpaint_biharmonic
 
-    if task == "low-light":
+    if name == "low-light":
         return {
             "histogram equalisation": lambda x, m: np.stack([equalize_hist(x[..., i]) for i in range(3)], 2),
             "adaptive equalisation (CLAHE)": lambda x, m: equalize_adapthist(x),
             "gamma 2.2, then brought to mean .45": lambda x, m: np.clip(x ** (1 / 2.2) * 0.45 / max((x ** (1 / 2.2)).mean(), 1e-3), 0, 1),
         }
-    if task == "inpaint":
+    if name == "inpaint":
         return {"biharmonic fill": lambda x, m: inpaint_biharmonic(x[..., :3], m > 0.5, channel_axis=2)}
     return {}
 
@@ -82,45 +83,45 @@ def measure() -> None:
     """On held-out squares: PSNR, perceptual distance, FD on SqueezeNet's features (few pictures: compare within a task only)."""
     space, far = extractor(weights()), Perceptual.load(weights())
     rows = []
-    for task in TASKS:
-        path = FOLDER / task
+    for name in TASKS:
+        path = FOLDER / name
         if not (path / "report.md").exists():
             continue
         run = Run.open(str(path))
-        data = load(source(), options=options(task))
+        data = load(source(), options=options(name))
         index = picked(len(data.held), min(SQUARES, len(data.held)), 0)
         batch = data.held.batch(index, torch.device("cpu"))
         game, truth = run.recipe.game, batch.x
         given = game.source(batch, Draw(0, ("measure",)))
         plain = given[:, :3] if given.shape[1] >= 3 else given.expand(-1, 3, -1, -1)
         ways: dict[str, Tensor] = {"untouched": plain}
-        for name, way in simple(task).items():
+        for label, way in simple(name).items():
             made = [way(((g[:3] + 1) / 2).permute(1, 2, 0).double().numpy(), g[-1].double().numpy()) for g in given]
-            ways[name] = torch.from_numpy(np.stack(made)).permute(0, 3, 1, 2).float() * 2 - 1
-            if task == "inpaint":
-                ways[name] = torch.where(given[:, 3:] > 0.5, ways[name], plain)
+            ways[label] = torch.from_numpy(np.stack(made)).permute(0, 3, 1, 2).float() * 2 - 1
+            if name == "inpaint":
+                ways[label] = torch.where(given[:, 3:] > 0.5, ways[label], plain)
         for which in ("best", "last"):
             nets = run.networks(which)
             with torch.inference_mode():
                 parts = [game.change(nets, part, Draw(0, ("measure", i))) for i, part in enumerate(given.split(32))]
             ways[f"{run.recipe.name}, {which}"] = torch.cat(parts).clamp(-1, 1)
         fixed = space(truth)
-        for name, x in ways.items():
+        for label, x in ways.items():
             with torch.inference_mode():
                 distance = torch.cat([far(a, b) for a, b in zip(x.split(25), truth.split(25), strict=True)])
             fd = stats.frechet_from_features(space(x), fixed)
-            rows.append((task, name, f"{float(psnr(x, truth).mean()):.2f}", f"{float(distance.mean()):.3f}", f"{fd:.1f}"))
-        _sheet(task, ways["untouched"], ways[f"{run.recipe.name}, best"], truth)
+            rows.append((name, label, f"{float(psnr(x, truth).mean()):.2f}", f"{float(distance.mean()):.3f}", f"{fd:.1f}"))
+        _sheet(name, ways["untouched"], ways[f"{run.recipe.name}, best"], truth)
     trained = [f"- {t}: {_trained(Run.open(str(FOLDER / t)))}" for t in TASKS if (FOLDER / t / "report.md").exists()]
     head = ("task", "", "PSNR", "perceptual distance", "FD-SqueezeNet")
     keep("enhancing", "Low light, holes, lost colours", table(head, rows) + f"\n\n{SQUARES} held-out squares of 96 pixels.\n" + "\n".join(trained))
 
 
-def _sheet(task: str, *columns: Tensor) -> None:
+def _sheet(name: str, *columns: Tensor) -> None:
     """docs/figures/TASK.png: input, result, truth."""
     rows = torch.stack([c[:8] for c in columns], 1).flatten(0, 1)
     shown = ((rows.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
-    sheets.save(sheets.grid(shown, 6), HERE.parent / "docs" / "figures" / f"{task}.png")
+    sheets.save(sheets.grid(shown, 6), HERE.parent / "docs" / "figures" / f"{name}.png")
 
 
 def _trained(run: Run) -> str:

@@ -369,3 +369,18 @@ def test_micro_batches_equal_the_whole_batch() -> None:
     for name, module in whole.nets.items():
         for k, v in module.state_dict().items():
             torch.testing.assert_close(v, halves.nets[name].state_dict()[k], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "per_look", "looks", "steps"),
+    [(600, 1, 20, 580), (100, 2, 5, 90), (60, 5, 3, 45), (60, 15, 1, 45), (60, 50, 1, 30), (60, 500, 1, 30)],
+)
+def test_a_short_budget_is_not_spent_on_looking(seconds: float, per_look: float, looks: int, steps: int) -> None:
+    """At one second a step: three looks of a minute each once left one step of three minutes."""
+    from rivalry.evaluate import Budget
+    from rivalry.training.session import Plan
+    from rivalry.zoo import get
+
+    plan = Plan.make(Budget(seconds=seconds), get("gan-small"), 1.0, per_look)
+    assert plan.steps == steps
+    assert plan.steps // plan.look == looks

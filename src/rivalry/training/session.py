@@ -52,11 +52,13 @@ class Plan:
 
     @classmethod
     def make(cls, budget: Budget, recipe: Recipe, per_step: float, per_look: float) -> Plan:
-        """Turns a budget into steps: looks may take a tenth of a time budget, and there are three to twenty."""
+        """Turns a budget into steps: looks may take a tenth of a time budget, and there are twenty at most.  Of a short budget three
+        looks take up to a third, or the one at the end what it takes, but never more than half."""
         looks = 10
         if budget.seconds is not None:
-            looks = int(max(3, min(20, 0.1 * budget.seconds / max(per_look, 1e-6))))
-            steps = max(1, int((budget.seconds - looks * per_look) / per_step))
+            affordable = budget.seconds / max(per_look, 1e-6)
+            looks = int(max(1, min(3, affordable / 3), min(20, affordable / 10)))
+            steps = max(1, int((budget.seconds - min(looks * per_look, budget.seconds / 2)) / per_step))
         elif budget.samples is not None:
             steps = max(1, -(-budget.samples // recipe.batch))
         else:
