@@ -136,10 +136,18 @@ def test_official_test_folders_are_held_back(tmp_path: Path) -> None:
     assert len(data.train) == 10
 
 
-def test_classes_are_no_pairs_unless_their_names_say_so(tmp_path: Path) -> None:
-    data = load(pairs(tmp_path / "d", names=("cats", "dogs")))
+@pytest.mark.parametrize("names", [("cats", "dogs"), ("a", "b")])
+def test_classes_are_no_pairs_unless_their_names_say_so(tmp_path: Path, names: tuple[str, str]) -> None:
+    data = load(pairs(tmp_path / "d", names=names))
     assert data.layout == ""
-    assert data.spec.class_names == ("cats", "dogs")
+    assert data.spec.class_names == names
+
+
+def test_folders_of_other_files_are_classes_whatever_they_are_called(tmp_path: Path) -> None:
+    for side in ("A", "B"):
+        for i in range(9):
+            picture(tmp_path / side / f"{side}{i}.png", 32, 32, i + ord(side))
+    assert load(tmp_path).spec.class_names == ("A", "B")
 
 
 def bad_names(folder: Path) -> None:

@@ -33,7 +33,7 @@ LARGEST = 2048
 """Longer sides are shrunk to so many pixels: there is no more to learn from a camera's than from these."""
 SIDES = {
     ("a", "b"), ("traina", "trainb"), ("input", "target"), ("source", "target"), ("low", "high"), ("lr", "hr"), ("noisy", "clean"),
-    ("blur", "sharp"), ("blurred", "sharp"), ("dark", "light"), ("before", "after"), ("x", "y"), ("photo", "map"), ("damaged", "good"),
+    ("blur", "sharp"), ("blurred", "sharp"), ("dark", "light"), ("before", "after"), ("photo", "map"), ("damaged", "good"),
 }  # fmt: skip
 """Names of two folders that say by themselves that one is made into the other."""
 
@@ -60,9 +60,13 @@ def asked(source: Encoded | Scans, options: ReadOptions) -> str:
     if options.patch is not None:
         return "restore"
     folders = two_folders(source.rows)
-    if folders is None or {n.lower() for n in folders} not in [set(pair) for pair in SIDES]:
+    if folders is None:
         return ""
-    return "translate" if _equal_names(source.rows, folders) else "unpaired"
+    if set(folders) == {"trainA", "trainB"}:
+        return "translate" if _equal_names(source.rows, folders) else "unpaired"
+    # lower-case letters are as likely to be classes
+    named = set(folders) == {"A", "B"} or {n.lower() for n in folders} in [set(pair) for pair in SIDES if len(pair[0]) > 1]
+    return "translate" if named and _equal_names(source.rows, folders) else ""
 
 
 def two_folders(rows: Rows) -> dict[str, list[int]] | None:
