@@ -105,6 +105,15 @@ def generator(name: str, which: str = "best") -> nn.Module | None:
     return Run.open(str(path)).networks(which)["generator"] if (path / "report.md").exists() else None
 
 
+def kinds(name: str) -> tuple[str, ...]:
+    """The checkpoints that differ."""
+    path = FOLDER / name
+    if not (path / "report.md").exists():
+        return ()
+    run = Run.open(str(path))
+    return ("best",) if run.step("best") == run.step("last") else ("best", "last")
+
+
 def ensembled(net: Make) -> Make:
     """The mean over the eight ways a picture can lie (Timofte et al. 2016)."""
 
@@ -125,7 +134,7 @@ def super_resolution() -> None:
     far = Perceptual.load(squeezenet())
     ways: dict[str, Make] = {"bicubic": lambda x: bicubic(x, (x.shape[2] * SCALE, x.shape[3] * SCALE))}
     for name, label in (("sr", "L1 stage"), ("sr-gan", "L1, then GAN")):
-        for which in ("best", "last"):
+        for which in kinds(name):
             if (net := generator(name, which)) is not None:
                 ways[f"{label}, {which}"] = net
     if (net := generator("sr")) is not None:
@@ -167,7 +176,7 @@ def denoising() -> None:
 
         ways["non-local means (scikit-image, told sigma)"] = means
     for name, label in (("dncnn", "DnCNN, same budget"), ("denoise", "house-denoise")):
-        for which in ("best", "last"):
+        for which in kinds(name):
             if (net := generator(name, which)) is not None:
                 ways[f"{label}, {which}"] = lambda x, sigma, net=net: net(x)
     rows = []
@@ -183,7 +192,7 @@ def denoising() -> None:
             row.append(f"{sum(values) / len(values):.2f}")
         rows.append(row)
     head = ("Set14, luminance, dB", *(f"sigma {s}" for s in SIGMAS))
-    keep("denoising", "Denoising Set14", table(head, rows) + "\n\n" + _trained("denoise", "dncnn"))
+    keep("denoising", "Denoising Set14", table(head, rows) + "\n\n" + "Where there is no line for the last checkpoint, the best is the last.\n\n" + _trained("denoise", "dncnn"))
 
 
 def _trained(*names: str) -> str:
