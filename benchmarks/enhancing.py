@@ -29,7 +29,7 @@ from rivalry.streams import Draw
 
 FOLDER = WORK / "enhancing"
 TASKS = ("low-light", "inpaint", "colourise")
-SQUARES = 200
+SQUARES = 60
 Picture = npt.NDArray[np.float64]
 
 
