@@ -245,7 +245,7 @@ def cyclegan() -> Row:
 def discogan() -> Row:
     about = About(
         "DiscoGAN", "arXiv:1703.05192", 2017, GROUP,
-        "Finds relations between two sets, such as handbags and shoes of one colour: cycles as CycleGAN, but with U-Nets, the first "
+        "Finds relations between two sets, handbags and shoes of one colour for example: cycles as CycleGAN, but with U-Nets, the first "
         "GAN's loss and no identity term, so shapes may change.",
         ("translate without pairs",),
     )  # fmt: skip
