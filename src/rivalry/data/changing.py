@@ -299,13 +299,11 @@ def _stores(
 ) -> tuple[Mosaic, Mosaic]:
     pile = Pile.of(target)
     source = Pile.of(partner) if layout.kind == "pairs" else None
+    strangers = Pile.of(partner) if layout.kind == "unpaired" else None
     step = max(1, min(size) // 16)
 
     def store(which: Ints, others: Ints | None, step: int) -> Mosaic:
-        other = None
-        if others is not None:
-            strangers = Pile.of(partner)
-            other = (strangers, places(strangers, others, size, step))
+        other = None if strangers is None or others is None else (strangers, places(strangers, others, size, step))
         return Mosaic(pile, places(pile, which, size, step), modality.encode, source, other)
 
     mine, theirs = parts

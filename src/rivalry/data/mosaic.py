@@ -64,7 +64,8 @@ class Pile:
 class Places:
     """Where squares are cut: rows of the store, numbered through all pictures `which` [P].
 
-    size: of a square, (h, w).  step: between squares; the last ones end at the border.
+    size: of a square, (h, w).  step: between squares; the last ones end at the border.  across: squares side by side in each
+    picture; counts: squares in it and all before it.
     """
 
     which: Tensor
@@ -72,16 +73,13 @@ class Places:
     widths: Tensor
     size: tuple[int, int]
     step: int
+    across: Tensor = field(init=False)
     counts: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
-        down, across = self._grid()
+        down, across = (-(-(sides - s) // self.step) + 1 for sides, s in zip((self.heights, self.widths), self.size, strict=True))
+        object.__setattr__(self, "across", across)
         object.__setattr__(self, "counts", (down * across).cumsum(0))
-
-    def _grid(self) -> tuple[Tensor, Tensor]:
-        down = -(-(self.heights - self.size[0]) // self.step) + 1
-        across = -(-(self.widths - self.size[1]) // self.step) + 1
-        return down, across
 
     def __len__(self) -> int:
         return int(self.counts[-1])
@@ -91,7 +89,7 @@ class Places:
         index = index.cpu().contiguous()
         number = torch.searchsorted(self.counts, index, right=True)
         rest = index - torch.where(number > 0, self.counts[(number - 1).clamp_min(0)], 0)
-        across = self._grid()[1][number]
+        across = self.across[number]
         top = torch.minimum(rest // across * self.step, self.heights[number] - self.size[0])
         left = torch.minimum(rest % across * self.step, self.widths[number] - self.size[1])
         return self.which[number], top, left

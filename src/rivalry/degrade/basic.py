@@ -44,22 +44,27 @@ class Same(Degradation):
         return shape
 
 
-@register("degradation", "down")
 @dataclass(frozen=True)
-class Down(Degradation):
-    """Smaller by `scale`, bicubic with antialiasing, rounded to 8 bits: the usual protocol of super-resolution."""
+class Shrinks(Degradation):
+    """A fault that makes pictures `scale` times smaller a side."""
 
     scale: int = 4
-
-    def __post_init__(self) -> None:
-        if self.scale not in (2, 3, 4, 8):
-            raise RecipeError(f"super-resolution is by 2, 3, 4 or 8, not {self.scale}")
 
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         c, h, w = shape
         if h % self.scale or w % self.scale:
             raise RecipeError(f"pictures of {h}x{w} are no multiple of {self.scale}; give --patch {max(self.scale, h // self.scale * self.scale)}")
         return (c, h // self.scale, w // self.scale)
+
+
+@register("degradation", "down")
+@dataclass(frozen=True)
+class Down(Shrinks):
+    """Smaller by `scale`, bicubic with antialiasing, rounded to 8 bits: the usual protocol of super-resolution."""
+
+    def __post_init__(self) -> None:
+        if self.scale not in (2, 3, 4, 8):
+            raise RecipeError(f"super-resolution is by 2, 3, 4 or 8, not {self.scale}")
 
     def __call__(self, x: Tensor, draw: Draw) -> Tensor:
         return eight_bits(bicubic(x, (x.shape[2] // self.scale, x.shape[3] // self.scale)))
@@ -114,7 +119,7 @@ class Jpeg(Same):
 
     def __call__(self, x: Tensor, draw: Draw) -> Tensor:
         quality = between(draw, "quality", len(x), self.low, self.high)
-        top, left = (int(draw.integers(name, 8, 1)[0]) for name in ("top", "left"))
+        top, left = (draw.key(name) % 8 for name in ("top", "left"))  # numbers of the host: the device is not waited for
         turned = torch.roll(x, (top, left), (2, 3))
         return torch.roll(jpeg(turned, quality), (-top, -left), (2, 3))
 

@@ -9,12 +9,11 @@ import torch
 from torch import Tensor
 
 from rivalry.catalogue import register
-from rivalry.degrade.basic import LUMA, between, eight_bits, log_between
+from rivalry.degrade.basic import LUMA, Shrinks, between, eight_bits, log_between
 from rivalry.degrade.jpeg import jpeg
 from rivalry.degrade.kernels import blurred, gaussian, sinc
 from rivalry.degrade.resize import FILTERS, resize_each
 from rivalry.errors import RecipeError
-from rivalry.parts import Degradation
 from rivalry.streams import Draw
 
 KERNEL = 21
@@ -25,7 +24,7 @@ SHAPES = (0.45, 0.7, 0.85, 1.0)
 
 @register("degradation", "realistic")
 @dataclass(frozen=True)
-class Realistic(Degradation):
+class Realistic(Shrinks):
     """Real-ESRGAN's pipeline of second order (Wang et al. 2021, section 3 and table of settings): blur, resizing, noise,
     JPEG; again; then a sinc filter and JPEG in either order, at `scale` times smaller.  Every choice is drawn per example.
 
@@ -33,24 +32,18 @@ class Realistic(Degradation):
     sizes lie in one canvas, whose rest continues their border.
     """
 
-    scale: int = 4
     strength: float = 1.0
 
     def __post_init__(self) -> None:
         if self.scale not in (1, 2, 3, 4, 8) or not 0 < self.strength <= 1.5:
             raise RecipeError(f"scale must be 1, 2, 3, 4 or 8 and strength in (0, 1.5], not {self.scale} and {self.strength}")
 
-    def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        c, h, w = shape
-        if h % self.scale or w % self.scale:
-            raise RecipeError(f"pictures of {h}x{w} are no multiple of {self.scale}; give --patch {max(self.scale, h // self.scale * self.scale)}")
-        return (c, h // self.scale, w // self.scale)
-
     def __call__(self, x: Tensor, draw: Draw) -> Tensor:
         n, _, h, w = x.shape
         whole = torch.tensor([[h, w]], device=x.device).expand(n, 2)
         canvas = (math.ceil(h * LARGEST), math.ceil(w * LARGEST))
-        end = torch.tensor([[h // self.scale, w // self.scale]], device=x.device).expand(n, 2)
+        side = (h // self.scale, w // self.scale)
+        end = torch.tensor([side], device=x.device).expand(n, 2)
         first, second = draw.at("first"), draw.at("second")
         x = self._blurred(x, first, (0.2, 3.0), 1.0)
         x, size = self._resized(x, whole, whole, first, (0.2, 0.7), (0.15, 1.5), canvas)
@@ -59,7 +52,7 @@ class Realistic(Degradation):
         x = self._blurred(x, second, (0.2, 1.5), 0.8)
         x, size = self._resized(x, size, end, second, (0.3, 0.4), (0.3, 1.2), canvas)
         x = self._noisy(x, second, (1, 25), (0.05, 2.5))
-        return eight_bits(self._finished(x, size, end, draw.at("last")))
+        return eight_bits(self._finished(x, size, end, side, draw.at("last")))
 
     def _blurred(self, x: Tensor, draw: Draw, sigma: tuple[float, float], chance: float) -> Tensor:
         """Most by Gaussians of all shapes, a tenth by a sinc; `chance`: of being blurred at all."""
@@ -111,10 +104,9 @@ class Realistic(Degradation):
         lowest = 95 - (95 - 30) * min(1.0, self.strength)
         return jpeg(x, between(draw, "quality", len(x), lowest, 95))
 
-    def _finished(self, x: Tensor, size: Tensor, end: Tensor, draw: Draw) -> Tensor:
+    def _finished(self, x: Tensor, size: Tensor, end: Tensor, side: tuple[int, int], draw: Draw) -> Tensor:
         """To the size asked for, a sinc filter (four fifths of them) and JPEG, in either order."""
         n = len(x)
-        side = (int(end[0, 0]), int(end[0, 1]))
         kind = draw.integers("filter", len(FILTERS), n)
         small = resize_each(x, size, end, kind, side)
         ring = (draw.uniform("ring", n) < 0.8).view(-1, 1, 1, 1)

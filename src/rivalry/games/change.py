@@ -101,8 +101,8 @@ class Change(Changing):
     def _zoomed(self, x: Tensor, draw: Draw) -> Tensor:
         if self.zoom == 1:
             return x
-        # of a permutation, which all processes share: their squares are of one size
-        factor = self.zoom + (1 - self.zoom) * float(draw.permutation("zoom", 1001)[0]) / 1000
+        # a number of the host that all processes share: their squares are of one size, and no device is waited for
+        factor = self.zoom + (1 - self.zoom) * (draw.key("zoom") % 1001) / 1000
         # multiples of 24 are multiples of every scale; the smallest square still has something to enlarge
         sides = tuple(max(24, round(s * factor / 24) * 24) if factor < 1 else s for s in x.shape[2:])
         return bicubic(x, (min(sides[0], x.shape[2]), min(sides[1], x.shape[3])))
