@@ -201,6 +201,8 @@ def test_unknown_tasks_and_large_patches_are_refused(tmp_path: Path) -> None:
         load(tmp_path, options=ReadOptions(task="denois"))
     with pytest.raises(DataError, match="larger than the smallest picture"):
         load(tmp_path, options=ReadOptions(task="denoise", patch=64))
+    with pytest.raises(DataError, match="--patch goes with --task"):
+        load(tmp_path, options=ReadOptions(patch=24))
     with pytest.raises(DataError, match="between 16 and 512"):
         ReadOptions(patch=8)
     with pytest.raises(DataError, match="arrays"):

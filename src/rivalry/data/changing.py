@@ -57,8 +57,6 @@ def asked(source: Encoded | Scans, options: ReadOptions) -> str:
     """The task that was named, or that the folders' names say by themselves; '' for none."""
     if options.task is not None:
         return task(options.task).name
-    if options.patch is not None:
-        return "restore"
     folders = two_folders(source.rows)
     if folders is None:
         return ""

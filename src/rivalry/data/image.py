@@ -68,6 +68,8 @@ class ImageModality:
             return _changed_scans(source, options, self)
         if options.task is not None:
             raise DataError(f"--task works on picture files, and {source.where} holds arrays; save them as PNG first")
+        if options.patch is not None:
+            raise DataError("--patch goes with --task, which says what the squares are for, such as --task denoise; leave it out or add one")
         pictures = _gathered(source, options)
         pictures, told = twins.without_copies(pictures) if options.dedupe else (pictures, ())
         rows = group_by_name(pictures.rows.compact(), options.group)
