@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rivalry.audit import Audit, Promise, Setting, audit
+from rivalry.audit.discriminator import Asked
 from rivalry.audit.pictures import GradientSpace, PixelSpace, moves
 from rivalry.audit.sides import Sides, distinct, hashed
 from rivalry.audit.tables import TableSpace
@@ -132,12 +133,12 @@ def test_a_leak_through_the_discriminator_alone_is_told_from_one_through_samples
         noise = torch.randn(len(index), generator=torch.Generator().manual_seed(0))
         return noise + 3.0 * (store is points.train)
 
-    found = attack(points, fresh(points), scorers={"main": knows})
+    found = attack(points, fresh(points), asked=Asked({"main": knows}))
     assert found.outcome == "leaks"
     assert not found.through_samples
     assert "LOGAN white box, main tells members" in found.verdict()[0]
     assert "no attack on samples alone was better than chance" in found.verdict()[1]
-    copied = attack(points, of_rows(rows_of(points)), scorers={"main": knows})
+    copied = attack(points, of_rows(rows_of(points)), asked=Asked({"main": knows}))
     assert copied.through_samples
     assert not any("samples alone" in line for line in copied.verdict())
 

@@ -12,7 +12,7 @@ import torch
 from click.testing import CliRunner
 
 import rivalry
-from rivalry.audit.discriminator import discriminators
+from rivalry.audit.discriminator import asked
 from rivalry.cli import cli
 from rivalry.data import load
 from rivalry.data.options import ReadOptions
@@ -84,7 +84,7 @@ def test_bad_input_is_told_what_to_do(run: rivalry.Run, tmp_path: Path) -> None:
 
 
 def test_the_white_box_asks_the_live_discriminator(run: rivalry.Run) -> None:
-    scorers, why = discriminators(run.folder, CPU, 0)
+    networks, why = asked(run.folder, CPU, 0)
     assert not why
     data = run.data()
     index = torch.arange(300).flip(0)
@@ -95,7 +95,7 @@ def test_the_white_box_asks_the_live_discriminator(run: rivalry.Run) -> None:
     judge.eval()
     with torch.no_grad():
         known = judge(data.train.batch(index, CPU).x)["score"].double()
-    torch.testing.assert_close(scorers["main"](data.train, index), known.flatten(1).mean(1) if known.ndim > 1 else known)
+    torch.testing.assert_close(networks.judges["main"](data.train, index), known.flatten(1).mean(1) if known.ndim > 1 else known)
 
 
 def test_a_discriminator_that_knows_its_rows_by_heart_is_caught(run: rivalry.Run, tmp_path: Path) -> None:

@@ -100,11 +100,13 @@ class Game(ABC):
 
     secret: nets that know raw rows and are kept in a run's private/ only; nothing but a guarded play asks them.
     changes: it makes pictures out of pictures: samples are made of rows, by `change`, and not of noise alone.
+    likelihood: its generator can say how likely a row is, by `surprise`.
     """
 
     KIND: ClassVar[str] = "game"
     secret: ClassVar[frozenset[str]] = frozenset()
     changes: ClassVar[bool] = False
+    likelihood: ClassVar[bool] = False
 
     @abstractmethod
     def wiring(self, spec: Spec) -> Wiring: ...

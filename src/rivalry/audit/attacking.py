@@ -27,9 +27,10 @@ PROBED = 256
 SAMPLES = "samples"
 REFERENCE = "samples, and rows of the same kind that were not trained on"
 WHITE_BOX = "the discriminator"
+MODEL = "the generator"
 
 Scorer = Callable[[Store, Tensor], Tensor]
-"""(store, row numbers [n]) -> [n] scores of the run's discriminator."""
+"""(store, row numbers [n]) -> [n] scores of the run's discriminator, or log p for each entry by its generator."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +159,7 @@ def controls(material: Material, sides: Sides, spaces: Sequence[Space], found: S
     ]
     trained, known = (dataset.train, sides.trained), (dataset.held, sides.known)
     candidates = (dataset.train, sides.members[:apart]), (dataset.held, sides.others[:apart])
-    if material.pictures is None and find_spec("sklearn"):
+    if material.cells and find_spec("sklearn"):
         rows = [material.real(*side) for side in (trained, known, *candidates)]
         told = stats.told_by_trees(rows[0], rows[1], torch.cat(rows[2:]), key(material.seed, "control"))
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from torch import Tensor
 from rivalry import stats
 from rivalry.audit import canaries, memory, shadows
 from rivalry.audit.attacking import (
-    Scorer,
     Scores,
     by_classifier,
     by_discriminator,
@@ -22,6 +21,8 @@ from rivalry.audit.attacking import (
     judged,
     search,
 )
+from rivalry.audit.discriminator import Asked
+from rivalry.audit.lines import Lines, Spans, by_likelihood, by_spans, spans
 from rivalry.audit.material import Material, Tick
 from rivalry.audit.retraining import Retraining
 from rivalry.audit.risks import risks
@@ -32,10 +33,10 @@ from rivalry.data.base import Dataset
 from rivalry.errors import DataError, RecipeError
 from rivalry.stats import Risk
 
-MEMBERS = {"image": 2_000}
+MEMBERS = {"image": 2_000, "tokens": 5_000}
 """Members that are attacked at most; OTHER of kinds that are not named."""
 OTHER = 10_000
-SAMPLES = {"image": 5_000}
+SAMPLES = {"image": 5_000, "tokens": 10_000}
 """Samples by default; ten for each member, at most MOST, of kinds that are not named."""
 MOST = 50_000
 FEWEST = 20
@@ -45,8 +46,8 @@ FEWEST = 20
 class Setting:
     """What an audit is told.
 
-    n: samples, None for the default.  weights: a network to compare pictures by, trained on other pictures.  scorers:
-    the run's discriminators by match; skipped: attacks that cannot be made, and why.  promise: of training under
+    n: samples, None for the default.  weights: a network to compare pictures by, trained on other pictures.  asked:
+    the run's own networks; skipped: attacks that cannot be made, and why.  promise: of training under
     differential privacy.  private: the folder for pairs that show training data, None to show none.  retraining: the recipe,
     for shadow models and canaries, None for neither.
     """
@@ -55,7 +56,7 @@ class Setting:
     seed: int = 1
     weights: Path | None = None
     device: torch.device = field(default=torch.device("cpu"))
-    scorers: Mapping[str, Scorer] = field(default_factory=dict)
+    asked: Asked = field(default_factory=Asked)
     skipped: tuple[str, ...] = ()
     promise: Promise | None = None
     private: Path | None = None
@@ -75,8 +76,8 @@ def audit(
     pictures.  DataError for kinds of data that have no attacks here, and for too few rows; RecipeError for too few
     samples; Diverged for samples that are NaN.
     """
-    if dataset.spec.kind not in ("image", "table", "points"):
-        raise DataError(f"an audit knows pictures, tables and points, not data of kind {dataset.spec.kind!r}")
+    if dataset.spec.kind not in ("image", "table", "points", "tokens"):
+        raise DataError(f"an audit knows pictures, tables, points and text, not data of kind {dataset.spec.kind!r}")
     sides = Sides.choose(dataset, MEMBERS.get(dataset.spec.kind, OTHER), setting.seed)
     n = setting.n if setting.n is not None else SAMPLES.get(dataset.spec.kind, min(MOST, 10 * len(sides.members)))
     plan = setting.retraining
@@ -95,10 +96,15 @@ def audit(
     if isinstance(spaces[0], TableSpace) and seen.raw is not None:
         scores.append(by_gower(material, sides, spaces[0], seen.raw, found[0]))
     tick("classifiers", 0.0)
-    scores.append(by_classifier(material, sides, spaces[-1], seen.points[-1], seen.raw))
-    scores += by_discriminator(material, sides, setting.scorers)
+    scores.append(by_classifier(material, sides, spaces[-1], seen.points[-1], seen.raw if material.cells else None))
+    scores += by_discriminator(material, sides, setting.asked.judges)
+    found_spans = None
+    if material.lines is not None and seen.raw is not None:
+        lines = Lines.of(material.lines, dataset, sides, seen.raw)
+        scores += [by_spans(lines), *by_likelihood(lines, dataset, sides, setting.asked.likelihood)]
+        found_spans = spans(material.lines, dataset, sides, seen.raw, setting.private)
     if plan is not None and plan.shadows:
-        target = seen.points[0], setting.scorers
+        target = seen.points[0], setting.asked
         scores += shadows.shadow_scores(plan, material, sides, spaces[0], target, setting.device, tick)
     tick("classifiers", 0.5)
     blind = controls(material, sides, spaces, found)
@@ -110,7 +116,7 @@ def audit(
     found_risks: tuple[Risk, ...] = ()
     if isinstance(spaces[0], TableSpace) and seen.raw is not None:
         found_risks = risks(material, sides, spaces[0], seen.raw, tick)
-    assembled = _assembled(dataset, name, setting, sides, n, (scores, blind), kept, found_risks)
+    assembled = _assembled(dataset, name, setting, sides, n, (scores, blind), kept, (found_risks, found_spans))
     if plan is not None and plan.canaries:
         delta = canaries.DELTA if setting.promise is None else setting.promise.delta
         bound = canaries.planted_bound(plan, material, spaces[0], delta, setting.device, tick)
@@ -120,14 +126,14 @@ def audit(
 
 def _assembled(
     dataset: Dataset, name: str, setting: Setting, sides: Sides, n: int,
-    scores: tuple[Sequence[Scores], Sequence[Scores]], kept: memory.Memory, found_risks: tuple[Risk, ...],
+    scores: tuple[Sequence[Scores], Sequence[Scores]], kept: memory.Memory, besides: tuple[tuple[Risk, ...], Spans | None],
 ) -> Audit:  # fmt: skip
     """The bounds on epsilon hold together: each errs with chance .05 / attacks."""
     delta = setting.promise.delta if setting.promise is not None else len(dataset.train) ** -1.1
     attacks = tuple(judged(s, delta, 1 - 0.05 / len(scores[0]), setting.seed) for s in scores[0])
     blind = tuple(judged(s, delta, 0.95, setting.seed) for s in scores[1])
     backwards = [stats.chance(s.others.cpu(), s.members.cpu(), ()).ranking for s in scores[1]]
-    tests, memory_test, risk_tests = corrected(attacks, kept, found_risks)
+    tests, memory_test, risk_tests = corrected(attacks, kept, besides[0])
     return Audit(
         name=name,
         data=dataset.name,
@@ -145,6 +151,7 @@ def _assembled(
         memory_test=memory_test,
         promise=setting.promise,
         skipped=setting.skipped,
-        risks=found_risks,
+        risks=besides[0],
         risk_tests=risk_tests,
+        spans=besides[1],
     )

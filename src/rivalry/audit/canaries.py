@@ -18,6 +18,7 @@ from rivalry.audit.retraining import Encoded, Joined, Retraining, retrain
 from rivalry.data import Dataset
 from rivalry.errors import RecipeError
 from rivalry.streams import generator, key
+from rivalry.types import BOS, EOS, PAD, UNKNOWN, Spec
 
 CPU = torch.device("cpu")
 LEAST = 20
@@ -26,6 +27,8 @@ DELTA = 1e-5
 SAMPLES = 2_000
 COARSE = 4
 """Blocks a side of a canary picture."""
+WORDS = 8
+"""Tokens of a canary sentence."""
 FAR = 3.0
 """Deviations from the mean at which canary points lie."""
 
@@ -67,7 +70,7 @@ def planted_bound(
     model = retrain(plan, dataset, store, key(seed, "canaries"), device, lambda share: tick("training with canaries", share))
     tick("training with canaries", 1.0)
     index = torch.arange(len(x))
-    scores = {f"discriminator {m}": scorer(all_of_them, index) for m, scorer in model.scorers.items()}
+    scores = {name: scorer(all_of_them, index) for name, scorer in model.asked.by_name().items()}
     samples = material.seen_of(space, model.draw(SAMPLES, key(seed, "canary samples")))
     near = torch.cat([stats.nearest(space.plain(material.real(all_of_them, p)), samples)[0][:, 0] for p in index.split(PART)])
     scores["nearest sample"] = -near
@@ -79,7 +82,8 @@ def planted_bound(
 
 
 def canaries(dataset: Dataset, count: int, seed: int) -> Tensor:
-    """[count, *shape] encoded: rows of random levels and far-off numbers, pictures of random blocks, far-off points."""
+    """[count, *shape] encoded: rows of random levels and far-off numbers, pictures of random blocks, far-off points, sentences of
+    random tokens."""
     g = generator(CPU, seed, "canaries", "rows")
     spec = dataset.spec
     if spec.kind == "image":
@@ -88,6 +92,8 @@ def canaries(dataset: Dataset, count: int, seed: int) -> Tensor:
     if spec.kind == "points":
         way = torch.randn(count, *spec.shape, generator=g)
         return FAR * F.normalize(way, dim=1)
+    if spec.kind == "tokens":
+        return _sentences(spec, count, g)
     x = torch.zeros(count, *spec.shape)
     for block in spec.blocks:
         if block.kind == "choice":
@@ -96,4 +102,14 @@ def canaries(dataset: Dataset, count: int, seed: int) -> Tensor:
         else:
             sign = torch.randint(2, (count,), generator=g).float() * 2 - 1
             x[:, block.start] = sign * (0.6 + 0.4 * torch.rand(count, generator=g))
+    return x
+
+
+def _sentences(spec: Spec, count: int, g: torch.Generator) -> Tensor:
+    """[count, T]: tokens of any text, WORDS of them or as many as there is room for, and the end."""
+    first = max(PAD, BOS, EOS, UNKNOWN) + 1
+    words = min(WORDS, spec.shape[0] - 1)
+    x = torch.full((count, *spec.shape), PAD)
+    x[:, :words] = torch.randint(first, spec.vocabulary, (count, words), generator=g)
+    x[:, words] = EOS
     return x

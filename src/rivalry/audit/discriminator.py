@@ -1,8 +1,9 @@
-"""What a run's own discriminators say of rows: the white-box attack asks them."""
+"""What a run's own networks say of rows, its discriminators and a generator that has a likelihood: white-box attacks ask them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -16,33 +17,62 @@ from rivalry.run import Run, load_module
 from rivalry.streams import Draw, generator
 from rivalry.training.contest import packed
 from rivalry.training.sources import FixedRows
-from rivalry.types import Batch
+from rivalry.types import PAD, Batch, per_example
 
 ROWS = 256
+LIKELIHOOD = "likelihood"
 
 
-def discriminators(run: Run, device: torch.device, seed: int) -> tuple[dict[str, Scorer], str]:
-    """(scorer by match, why there is none or ''): the live networks of checkpoint 'last', which are judged unaveraged,
+@dataclass(frozen=True)
+class Asked:
+    """Scorers: the discriminators, by match, and the generator's likelihood, if it has one."""
+
+    judges: Mapping[str, Scorer] = field(default_factory=dict)
+    likelihood: Scorer | None = None
+
+    def by_name(self) -> dict[str, Scorer]:
+        found = {f"discriminator {match}": scorer for match, scorer in self.judges.items()}
+        return found if self.likelihood is None else {**found, LIKELIHOOD: self.likelihood}
+
+
+def asked(run: Run, device: torch.device, seed: int) -> tuple[Asked, str]:
+    """(whom to ask, why no discriminator can be or ''): the live networks of checkpoint 'last', which are judged unaveraged,
     as they last saw the rows; augmentation is left out."""
     if run.settings["train"]["own_modules"]:
-        return {}, "the run was trained with modules of its own, which the audit does not have"
+        return Asked(), "the run was trained with modules of its own, which the audit does not have"
     try:
         tensors, _ = run.state("last")
     except RunError as error:
-        return {}, f"the discriminator cannot be read: {error}"
+        return Asked(), f"the discriminator cannot be read: {error}"
     nets = run.recipe.build(run.spec)
     for name, module in nets.items():
         own = {k.removeprefix(f"nets/{name}/"): v for k, v in tensors.items() if k.startswith(f"nets/{name}/")}
         load_module(module, own, f"{run.checkpoint('last')} ({name})")
         module.to(device).eval().requires_grad_(False)
-    found = scorers(run.recipe, nets, device, seed)
-    return found, "" if found else "nothing judges real rows in this recipe"
+    found = of_networks(run.recipe, nets, device, seed)
+    return found, "" if found.judges else "nothing judges real rows in this recipe"
 
 
-def scorers(recipe: Recipe, nets: Mapping[str, nn.Module], device: torch.device, seed: int) -> dict[str, Scorer]:
-    """By match: what networks in evaluation mode say of rows."""
+def of_networks(recipe: Recipe, nets: Mapping[str, nn.Module], device: torch.device, seed: int) -> Asked:
+    """Networks in evaluation mode."""
     judged = dict.fromkeys(m for side in recipe.sides() for m in side.judges)
-    return {match: _scorer(recipe, nets, match, device, seed) for match in judged}
+    judges = {match: _scorer(recipe, nets, match, device, seed) for match in judged}
+    return Asked(judges, _likelihood(recipe, nets, device) if recipe.game.likelihood else None)
+
+
+def _likelihood(recipe: Recipe, nets: Mapping[str, nn.Module], device: torch.device) -> Scorer:
+    @torch.no_grad()
+    def score(store: Store, index: Tensor) -> Tensor:
+        """[n]: log p for each entry of a row that is no padding."""
+        found = list[Tensor]()
+        for part in index.split(ROWS):
+            x = store.batch(part, device).x
+            surprise = recipe.game.surprise(nets, x)
+            assert surprise is not None
+            found.append(-per_example(surprise.double(), x != PAD).cpu())
+        return torch.cat(found)
+
+    return score
 
 
 def _scorer(recipe: Recipe, nets: Mapping[str, nn.Module], name: str, device: torch.device, seed: int) -> Scorer:
@@ -72,4 +102,4 @@ def _judge(
         cond = tuple(c.repeat_interleave(match.pack, 0) for c in point.cond)
         point = packed(point._replace(x=point.x.repeat_interleave(match.pack, 0), cond=cond), match.pack)
     score: Tensor = nets[match.judge](point.x, *point.cond)["score"]
-    return score.double().flatten(1).mean(1).cpu() if score.ndim > 1 else score.double().cpu()
+    return per_example(score.double(), match.real_mask).cpu()

@@ -13,11 +13,14 @@ from torch import Tensor
 from rivalry.audit.pictures import GradientSpace, NetworkSpace, PixelSpace
 from rivalry.audit.sides import Sides, hashed
 from rivalry.audit.tables import TableSpace
+from rivalry.audit.texts import SentenceSpace, WordSpace
 from rivalry.data.base import Dataset, Store
 from rivalry.data.image import ImageModality
+from rivalry.data.text import TextModality
 from rivalry.errors import DataError, Diverged
 from rivalry.evaluate.tabular import kinds
 from rivalry.extractors import extractor
+from rivalry.extractors.minilm import MiniLM
 from rivalry.stats import near
 from rivalry.streams import key
 
@@ -44,7 +47,7 @@ class Space(Protocol):
 
 
 class Seen(NamedTuple):
-    """Samples as points [n, D] in each space, their hashes [n], and raw [n, C] where they are rows of a table."""
+    """Samples as points [n, D] in each space, their hashes [n], and raw [n, ...] where they are no pictures."""
 
     points: list[Tensor]
     hashes: Tensor
@@ -53,7 +56,8 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True)
 class Material:
-    """Rows are raw [n, C] float64 for tables and points, encoded pictures [n, C, H, W] as their files hold them."""
+    """Rows are raw [n, C] float64 for tables and points, tokens [n, T] for text, encoded pictures [n, C, H, W] as their files
+    hold them."""
 
     dataset: Dataset
     draw: Callable[[int, int], Tensor]
@@ -65,6 +69,16 @@ class Material:
         return modality if isinstance(modality, ImageModality) else None
 
     @property
+    def lines(self) -> TextModality | None:
+        modality = self.dataset.modality
+        return modality if isinstance(modality, TextModality) else None
+
+    @property
+    def cells(self) -> bool:
+        """Whether a row is made of columns, each with a meaning of its own."""
+        return self.pictures is None and self.lines is None
+
+    @property
     def kinds(self) -> tuple[str, ...]:
         """'number' or 'category' of each column of a table; points are numbers."""
         return kinds(self.dataset.spec) or ("number",) * self.dataset.spec.shape[0]
@@ -72,15 +86,22 @@ class Material:
     def real(self, store: Store, index: Tensor) -> Tensor:
         if self.pictures is not None:
             return store.batch(index, CPU).x
-        return store.raw(index).cpu().double()
+        return self._exact(store.raw(index).cpu())
 
     def block(self, number: int) -> Tensor:
         """The samples of a block.  Raises Diverged if one is NaN or infinite."""
         x = self.draw(BLOCK, key(self.seed, "audit", number)).cpu()
         if not bool(torch.isfinite(x).all()):
             raise Diverged("the model makes NaN or infinite samples; audit an earlier checkpoint")
+        return self._handed(x)
+
+    def _handed(self, x: Tensor) -> Tensor:
+        """Encoded samples as the user is handed them, and as `real` reads rows."""
         raw = self.dataset.modality.decode(x)
-        return raw.double() if self.pictures is None else self.dataset.modality.encode(raw)
+        return self._exact(raw) if self.pictures is None else self.dataset.modality.encode(raw)
+
+    def _exact(self, raw: Tensor) -> Tensor:
+        return raw.double() if self.cells else raw
 
     def samples(self, index: Tensor) -> Tensor:
         """The samples of these numbers, made again."""
@@ -103,8 +124,7 @@ class Material:
 
     def seen_of(self, space: Space, x: Tensor) -> Tensor:
         """Encoded samples [n, *shape] as points of a space, as the user would be handed them."""
-        raw = self.dataset.modality.decode(x.cpu())
-        return space.plain(raw.double() if self.pictures is None else self.dataset.modality.encode(raw))
+        return space.plain(self._handed(x.cpu()))
 
     def nearest(self, space: Space, store: Store, index: Tensor, points: Tensor) -> Tensor:
         """[n]: distances of real rows, in whichever form is nearest, to the nearest of the points [M, D]."""
@@ -116,14 +136,23 @@ class Material:
         return torch.cat([space.plain(self.real(store, part)) for part in index.split(PART)])
 
     def spaces(self, sides: Sides, weights: Path | None, device: torch.device) -> list[Space]:
-        """Ranks and levels for tables; small pixels and gradients for pictures, or the network of `weights` in their
-        place.  DataError for weights that saw the rows that are attacked."""
+        """Ranks and levels for tables; words for text, and sentences if `weights` are MiniLM's; small pixels and gradients for
+        pictures, or the network of `weights` in their place.  DataError for weights that saw the rows that are attacked."""
         if self.pictures is not None:
             return [PixelSpace(self.pictures), self._features(self.pictures, weights, device)]
+        if self.lines is not None:
+            return self._worded(self.lines, sides, weights)
         if weights is not None:
             raise DataError(f"rows of tables are compared as they are; leave the weights {weights} out")
         pool = [self.real(self.dataset.train, sides.members), self.real(self.dataset.held, sides.others)]
         return [TableSpace.of(self.kinds, torch.cat(pool))]
+
+    def _worded(self, modality: TextModality, sides: Sides, weights: Path | None) -> list[Space]:
+        if weights is not None and str(weights) != "minilm":
+            raise DataError(f"lines of text are compared by their words and, with --weights minilm, by MiniLM-L6; leave {weights} out")
+        pool = torch.cat([self.real(self.dataset.train, sides.members), self.real(self.dataset.held, sides.others)])
+        words = WordSpace.of(modality, pool)
+        return [words] if weights is None else [words, SentenceSpace(modality.texts, MiniLM.installed())]
 
     def _features(self, modality: ImageModality, weights: Path | None, device: torch.device) -> Space:
         if weights is None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import final
 
 import torch
 from torch import Tensor
 
-from rivalry.audit.attacking import Scorer
-from rivalry.audit.discriminator import scorers
+from rivalry.audit.discriminator import Asked, of_networks
 from rivalry.audit.material import Tick
 from rivalry.data import Dataset, Modality, Store
 from rivalry.recipe import Recipe
@@ -39,10 +38,10 @@ class Retraining:
 
 @dataclass(frozen=True)
 class Trained:
-    """draw: (n, seed) -> encoded samples; scorers: its discriminators, by match."""
+    """draw: (n, seed) -> encoded samples; asked: its own networks."""
 
     draw: Callable[[int, int], Tensor]
-    scorers: Mapping[str, Scorer]
+    asked: Asked
 
 
 def retrain(plan: Retraining, dataset: Dataset, store: Store, seed: int, device: torch.device, tell: Callable[[float], None]) -> Trained:
@@ -60,7 +59,7 @@ def retrain(plan: Retraining, dataset: Dataset, store: Store, seed: int, device:
     settle(sampler, seed)
     for net in state.nets.values():
         net.eval().requires_grad_(False)
-    return Trained(sampler, scorers(plan.recipe, state.nets, device, seed))
+    return Trained(sampler, of_networks(plan.recipe, state.nets, device, seed))
 
 
 def telling(tick: Tick, what: str, part: int, parts: int) -> Callable[[float], None]:

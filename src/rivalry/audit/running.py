@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from rivalry.audit.auditing import Setting, audit
-from rivalry.audit.discriminator import discriminators
+from rivalry.audit.discriminator import asked
 from rivalry.audit.material import Tick
 from rivalry.audit.retraining import MOST, Retraining
 from rivalry.audit.verdict import Audit, Promise
@@ -32,14 +32,14 @@ def audit_run(
     """
     if (shadows or planted) and run.settings["train"]["own_modules"]:
         raise RecipeError("--shadows and --canaries train the recipe anew, and this run has modules of its own; leave them out")
-    scorers, why = discriminators(run, device, seed)
+    networks, why = asked(run, device, seed)
     account = read_account(run.path)
     setting = Setting(
         n=n,
         seed=seed,
         weights=weights,
         device=device,
-        scorers=scorers,
+        asked=networks,
         skipped=(f"LOGAN white box, since {why}",) if why else (),
         promise=None if account is None else Promise(account[1].epsilon, account[0].delta),
         private=run.path / "private",

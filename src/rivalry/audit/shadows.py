@@ -7,14 +7,13 @@ that knew it, and that did not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
 from rivalry import stats
+from rivalry.audit.attacking import MODEL, WHITE_BOX, Scores
 from rivalry.audit.attacking import SAMPLES as BY_SAMPLES
-from rivalry.audit.attacking import WHITE_BOX, Scorer, Scores
+from rivalry.audit.discriminator import LIKELIHOOD, Asked
 from rivalry.audit.material import Material, Space, Tick
 from rivalry.audit.retraining import Joined, Retraining, retrain, telling
 from rivalry.audit.sides import Sides
@@ -39,10 +38,10 @@ def check(count: int) -> None:
 
 
 def shadow_scores(
-    plan: Retraining, material: Material, sides: Sides, space: Space, target: tuple[Tensor, Mapping[str, Scorer]],
+    plan: Retraining, material: Material, sides: Sides, space: Space, target: tuple[Tensor, Asked],
     device: torch.device, tick: Tick,
 ) -> list[Scores]:  # fmt: skip
-    """LiRA by the nearest sample and by each discriminator.  target: its samples [S, D] in the space, its scorers."""
+    """LiRA by the nearest sample, by each discriminator and by the likelihood.  target: its samples [S, D] in the space, its networks."""
     check(plan.shadows)
     dataset, seed = material.dataset, material.seed
     rows = (len(dataset.train), len(dataset.held))
@@ -60,24 +59,24 @@ def shadow_scores(
         tell = telling(tick, "training shadow models", number, plan.shadows)
         model = retrain(plan, dataset, store, key(seed, "shadow", number), device, tell)
         samples = material.seen_of(space, model.draw(min(SAMPLES, len(target[0])), key(seed, "shadow samples", number)))
-        found.append(_statistics(material, sides, space, samples, model.scorers))
+        found.append(_statistics(material, sides, space, samples, model.asked))
     tick("training shadow models", 1.0)
     n = len(sides.members)
     out = []
     for name, statistic in mine.items():
         shadows = stats.standardised(torch.stack([f[name] for f in found]))
         score = stats.lira(stats.standardised(statistic), shadows, member)
-        source = BY_SAMPLES if name == NEAREST else WHITE_BOX
+        source = BY_SAMPLES if name == NEAREST else MODEL if name == LIKELIHOOD else WHITE_BOX
         out.append(Scores(f"LiRA, {name}", KNOWS.format(source, plan.shadows), score[:n], score[n:]))
     return out
 
 
 def _statistics(
-    material: Material, sides: Sides, space: Space, samples: Tensor, scorers: Mapping[str, Scorer]
+    material: Material, sides: Sides, space: Space, samples: Tensor, asked: Asked
 ) -> Statistics:
     stores = (material.dataset.train, sides.members), (material.dataset.held, sides.others)
     apart = torch.cat([material.nearest(space, store, index, samples) for store, index in stores])
     found: Statistics = {NEAREST: -apart.clamp_min(1e-12).log()}
-    for match, scorer in scorers.items():
-        found[f"discriminator {match}"] = torch.cat([scorer(store, index).double() for store, index in stores])
+    for name, scorer in asked.by_name().items():
+        found[name] = torch.cat([scorer(store, index).double() for store, index in stores])
     return found

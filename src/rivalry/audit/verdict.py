@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
 
 from rivalry import stats
-from rivalry.audit.attacking import WHITE_BOX, Attack
+from rivalry.audit.attacking import MODEL, WHITE_BOX, Attack
 from rivalry.audit.canaries import Canaries
+from rivalry.audit.lines import Spans
 from rivalry.audit.memory import Memory
 from rivalry.stats import Risk
 
@@ -35,6 +36,7 @@ class Audit:
     rows: members attacked, and as many held-out rows; known: reference rows.  skipped: attacks that were not made, and
     why.  delta: that the bounds on epsilon are for.  risks: singling out, linking and inferring, of tables; risk_tests: their
     corrected p-values.  canaries: what planted rows showed, where there were any.
+    spans: runs of words that samples of text share with training.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Audit:
     risks: tuple[Risk, ...] = ()
     risk_tests: tuple[float, ...] = ()
     canaries: Canaries | None = None
+    spans: Spans | None = None
 
     @property
     def outcome(self) -> Outcome:
@@ -66,8 +69,8 @@ class Audit:
 
     @property
     def through_samples(self) -> bool:
-        """Whether samples alone tell: an attack without the discriminator, memorisation or a risk."""
-        tests = [p for a, p in zip(self.attacks, self.tests, strict=True) if WHITE_BOX not in a.knows]
+        """Whether samples alone tell: an attack without the run's own networks, memorisation or a risk."""
+        tests = [p for a, p in zip(self.attacks, self.tests, strict=True) if not any(own in a.knows for own in (WHITE_BOX, MODEL))]
         return min(*tests, self.memory_test, *self.risk_tests) < ALPHA
 
     @property
@@ -103,6 +106,7 @@ class Audit:
             "attacks": [_plain(a, p) for a, p in zip(self.attacks, self.tests, strict=True)],
             "controls": [_plain(a, p) for a, p in zip(self.controls, self.control_tests, strict=True)],
             "memorisation": asdict(self.memory) | {"p_corrected": self.memory_test},
+            "spans": None if self.spans is None else asdict(self.spans),
             "risks": [asdict(r) | {"p corrected": p} for r, p in zip(self.risks, self.risk_tests, strict=True)],
             "canaries": None if self.canaries is None else asdict(self.canaries),
             "epsilon": {"lower bound": self.epsilon, "delta": self.delta, "confidence": 0.95},
@@ -207,8 +211,8 @@ def _besides(audit: Audit) -> list[str]:
     found = list[str]()
     if audit.outcome == "leaks" and not audit.through_samples:
         found.append(
-            "only the discriminator tells: no attack on samples alone was better than chance; hand on samples, and keep the "
-            "checkpoints, which hold it"
+            f"only the run's own networks tell ({_telling(audit)}): no attack on samples alone was better than chance; hand on "
+            "samples, and keep the checkpoints"
         )
     found.append(_bound(audit))
     if audit.canaries is not None:
@@ -220,6 +224,12 @@ def _besides(audit: Audit) -> list[str]:
             f"{memory.held_exact:.2%}"
         )
     return found
+
+
+def _telling(audit: Audit) -> str:
+    """Those that are better than chance."""
+    pairs = list(zip(audit.attacks, audit.tests, strict=True))
+    return ", ".join(own for own in (WHITE_BOX, MODEL) if any(p < ALPHA and own in a.knows for a, p in pairs))
 
 
 def _bound(audit: Audit) -> str:
@@ -250,7 +260,7 @@ def assumptions(audit: Audit) -> list[str]:
         "Rows are independent. The bound on epsilon takes them for independent trials of one training, as is usual for "
         "audits of a single run; it is a statement about this training, not about the recipe.",
         f"The attacker has {audit.samples:,} samples and, where the table says so, {audit.known:,} rows of the same kind "
-        "that were not trained on, or the discriminator, which samples do not hold. More samples can tell more.",
+        "that were not trained on, or the run's own networks, which samples do not hold. More samples can tell more.",
         "The strongest of few attacks is shown. More shadow models, or knowledge of other rows of a person, may do better. "
         "No distance to training data shows that a model is private, only that it is not.",
         f"The chance of accusing a model that leaks nothing is {ALPHA:.0%} over all tests together (Holm).",

@@ -37,6 +37,14 @@ def memory_lines(audit: Audit) -> list[tuple[str, str, str]]:
     """(what, the samples, what held-out real rows or chance would give) of `Memory`."""
     m = audit.memory
     nearer = f"{m.nearer.value:.1%} ({m.nearer.low:.1%} to {m.nearer.high:.1%})"
+    lines = list[tuple[str, str, str]]()
+    if audit.spans is not None:
+        s = audit.spans
+        lines = [
+            ("longest run of words shared with a line, mean", f"{s.train:.2f}", f"{s.held:.2f}"),
+            ("longest of all", f"{s.longest}", f"{s.longest_held}"),
+            ("most of it one run of a line", f"{s.near:.2%}", f"{s.near_held:.2%}"),
+        ]
     return [
         ("of samples", "share", "without copying"),
         ("nearer to training than to held-out rows", nearer, f"{m.expected:.1%}"),
@@ -45,6 +53,7 @@ def memory_lines(audit: Audit) -> list[tuple[str, str, str]]:
         ("half as far from training as from held-out rows", f"{m.copies:.2%}", f"{m.copies_fresh:.2%}"),
         ("authentic (Alaa et al. 2022)", f"{m.authentic:.1%}", f"{m.authentic_fresh:.1%}"),
         ("C_T, least z of a cell (Meehan et al. 2020)", f"{m.copying:.1f}, {m.copying_worst:.1f}", "above -3"),
+        *lines,
     ]
 
 

@@ -37,10 +37,10 @@ class LocalSentences:
     def fit(cls, sentences: Sequence[Sequence[str]]) -> LocalSentences:
         """From training sentences, at most ROWS of them, evenly chosen; deterministic."""
         part = [sentences[i] for i in np.linspace(0, len(sentences) - 1, min(ROWS, len(sentences))).astype(int).tolist()]
-        counts = _counts(part)
-        there = torch.bincount(counts.indices()[1], minlength=BUCKETS).float()
+        found = counts(part)
+        there = torch.bincount(found.indices()[1], minlength=BUCKETS).float()
         weights = torch.log((1 + len(part)) / (1 + there))
-        rows = _weighed(counts, weights)
+        rows = weighed(found, weights)
         generator = torch.Generator().manual_seed(0)
         basis = torch.randn(BUCKETS, DIM, generator=generator)
         for _ in range(POWER):
@@ -49,12 +49,12 @@ class LocalSentences:
         return cls(weights, basis, digest.hexdigest())
 
     def __call__(self, sentences: Sequence[Sequence[str]]) -> Tensor:
-        found = _weighed(_counts(sentences), self.weights) @ self.basis
+        found = weighed(counts(sentences), self.weights) @ self.basis
         unit: Tensor = found / found.norm(dim=1, keepdim=True).clamp_min(1e-6)
         return unit
 
 
-def _counts(sentences: Sequence[Sequence[str]]) -> Tensor:
+def counts(sentences: Sequence[Sequence[str]]) -> Tensor:
     """Sparse [n, BUCKETS]: log(1 + times of each hashed word or pair)."""
     known: dict[str, int] = {}
     rows, features = list[int](), list[int]()
@@ -68,6 +68,6 @@ def _counts(sentences: Sequence[Sequence[str]]) -> Tensor:
     return torch.sparse_coo_tensor(found.indices(), found.values().log1p(), found.shape, check_invariants=False).coalesce()
 
 
-def _weighed(counts: Tensor, weights: Tensor) -> Tensor:
+def weighed(counts: Tensor, weights: Tensor) -> Tensor:
     index = counts.indices()
     return torch.sparse_coo_tensor(index, counts.values() * weights[index[1]], counts.shape, check_invariants=False).coalesce()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,7 @@ class Text(Game):
     relativistic objectives; or whole 'texts'.
     """
 
+    likelihood: ClassVar[bool] = True
     temperature: float = 1.0
     top_p: float = 1.0
     prompt: tuple[int, ...] = ()
