@@ -22,7 +22,7 @@ from rivalry.streams import Draw
 from rivalry.terms import Likelihood, Policy, advantages
 from rivalry.training.sources import FixedRows
 from rivalry.types import BOS, EOS, PAD, Batch, Spec
-from tiny import CPU, TOKENS, run, sentences
+from tiny import CPU, TOKENS, counted_up, run, sentences
 
 
 def turn(n: int = 8, position: int = 0, share: tuple[int, int] = (0, 1)) -> Turn:
@@ -141,13 +141,6 @@ def test_batches_of_like_length_take_every_text_once_an_epoch() -> None:
     assert sum(spreads) / len(spreads) < 1
     plain = sampler.index("real", len(rows), turn(16, 3))
     assert not torch.equal(plain, sampler.index(STREAM, len(rows), turn(16, 3)))
-
-
-def counted_up(tokens: Tensor) -> float:
-    """Share of neighbours that count up as the data do."""
-    both = (tokens[:, 1:] > 3) & (tokens[:, :-1] > 3)
-    right = (tokens[:, 1:] - tokens[:, :-1]) % 6 == 1
-    return float((right & both).sum() / both.sum())
 
 
 def test_likelihood_then_rewards_of_tokens_make_texts_that_count() -> None:

@@ -125,6 +125,13 @@ def sentences(n: int = 512) -> Rows:
     return Rows(torch.where(place < length, x, torch.where(place == length, EOS, PAD)))
 
 
+def counted_up(tokens: Tensor) -> float:
+    """Share of neighbours that count up as the data do."""
+    both = (tokens[:, 1:] > 3) & (tokens[:, :-1] > 3)
+    right = (tokens[:, 1:] - tokens[:, :-1]) % 6 == 1
+    return float((right & both).sum() / both.sum())
+
+
 def trainer(recipe: Recipe, spec: Spec, rows: Rows, steps: int, seed: int = 0) -> Trainer:
     return Trainer(build_state(recipe, spec, seed, CPU), rows, steps, ENGINE)
 

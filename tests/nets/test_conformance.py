@@ -147,7 +147,8 @@ def test_every_network_of_the_package_is_tested() -> None:
     of_rows = {"Averaged", "CodeNet", "ColumnClassifier", "SquareTable", "SquareTrunk", "Teachers"}  # test_rows.py, test_pate.py
     of_tables = {"TableNet"} | of_rows | RECURRENT  # test_table.py, test_records.py
     of_pictures = {"Restorer", "UNet", "ResNetTranslator", "PatchGAN", "UNetJudge", "PatchProjector"}  # test_changing.py
-    of_text = {"LSTMLM", "TransformerLM", "TextCNN", "TokenJudge"}  # test_language.py
-    assert names - of_tables - of_pictures - of_text == {
+    of_text = {"LSTMLM", "TransformerLM", "TextCNN", "TokenJudge", "RelationalLM", "TextViews"}  # test_language.py, test_relational.py
+    of_codes = {"CodeCritic", "CodeLM", "CodeMaker", "TextReader"}  # test_text_codes.py
+    assert names - of_tables - of_pictures - of_text - of_codes == {
         "Discriminator", "Encoder", "JointDiscriminator", "Coupled", "CoupledDiscriminator", "LatentJudge"
     }  # fmt: skip

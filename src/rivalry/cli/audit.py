@@ -25,9 +25,9 @@ PAUSE = 10.0
 
 @click.command("audit")
 @click.argument("run")
-@click.option("--samples", "count", type=int, help="How many samples are attacked (tables: ten for each training row attacked, up to 50,000; pictures: 5,000).")  # fmt: skip
+@click.option("--samples", "count", type=int, help="How many samples are attacked (tables: ten for each training row attacked, up to 50,000; pictures: 5,000; text: 10,000).")  # fmt: skip
 @click.option("--which", type=click.Choice(["best", "last"]), default="best", show_default=True)
-@click.option("--weights", type=click.Path(path_type=Path), help="Weights of a network to compare pictures by, trained on other pictures.")  # fmt: skip
+@click.option("--weights", type=click.Path(path_type=Path), help="Weights of a network to compare pictures by, trained on other pictures; for text: minilm.")  # fmt: skip
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the samples and of the rows that are attacked.")
 @click.option("--shadows", type=int, default=0, metavar="K", help="Train K models of the recipe on random halves for the likelihood ratio attack; slow. Even, 8 is usual.")  # fmt: skip
 @click.option("--canaries", type=int, default=0, metavar="M", help="Plant M rows by the toss of a coin in one more training, and bound epsilon by who finds them; slow.")  # fmt: skip
@@ -38,7 +38,7 @@ def command(
     run: str, count: int | None, which: str, weights: Path | None, seed: int, device: str, as_json: bool, shadows: int,
     canaries: int, steps: int | None,
 ) -> None:  # fmt: skip
-    """Attack RUN: can its training rows be told from held-out rows by its samples, or by its discriminator?
+    """Attack RUN: can its training rows be told from held-out rows by its samples, its discriminator or its likelihood?
 
     Writes audit.json, audit.md and plots/audit-roc.png into the run's folder, and the closest pairs of sample and training
     row into its private/ folder.  Finding nothing does not prove that there is nothing to find.

@@ -11,9 +11,10 @@ from rivalry.games.rollouts import Energy, Rollout
 from rivalry.games.sample import Sample, StyleSample
 from rivalry.games.samplers import IID, Poisson, Unpaired
 from rivalry.games.text import Text
+from rivalry.games.text_codes import RelaxedText, TextCodes
 from rivalry.games.timegan import TimeGAN
 
 __all__ = [
     "IID", "Autoencode", "Bicycle", "ByColumn", "ByLength", "ByLevel", "Change", "Cycle", "Decode", "Domains", "Energy", "Invert", "LazyPlay",
-    "Partitioned", "Pate", "Poisson", "Rollout", "Sample", "StyleSample", "Text", "TimeGAN", "Unpaired", "lazy",
+    "Partitioned", "Pate", "Poisson", "RelaxedText", "Rollout", "Sample", "StyleSample", "Text", "TextCodes", "TimeGAN", "Unpaired", "lazy",
 ]  # fmt: skip

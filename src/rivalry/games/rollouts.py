@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from rivalry.catalogue import register
 from rivalry.errors import RecipeError
-from rivalry.games.text import Text, judged, language_model
+from rivalry.games.lazy import LazyPlay, lazy
+from rivalry.games.text import Text, judged, language_model, there, trimmed
 from rivalry.nets.language import LanguageModel
-from rivalry.parts import Wiring
+from rivalry.parts import Play, Source, Turn, Wiring
 from rivalry.streams import Draw
 from rivalry.types import BOS
 
@@ -60,7 +61,8 @@ def completions(model: LanguageModel, tokens: Tensor, times: int, draw: Draw) ->
 class Energy(Text):
     """Residual energy, Deng et al. 2020 (arXiv:2004.11714), eq. 2 and algorithm 1: the density is p(x) exp(D(x)), D the logit of a
     discriminator of real texts and the language model's; a sample is one of `proposals` texts, drawn in proportion to
-    exp(D), with D cut to -+clip.  While training, texts are the language model's own."""
+    exp(D), with D cut to -+clip.  While training, texts are the language model's own; pair 'resampled' = (logits, tokens, mask) of texts
+    drawn so, for the language model to learn from."""
 
     proposals: int = 8
     clip: float = 3.0
@@ -69,6 +71,15 @@ class Energy(Text):
         super().__post_init__()
         if self.proposals < 1 or self.clip <= 0 or self.judged != "texts":
             raise RecipeError("the game 'energy' needs at least one proposal, a clip above 0, and whole 'texts' judged")
+
+    def play(self, nets: Mapping[str, nn.Module], source: Source, turn: Turn) -> Play:
+        def resampled() -> tuple[Tensor, ...]:
+            tokens = trimmed(self.sample(nets, Wiring(), turn.draw.at("resampled"), turn.batch))
+            return nets["generator"](tokens), tokens, there(tokens)
+
+        own = super().play(nets, source, turn)
+        assert isinstance(own, LazyPlay)
+        return LazyPlay(nets, own.matches, {**own.pairs, "resampled": lazy(resampled)})
 
     def sample(
         self, nets: Mapping[str, nn.Module], wiring: Wiring, draw: Draw, n: int,

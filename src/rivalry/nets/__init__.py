@@ -18,6 +18,7 @@ from rivalry.nets.mlp import MLP, MLPTrunk
 from rivalry.nets.patches import PatchGAN, UNetJudge
 from rivalry.nets.projected import Projected
 from rivalry.nets.records import RecordNet, RecordTrunk
+from rivalry.nets.relational import RelationalLM, TextViews
 from rivalry.nets.resnet import ResNet, ResNetTrunk
 from rivalry.nets.resnet3 import ResNet3, ResNet3Trunk
 from rivalry.nets.restorers import Restorer
@@ -36,6 +37,7 @@ from rivalry.nets.stylegan2 import StyleGAN2, StyleGAN2Trunk, Truncates
 from rivalry.nets.summary import count, describe
 from rivalry.nets.table import TableNet
 from rivalry.nets.teachers import Teachers
+from rivalry.nets.text_codes import CodeCritic, CodeLM, CodeMaker, TextReader
 from rivalry.nets.text_judges import TextCNN, TokenJudge
 from rivalry.nets.translators import ResNetTranslator, UNet
 from rivalry.nets.trunk import Seen, Trunk, TrunkModule
@@ -51,6 +53,9 @@ __all__ = [
     "Backbone",
     "BigGAN",
     "BigGANTrunk",
+    "CodeCritic",
+    "CodeLM",
+    "CodeMaker",
     "CodeNet",
     "ColumnClassifier",
     "Coupled",
@@ -73,6 +78,7 @@ __all__ = [
     "RandomPyramid",
     "RecordNet",
     "RecordTrunk",
+    "RelationalLM",
     "ResNet",
     "ResNet3",
     "ResNet3Trunk",
@@ -87,6 +93,8 @@ __all__ = [
     "TableNet",
     "Teachers",
     "TextCNN",
+    "TextReader",
+    "TextViews",
     "TimeGANEmbedder",
     "TimeGANGenerator",
     "TimeGANJudge",

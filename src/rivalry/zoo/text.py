@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from rivalry.games import ByLength, Energy, Rollout, Text
-from rivalry.nets import LSTMLM, TextCNN, TokenJudge, TransformerLM
-from rivalry.objectives import GAN, Null, Relativistic
+from rivalry.games import ByLength, Energy, RelaxedText, Rollout, Text, TextCodes
+from rivalry.nets import (
+    LSTMLM,
+    CodeCritic,
+    CodeLM,
+    CodeMaker,
+    RelationalLM,
+    TextCNN,
+    TextReader,
+    TextViews,
+    TokenJudge,
+    TransformerLM,
+)
+from rivalry.objectives import GAN, Null, Relativistic, Wasserstein
 from rivalry.optimisers import Adam
 from rivalry.parts import Net, Objective, Term
+from rivalry.penalties import GP
 from rivalry.recipe import About, Recipe, Side, Stage
-from rivalry.schedules import Cosine, Linear
+from rivalry.schedules import Cosine, Exponential, Linear
 from rivalry.terms import Likelihood, Policy
 from rivalry.zoo.rows import NO_EMA, Row, row
 
@@ -168,28 +180,110 @@ def seqgan() -> Row:
     return Row(recipe("seqgan", 512, 100, 16, 64, 20_000), recipe("seqgan-small", 256, 64, 4, 64, 3_000))
 
 
+RESIDUAL = About(
+    "Residual energy",
+    "Deng et al. 2020, Residual Energy-Based Models for Text Generation, arXiv:2004.11714",
+    2020,
+    GROUP,
+    "The language model stays as maximum likelihood made it; a discriminator of convolutions learns how much likelier a text "
+    "is to be real, and of eight proposals one is drawn in that proportion. Samples cost eight times as much.",
+    APPLICATIONS,
+)
+
+
+def residual(name: str, about: About, net: Net, filters: int, steps: int, first: float, rounds: int) -> Recipe:
+    """Likelihood for the first share of the training, then the discriminator; between them `rounds` times both in turn, the
+    language model learning from real and from chosen texts, one to one."""
+    writer = Side("generator", ("generator",), terms=(Likelihood(),), optimiser=Adam(2e-3, 0.9, 0.999), clip_gradient=1.0)
+    critic = Side("discriminator", ("discriminator",), ("main",), optimiser=Adam(5e-4, 0.9, 0.999, weight_decay=1e-3))
+    both = (Likelihood(weight=0.5), Likelihood(weight=0.5, pair="resampled"))
+    pupil = Side("generator", ("generator",), terms=both, optimiser=Adam(3e-4, 0.9, 0.999), clip_gradient=1.0)
+    each = (1 - first) / (2 * rounds + 1)
+    turns = [s for i in range(rounds) for s in (Stage((critic,), f"critic {i + 1}", each), Stage((pupil,), f"distil {i + 1}", each, fresh=True))]
+    stages = (Stage((writer,), "likelihood", first), *turns, Stage((critic,), "critic", each))
+    nets = {"generator": net, "discriminator": TextCNN(filters=filters)}
+    return Recipe(
+        name, nets, Energy(judged="texts"), stages, GAN(), about=about, sampler=ByLength(), schedules={"lr": Linear(1.0, 0.1)},
+        ema=NO_EMA, batch=128, steps=steps,
+    )  # fmt: skip
+
+
 @row("residual-energy")
 def residual_energy() -> Row:
+    return Row(
+        residual("residual-energy", RESIDUAL, LSTMLM(512, 2, 0.5), 200, 20_000, 0.75, 0),
+        residual("residual-energy-small", RESIDUAL, LSTMLM(256, 1, 0.4), 100, 3_000, 0.75, 0),
+    )
+
+
+@row("residual-energy-distilled")
+def residual_energy_distilled() -> Row:
     about = About(
-        "Residual energy",
-        "Deng et al. 2020, Residual Energy-Based Models for Text Generation, arXiv:2004.11714",
-        2020,
+        "Residual energy, distilled",
+        "rivalry 2026; after Deng et al. 2020, arXiv:2004.11714",
+        2026,
         GROUP,
-        "The language model stays as maximum likelihood made it; a discriminator of convolutions learns how much likelier a text "
-        "is to be real, and of eight proposals one is drawn in that proportion. Samples cost eight times as much.",
+        "As 'residual-energy', and in two rounds the language model learns from texts that its discriminator chose, as many real ones "
+        "beside them; the discriminator learns anew what is left to tell.",
+        APPLICATIONS,
+    )
+    return Row(
+        residual("residual-energy-distilled", about, LSTMLM(512, 2, 0.5), 200, 20_000, 0.6, 2),
+        residual("residual-energy-distilled-small", about, LSTMLM(256, 1, 0.4), 100, 3_000, 0.6, 2),
+    )
+
+
+@row("latextgan")
+def latextgan() -> Row:
+    about = About(
+        "LaTextGAN",
+        "Donahue & Rumshisky 2018, Adversarial Text Generation Without Reinforcement Learning, arXiv:1810.06640",
+        2018,
+        GROUP,
+        "An autoencoder first, which stays as it is; then a Wasserstein GAN with gradient penalty makes codes of noise, and the decoder writes "
+        "them out. Ours reads with a tenth of the words unknown and noise on the code, and draws words where theirs takes the likeliest.",
+        ("generate", "text", "interpolate"),
+    )
+
+    def recipe(name: str, width: int, state: int, layers: int, steps: int) -> Recipe:
+        auto = Side("autoencoder", ("reader", "writer"), terms=(Likelihood(),), optimiser=Adam(2e-3, 0.9, 0.999), clip_gradient=1.0)
+        critic = Side("discriminator", ("discriminator",), ("main",), penalties=(GP(),), turns=5, optimiser=Adam(2e-4, 0.5, 0.9))
+        maker = Side("generator", ("generator",), fools=("main",), optimiser=Adam(2e-4, 0.5, 0.9))
+        nets = {
+            "reader": TextReader(width), "writer": CodeLM(state), "generator": CodeMaker(2 * width, layers),
+            "discriminator": CodeCritic(2 * width, layers),
+        }  # fmt: skip
+        return Recipe(
+            name, nets, TextCodes(), (Stage((auto,), "autoencoder", 0.6), Stage((critic, maker), "adversarial", 0.4)), Wasserstein(),
+            about=about, sampler=ByLength(), schedules={"lr": Linear(1.0, 0.2)}, ema=NO_EMA, batch=128, steps=steps,
+        )  # fmt: skip
+
+    return Row(recipe("latextgan", 384, 512, 10, 100_000), recipe("latextgan-small", 192, 256, 4, 3_000))
+
+
+@row("relgan")
+def relgan() -> Row:
+    about = About(
+        "RelGAN",
+        "Nie et al. 2019, RelGAN: Relational Generative Adversarial Networks for Text Generation, ICLR 2019",
+        2019,
+        GROUP,
+        "After maximum likelihood a generator with relational memory writes relaxed texts, shares of tokens by Gumbel's trick that sharpen "
+        "a hundredfold while it trains, so that the gradient of a discriminator of 64 views reaches it; relativistic loss.",
         APPLICATIONS,
     )
 
-    def recipe(name: str, net: Net, filters: int, steps: int) -> Recipe:
-        writer = Side("generator", ("generator",), terms=(Likelihood(),), optimiser=Adam(2e-3, 0.9, 0.999), clip_gradient=1.0)
-        critic = Side("discriminator", ("discriminator",), ("main",), optimiser=Adam(5e-4, 0.9, 0.999, weight_decay=1e-3))
-        stages = (Stage((writer,), "likelihood", 0.75), Stage((critic,), "critic", 0.25))
-        nets = {"generator": net, "discriminator": TextCNN(filters=filters)}
+    def recipe(name: str, net: Net, judge: Net, steps: int, batch: int, first: float) -> Recipe:
+        writer = Side("generator", ("generator",), terms=(Likelihood(),), optimiser=Adam(1e-2, 0.9, 0.999), clip_gradient=5.0)
+        critic = Side("discriminator", ("discriminator",), ("main",), optimiser=Adam(1e-4, 0.9, 0.999))
+        player = Side("generator", ("generator",), fools=("main",), optimiser=Adam(1e-4, 0.9, 0.999), clip_gradient=5.0)
+        stages = (Stage((writer,), "likelihood", first), Stage((critic, player), "adversarial", 1 - first, fresh=True))
         return Recipe(
-            name, nets, Energy(judged="texts"), stages, GAN(), about=about, sampler=ByLength(), schedules={"lr": Linear(1.0, 0.1)},
-            ema=NO_EMA, batch=128, steps=steps,
+            name, {"generator": net, "discriminator": judge}, RelaxedText(judged="texts"), stages, Relativistic(), about=about,
+            sampler=ByLength(), schedules={"sharpness": Exponential(1.0, 100.0, begin=first)}, ema=NO_EMA, batch=batch, steps=steps,
         )  # fmt: skip
 
     return Row(
-        recipe("residual-energy", LSTMLM(512, 2, 0.5), 200, 20_000), recipe("residual-energy-small", LSTMLM(256, 1, 0.4), 100, 3_000)
+        recipe("relgan", RelationalLM(), TextViews(), 17_000, 64, 0.75),
+        recipe("relgan-small", RelationalLM(1, 2, 96), TextViews(16, 64, filters=64), 3_000, 64, 0.85),
     )
