@@ -132,6 +132,13 @@ class DenseTrio(nn.Module):
         return out
 
 
+def alike(source: Tensor, channels: int) -> Tensor:
+    """[N, c, h, w] -> [N, channels, h, w]: its first channels, or their mean in each where there are fewer."""
+    if source.shape[1] >= channels:
+        return source[:, :channels]
+    return source.mean(1, keepdim=True).expand(-1, channels, -1, -1)
+
+
 class RestorerModule(ChangeModule):
     def __init__(self, settings: Restorer, change: Change) -> None:
         super().__init__()
@@ -170,8 +177,7 @@ class RestorerModule(ChangeModule):
 
     def _around(self, source: Tensor) -> Tensor:
         """The source at the size and with the channels of what is made."""
-        c, out = self.change.inputs, self.change.outputs
-        base = source[:, :out] if c >= out else source.expand(-1, out, -1, -1) if c == 1 else source.mean(1, keepdim=True).expand(-1, out, -1, -1)
+        base = alike(source, self.change.outputs)
         if self.change.scale == 1:
             return base
         size = (source.shape[2] * self.change.scale, source.shape[3] * self.change.scale)

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from rivalry.catalogue import register
 from rivalry.errors import RecipeError
+from rivalry.nets.filling import filled
 from rivalry.nets.layers import Norm, need_label, normalise
 from rivalry.nets.resample import nearest_up
-from rivalry.nets.restorers import ChangeModule, change_of
+from rivalry.nets.restorers import ChangeModule, alike, change_of
 from rivalry.nets.shapes import Out, ending
 from rivalry.parts import Net, Wiring
 from rivalry.types import Spec
@@ -36,6 +37,8 @@ class UNet(Net):
     Any size: sides are grown to a multiple and cut again.  depth: times it halves, 0: down to 4 pixels of the training size.
     Enlarges by repeating pixels before a convolution, which leaves no checkerboard.  dropout: in the innermost levels, also
     when it is used, if `always` (the only noise of pix2pix).  z is joined to the source as planes (Zhu et al. 2017, BicycleGAN).
+    near: what it makes is added to the source (its mean, where numbers of channels differ), and nothing at first.  holes: the last channel
+    of the source is a mask, 1 in holes, which are filled smoothly before anything else (`nets.filling`).
     """
 
     width: int = 64
@@ -45,11 +48,15 @@ class UNet(Net):
     dropout: float = 0.0
     always: bool = False
     out: Out = "auto"
+    near: bool = False
+    holes: bool = False
 
     def build(self, spec: Spec, wiring: Wiring) -> nn.Module:
         change = change_of(spec, wiring, "unet")
         if change.scale != 1:
             raise RecipeError("a U-Net keeps the size; to enlarge use the net 'restorer'")
+        if self.holes and change.inputs < 2:
+            raise RecipeError("a U-Net that fills holes needs a mask as the last channel of its source; use task inpaint, or holes=false")
         depth = self.depth or max(1, min(DEEPEST, int(math.log2(max(min(spec.shape[1:]) // 4, 2)))))
         return UNetModule(self, change.inputs + wiring.latent, change.outputs, depth, ending(self.out, spec))
 
@@ -73,10 +80,16 @@ class UNetModule(ChangeModule):
         for m in self.modules():
             if isinstance(m, nn.Conv2d):
                 nn.init.normal_(m.weight, 0, 0.02)
+        self.depth, self.outputs, self.near, self.holes = depth, outputs, s.near, s.holes
+        if s.near:
+            nn.init.zeros_(self.last.weight)
+            nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
         self.reach = 4 * self.multiple
 
     def forward(self, source: Tensor, *z: Tensor) -> Tensor:
         h, w = source.shape[2:]
+        if self.holes:
+            source = torch.cat([filled(source[:, :-1].float(), source[:, -1:].float(), self.depth), source[:, -1:]], 1)
         x = _to_multiple(source, self.multiple)
         if z:
             planes = z[0][:, :, None, None].expand(-1, -1, *x.shape[2:])
@@ -90,8 +103,9 @@ class UNetModule(ChangeModule):
             x = norm(up(nearest_up(F.relu(x))))
             if self.dropout and i < 3:
                 x = F.dropout(x, self.dropout, self.training or self.always)
-        out: Tensor = self.ending(self.last(torch.cat([F.relu(x), seen[0]], 1)))
-        return out[:, :, :h, :w]
+        out: Tensor = self.last(torch.cat([F.relu(x), seen[0]], 1))[:, :, :h, :w]
+        # added in full precision: rounded to bfloat16 the source itself would lose a level in 256
+        return out.float() + alike(source[:, : -1 if self.holes else None], self.outputs).float() if self.near else self.ending(out)
 
 
 @register("net", "resnet-translator")

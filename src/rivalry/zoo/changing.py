@@ -355,12 +355,16 @@ def house(task: Task, gpu: bool, channels: int, size: int, adversarial: bool | N
                       10, 5, LeastSquares(), 4, 10_000)  # fmt: skip
     wide, batch = (64, 16) if gpu else (32, 8)
     if isinstance(task.degradation, Masked | Grey | Outline) or task.layout == "pairs":  # what is far away bears on it
-        conditional = True
-        net: Net = UNet(wide, norm="instance")
-        game = Change(task.degradation, "mirrored", conditional=conditional)
-        judge: Net = PatchGAN(wide, 2 if size <= 96 else 3, conditional=conditional)
+        damaged = task.degradation
+        holes = isinstance(damaged, Masked)
+        net: Net = UNet(wide, norm="instance", near=holes or isinstance(damaged, Grey), holes=holes)
+        game = Change(task.degradation, "mirrored", conditional=True)
+        judge: Net = PatchGAN(wide, 2 if size <= 96 else 3, conditional=True)
         terms: tuple[Term, ...] = (L1(pair="reconstruction", weight=100.0 if task.layout == "pairs" else 10.0),)
-        return mending(name, about, net, game, judge if play else None, GAN(), terms, (SeenAlike(weight=10.0),), optimiser=BRISK, fine=replace(PIX2PIX, lr=5e-4), batch=batch, steps=10_000)
+        return mending(
+            name, about, net, game, judge if play else None, GAN(), terms, (SeenAlike(weight=10.0),), first=0.0 if damaged is None else 0.6,
+            optimiser=BRISK, fine=replace(PIX2PIX, lr=5e-4), batch=batch, steps=10_000,
+        )  # fmt: skip
     enlarges = isinstance(task.degradation, Down) or (isinstance(task.degradation, Realistic) and task.degradation.scale > 1)
     net = Restorer(64, 16 if gpu else 8, shrink=1 if enlarges else 2)
     # judges that halve first are cheap: four times the steps of one that judges every pixel (docs/lab/changing.md)
