@@ -13,8 +13,9 @@ from rivalry.data import Dataset
 from rivalry.report import _memory
 from rivalry.training.remembering import remembering
 from rivalry.training.state import State, build_state
+from rivalry.types import PAD
 from rivalry.zoo import get
-from tiny import CLASSES, CPU, PICTURES, POINTS, Rows, bars, ring
+from tiny import CLASSES, CPU, PICTURES, POINTS, TOKENS, Rows, bars, ring, sentences
 
 
 @dataclass
@@ -86,3 +87,20 @@ def test_games_without_a_judge_and_few_rows_say_nothing() -> None:
     assert remembering(build_state(get("vae-small"), PICTURES, 0, CPU), data) == {}
     few = split(bars(80), 64)
     assert remembering(build_state(get("dcgan-small"), PICTURES, 0, CPU), few) == {}
+
+
+class OfTokens(nn.Module):
+    """1 for a token, 100 for padding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        return {"score": torch.where(x == PAD, 100.0, 1.0) + 0 * self.weight}
+
+
+def test_padding_is_no_part_of_a_text_s_score() -> None:
+    data = split(sentences(), 400)
+    found = remembering(build_state(get("token-gan-small"), TOKENS, 0, CPU, {"discriminator": OfTokens()}), data)
+    assert found["main.train"] == found["main.held"] == found["main.fake"] == 1

@@ -16,7 +16,7 @@ from rivalry.parts import Turn
 from rivalry.training.contest import packed
 from rivalry.training.sources import FixedRows
 from rivalry.training.state import State, draw_for
-from rivalry.types import Batch, Point
+from rivalry.types import Batch, Point, per_example
 
 ROWS = 256
 LEAST = 32
@@ -61,9 +61,10 @@ def _scores(state: State, rows: Batch, name: str, n: int) -> Mapping[str, float]
     turn = Turn("remembering", state.step, 0, 0, draw_for(state, "remembering"), dict(state.knobs), {}, n)
     match = state.recipe.game.play(state.nets, FixedRows(rows), turn).match(name)
 
-    def mean(point: Point) -> float:
+    def mean(point: Point, mask: Tensor | None) -> float:
         at = packed(point, match.pack)
         heads: Mapping[str, Tensor] = state.nets[match.judge](at.x, *at.cond)
-        return float(heads["score"].mean())
+        return float(per_example(heads["score"], mask).mean())
 
-    return {k: mean(p) for k, p in (("real", match.real), ("fake", match.fake)) if p is not None}
+    sides = (("real", match.real, match.real_mask), ("fake", match.fake, match.fake_mask))
+    return {name: mean(point, mask) for name, point, mask in sides if point is not None}
