@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, softplus
+from torch.nn.functional import binary_cross_entropy_with_logits, cosine_similarity, cross_entropy, softplus
 
 from rivalry.catalogue import name_of, register
 from rivalry.errors import RecipeError, UnknownName
@@ -260,6 +260,22 @@ def advantages(reward: Tensor, mask: Tensor, discount: float, normed: bool) -> T
         return centred
     deviation = (centred.square().sum() / mask.sum().clamp_min(1)).sqrt()
     return centred / (deviation + 1e-6)
+
+
+@register("term", "goals")
+@dataclass(frozen=True)
+class Goals(Charge):
+    """LeakGAN's manager (Guo et al. 2018, eq. 7): -worth cos(way, goal), of the pair (way [N, T, F], goals [N, T, F], mask [N, T],
+    worth [N]): [N], the sum over a text's tokens by `length`."""
+
+    pair: str = "goals"
+    length: float = 16.0
+
+    def __call__(self, play: Play, turn: Turn) -> Tensor:
+        way, goals, mask, worth = play.pair(self.pair)
+        aimed = cosine_similarity(way, goals, dim=2) * mask
+        turn.note(f"{turn.side}.aim", aimed.sum() / mask.sum().clamp_min(1))
+        return -worth * aimed.sum(1) / self.length
 
 
 @register("term", "path-length")

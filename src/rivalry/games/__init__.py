@@ -6,6 +6,7 @@ from rivalry.games.change import Bicycle, Change, Cycle, Domains
 from rivalry.games.decode import Decode
 from rivalry.games.invert import Autoencode, Invert
 from rivalry.games.lazy import LazyPlay, lazy
+from rivalry.games.leaking import Leak
 from rivalry.games.pate import Partitioned, Pate
 from rivalry.games.rollouts import Energy, Rollout
 from rivalry.games.sample import Sample, StyleSample
@@ -15,6 +16,6 @@ from rivalry.games.text_codes import RelaxedText, TextCodes
 from rivalry.games.timegan import TimeGAN
 
 __all__ = [
-    "IID", "Autoencode", "Bicycle", "ByColumn", "ByLength", "ByLevel", "Change", "Cycle", "Decode", "Domains", "Energy", "Invert", "LazyPlay",
+    "IID", "Autoencode", "Bicycle", "ByColumn", "ByLength", "ByLevel", "Change", "Cycle", "Decode", "Domains", "Energy", "Invert", "LazyPlay", "Leak",
     "Partitioned", "Pate", "Poisson", "RelaxedText", "Rollout", "Sample", "StyleSample", "Text", "TextCodes", "TimeGAN", "Unpaired", "lazy",
 ]  # fmt: skip

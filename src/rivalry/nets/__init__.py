@@ -14,6 +14,7 @@ from rivalry.nets.discriminators import Discriminator, Encoder, JointDiscriminat
 from rivalry.nets.fastgan import FastGAN, FastGANTrunk
 from rivalry.nets.language import LSTMLM, TransformerLM
 from rivalry.nets.latent import LatentJudge
+from rivalry.nets.leaking import LeakLM
 from rivalry.nets.mlp import MLP, MLPTrunk
 from rivalry.nets.patches import PatchGAN, UNetJudge
 from rivalry.nets.projected import Projected
@@ -68,6 +69,7 @@ __all__ = [
     "FastGANTrunk",
     "JointDiscriminator",
     "LatentJudge",
+    "LeakLM",
     "MLPTrunk",
     "PatchContrast",
     "PatchGAN",

@@ -22,7 +22,7 @@ class TextCNNJudge(nn.Module):
         self.drop, self.longest = drop, max(widths)
         self.embed = nn.Embedding(vocabulary, embed, padding_idx=PAD)
         self.filters = nn.ModuleList(nn.Conv1d(embed, filters, w) for w in widths)
-        total = filters * len(widths)
+        total = self.features = filters * len(widths)
         self.gate, self.carry, self.out = nn.Linear(total, total), nn.Linear(total, total), nn.Linear(total, 1)
 
     def forward(self, tokens: Tensor) -> Heads:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from rivalry.games import ByLength, Energy, RelaxedText, Rollout, Text, TextCodes
+from rivalry.games import ByLength, Energy, Leak, RelaxedText, Rollout, Text, TextCodes
 from rivalry.nets import (
     LSTMLM,
     CodeCritic,
     CodeLM,
     CodeMaker,
+    LeakLM,
     RelationalLM,
     TextCNN,
     TextReader,
@@ -21,7 +22,7 @@ from rivalry.parts import Net, Objective, Term
 from rivalry.penalties import GP
 from rivalry.recipe import About, Recipe, Side, Stage
 from rivalry.schedules import Cosine, Exponential, Linear
-from rivalry.terms import Likelihood, Policy
+from rivalry.terms import Goals, Likelihood, Policy
 from rivalry.zoo.rows import NO_EMA, Row, row
 
 GROUP = "text"
@@ -287,3 +288,34 @@ def relgan() -> Row:
         recipe("relgan", RelationalLM(), TextViews(), 17_000, 64, 0.75),
         recipe("relgan-small", RelationalLM(1, 2, 96), TextViews(16, 64, filters=64), 3_000, 64, 0.85),
     )
+
+
+@row("leakgan")
+def leakgan() -> Row:
+    about = About(
+        "LeakGAN",
+        "Guo et al. 2018, Long Text Generation via Adversarial Training with Leaked Information, arXiv:1709.08624",
+        2018,
+        GROUP,
+        "The discriminator's features of the text so far leak to a manager, who sets goals in them for the next four tokens; a worker is "
+        "paid for moving there. Texts are worth what their rank in the batch says; likelihood comes back every fifteenth turn. Ours has no "
+        "roll-outs: a text's score counts for all its goals.",
+        APPLICATIONS,
+    )
+
+    def recipe(name: str, filters: int, width: int, steps: int, batch: int, first: float) -> Recipe:
+        known = (Likelihood(), Goals(pair="aims"))
+        writer = Side("generator", ("generator",), terms=known, optimiser=Adam(1.5e-3, 0.9, 0.999), clip_gradient=5.0)
+        critic = Side("discriminator", ("discriminator",), ("main",), optimiser=Adam(5e-4, 0.9, 0.999, weight_decay=1e-3))
+        paid = (Goals(), Policy(reward="raw", discount=0.0), Likelihood(every=15, weight=15.0))
+        player = Side("generator", ("generator",), terms=paid, optimiser=Adam(1e-4, 0.9, 0.999), clip_gradient=5.0)
+        stages = (
+            Stage((critic, writer), "likelihood", first), Stage((critic, player), "adversarial", 1 - first, fresh=True),
+        )  # fmt: skip
+        nets = {"generator": LeakLM(4 * filters, width), "discriminator": TextCNN(filters=filters, dropout=0.25)}
+        return Recipe(
+            name, nets, Leak(judged="texts"), stages, GAN(), about=about, sampler=ByLength(), schedules={"lr": Linear(1.0, 0.3)}, ema=NO_EMA,
+            batch=batch, steps=steps,
+        )  # fmt: skip
+
+    return Row(recipe("leakgan", 430, 32, 40_000, 64, 0.7), recipe("leakgan-small", 64, 128, 3_000, 64, 0.8))
