@@ -76,8 +76,8 @@ def audit(
     pictures.  DataError for kinds of data that have no attacks here, and for too few rows; RecipeError for too few
     samples; Diverged for samples that are NaN.
     """
-    if dataset.spec.kind not in ("image", "table", "points", "tokens"):
-        raise DataError(f"an audit knows pictures, tables, points and text, not data of kind {dataset.spec.kind!r}")
+    if dataset.spec.kind not in ("image", "table", "records", "points", "tokens"):
+        raise DataError(f"an audit knows pictures, tables, patient records, points and text, not data of kind {dataset.spec.kind!r}")
     sides = Sides.choose(dataset, MEMBERS.get(dataset.spec.kind, OTHER), setting.seed)
     n = setting.n if setting.n is not None else SAMPLES.get(dataset.spec.kind, min(MOST, 10 * len(sides.members)))
     plan = setting.retraining

@@ -18,6 +18,7 @@ from rivalry.data.base import Dataset, Store
 from rivalry.data.image import ImageModality
 from rivalry.data.text import TextModality
 from rivalry.errors import DataError, Diverged
+from rivalry.evaluate.records import Layout
 from rivalry.evaluate.tabular import kinds
 from rivalry.extractors import extractor
 from rivalry.extractors.minilm import MiniLM
@@ -56,7 +57,7 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True)
 class Material:
-    """Rows are raw [n, C] float64 for tables and points, tokens [n, T] for text, encoded pictures [n, C, H, W] as their files
+    """Rows are raw [n, C] float64 for tables, records and points, tokens [n, T] for text, encoded pictures [n, C, H, W] as their files
     hold them."""
 
     dataset: Dataset
@@ -80,7 +81,9 @@ class Material:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """'number' or 'category' of each column of a table; points are numbers."""
+        """'number' or 'category' of each column of a table, and of each column of each visit; points are numbers."""
+        if self.dataset.spec.visits:
+            return Layout.of(self.dataset.spec).raw_kinds
         return kinds(self.dataset.spec) or ("number",) * self.dataset.spec.shape[0]
 
     def real(self, store: Store, index: Tensor) -> Tensor:

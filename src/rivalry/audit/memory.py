@@ -115,12 +115,21 @@ def closest(found: Searched, sides: Sides) -> Pairs:
 
 
 def show(material: Material, pairs: Pairs, folder: Path) -> Path:
-    """The pairs side by side, for whoever may see the data: a sheet of pictures (sample, training row), or a CSV."""
+    """The pairs side by side, for whoever may see the data: a sheet of pictures (sample, training row), a CSV, or tables of records."""
     made, real = material.samples(pairs.sample), material.real(material.dataset.train, pairs.row)
     if material.pictures is not None:
         both = torch.stack([made, real], 1).flatten(0, 1)
         return sheets.save(sheets.grid(material.pictures.shown(both), 6), folder / "audit-pairs.png")
+    if material.dataset.spec.visits:
+        return _write_records(material, made, real, folder / "audit-pairs")
     return _write_rows(material, torch.stack([made, real], 1).flatten(0, 1), pairs, folder / "audit-pairs.csv")
+
+
+def _write_records(material: Material, made: Tensor, real: Tensor, folder: Path) -> Path:
+    """samples/ and training/, the tables that were read; keys are drawn alike, so a pair has the same key in both."""
+    for name, rows in (("samples", made), ("training", real)):
+        material.dataset.modality.write(rows, folder / name)
+    return folder
 
 
 def _write_rows(material: Material, both: Tensor, pairs: Pairs, path: Path) -> Path:

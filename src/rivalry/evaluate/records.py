@@ -49,6 +49,12 @@ class Layout:
         return cls(static, kinds(static), changing, kinds(changing), spec.visits)
 
 
+    @property
+    def raw_kinds(self) -> tuple[str, ...]:
+        """Of a raw record's columns [S + L (1 + V)]."""
+        return self.static_kinds + self.visits * self.visit_kinds
+
+
 @dataclass(frozen=True)
 class Patients:
     """Raw records, taken apart: static [N, S]; visits [V, W], gap first (NaN for first visits); owner [V]."""
