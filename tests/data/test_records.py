@@ -80,6 +80,34 @@ def test_times_only_grow_whatever_the_network_says(tmp_path: Path) -> None:
     assert {len(r["date"]) for r in rows} == {10}
 
 
+def followed(path: Path, late: int) -> Path:
+    """60 patients with visits every year or so until the end of follow-up; of `late` of them one comes after it."""
+    rng = np.random.default_rng(0)
+    rows = ["pid,year,until,status,lab"]
+    for i in range(60):
+        until = rng.uniform(1, 8)
+        times = [0.0, *np.sort(rng.uniform(0.1, until, rng.integers(0, 5))), *([until + 1] if i < late else [])]
+        rows += [f"P{i:02d},{t:.3f},{until + 0.001:.3f},{'dead' if i % 2 else 'alive'},{rng.normal():.2f}" for t in times]
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(("late", "ends"), [(0, True), (9, False)])
+def test_no_visit_comes_after_the_end_where_none_did(late: int, ends: bool, tmp_path: Path) -> None:
+    roles = tmp_path / "roles.toml"
+    roles.write_text('[records]\nkey = "pid"\ntime = "year"\nsurvival = "until"\nevent = "status=dead"\n')
+    data = load(followed(tmp_path / "visits.csv", late), options=ReadOptions(schema=roles, key="pid"))
+    x = torch.randn(400, *data.spec.shape, generator=torch.Generator().manual_seed(0))
+    modality = data.modality.restored(data.modality.state())
+    modality.write(x, tmp_path / "made.csv")
+    found = [float(r["year"]) > float(r["until"]) for r in read(tmp_path / "made.csv")]
+    assert modality.ends == ends
+    assert any(found) != ends
+    real = data.train.raw(torch.arange(len(data.train)))
+    again = data.modality.decode(data.modality.encode(real))
+    assert (again.isnan() == real.isnan()).float().mean() > 0.98  # visits at the very end may be rounded away
+
+
 def test_several_tables_come_back_as_they_were(tmp_path: Path) -> None:
     source = folder(tmp_path / "hospital")
     data = load(source)

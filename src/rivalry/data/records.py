@@ -36,6 +36,7 @@ from rivalry.types import Block, Outcome, Spec
 
 EVENTS = {"1", "yes", "y", "true", "t", "dead", "death", "died", "event"}
 """How columns say that the event happened."""
+SLACK = 1e-9
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class RecordModality:
 
     Raw and encoded records are laid out as `record_store` says.  static: the patient's columns, also those that are not
     learned, the time of the first visit last; gap, dynamic: of visits.  time, key, visit: columns as they are written.
-    shares: of patients that have a first visit, a second ...  bags: code counts among the columns.  Nothing here is a row, an
+    shares: of patients that have a first visit, a second ...  bags: code counts among the columns.  ends: no visit comes after the survival
+    time, since none did in training.  Nothing here is a row, an
     exact quantile or an extreme.
     """
 
@@ -58,6 +60,7 @@ class RecordModality:
     layouts: tuple[Layout, ...] = ()
     bags: tuple[Bag, ...] = ()
     survival: Outcome | None = None
+    ends: bool = False
     seed: int = 0
     kind: ClassVar[str] = "records"
 
@@ -160,7 +163,25 @@ class RecordModality:
 
     def decode(self, x: Tensor) -> Tensor:
         """[N, D], any scores in the places of choices -> [N, R] float64 raw records."""
-        return self.coder.decode(x)
+        raw = self.coder.decode(x)
+        return self._ended(raw) if self.ends else raw
+
+    def _ended(self, raw: Tensor) -> Tensor:
+        """Without visits after the end of follow-up, but for the first."""
+        static, visits = self.coder.raw_parts(raw)
+        late = self._late(static, visits)
+        return torch.cat([static, torch.where(late[:, :, None], torch.nan, visits).flatten(1)], 1)
+
+    def _late(self, static: Tensor, visits: Tensor) -> Tensor:
+        """[N, L]: is the visit, not the first, later than the survival time?  Times as numbers count from where they do, dates from the
+        first visit."""
+        assert self.survival is not None
+        at = {c.name: i for i, c in enumerate(self.own)}
+        began = static[:, at[FIRST]] if FIRST in at and self.time is not None and self.time.type == "number" else torch.zeros(len(static))
+        when = began.nan_to_num(0.0)[:, None] + visits[:, :, 0].nan_to_num(0.0).cumsum(1)
+        late = when > static[:, at[self.survival.time]][:, None] + SLACK
+        late[:, 0] = False
+        return late
 
     def _raw(self, x: Tensor) -> Tensor:
         return x if x.dtype == torch.float64 else self.decode(x)
@@ -207,6 +228,7 @@ class RecordModality:
             "layouts": [asdict(x) | {"columns": list(x.columns)} for x in self.layouts],
             "bags": [asdict(b) | {"codes": list(b.codes)} for b in self.bags],
             "seed": self.seed,
+            "ends": self.ends,
         }
 
     def restored(self, state: Plain) -> RecordModality:
@@ -228,6 +250,7 @@ class RecordModality:
                 ),
                 survival=_outcome(state.get("survival")),
                 seed=int(str(state.get("seed", 0))),
+                ends=bool(state.get("ends", False)),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"the state of the records is not whole ({error}); restore the run's run.toml") from error
@@ -314,6 +337,7 @@ def _fitted(
     visits[torch.from_numpy(owner), torch.from_numpy(position)] = torch.stack(values, 1)
     own = [f.raw for f in static if f.raw is not None]
     raw = torch.cat([*([torch.stack(own, 1)] if own else []), visits.flatten(1)], 1)
+    modality = replace(modality, ends=_all_end(modality, raw[torch.from_numpy(train)]))
     return modality, raw, tuple(n for f in (*static, *dynamic, gap) for n in f.notes)
 
 
@@ -359,6 +383,13 @@ def _survival(found: Records, static: list[fit.Fitted]) -> Outcome | None:
         shown = ", ".join(event.levels[:6])
         raise DataError(f"nothing says which of {shown} is the event; write event = '{r.event_column}=LEVEL' in the schema")
     return Outcome(r.survival, r.event_column, hits[0], r.after)
+
+
+def _all_end(modality: RecordModality, raw: Tensor) -> bool:
+    """Does no training visit come after its patient's survival time?"""
+    if modality.survival is None or modality.survival.time not in {c.name for c in modality.own}:
+        return False
+    return not bool(modality._late(*modality.coder.raw_parts(raw)).any())
 
 
 def _outcome(stored: object) -> Outcome | None:
