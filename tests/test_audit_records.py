@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -89,5 +90,6 @@ def test_a_run_of_records_is_audited_into_its_folder(tmp_path: Path) -> None:
     assert found.outcome == "nothing found"
     assert "LOGAN white box, main" in {a.name for a in found.attacks}
     assert found.canaries is not None
+    assert json.loads((run.path / "audit.json").read_text())["step"] == found.step == run.folder.step("best")
     assert "Singling out" in (run.path / "audit.md").read_text()
     assert (run.path / "private" / "audit-pairs" / "training").is_dir()

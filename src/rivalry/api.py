@@ -315,7 +315,7 @@ class Run:
         where = Engine(device).device
         return audit_run(
             self.folder, dataset, self._drawn(self.sampler(which, device)), n=n, seed=seed, weights=weights, device=where, tick=tick,
-            shadows=shadows, planted=canaries, steps=steps,
+            shadows=shadows, planted=canaries, steps=steps, step=self.folder.step(which),
         )  # fmt: skip
 
     def resume(self, *, device: str = "auto", data: Dataset | None = None, say: Say = to_stderr) -> Run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -23,11 +24,12 @@ from rivalry.run import Run
 def audit_run(
     run: Run, dataset: Dataset, draw: Callable[[int, int], Tensor], *, n: int | None, seed: int,
     weights: Path | None, device: torch.device, tick: Tick, shadows: int = 0, planted: int = 0, steps: int | None = None,
+    step: int | None = None,
 ) -> Audit:  # fmt: skip
     """Audits the samples of `draw` and the run's discriminators; writes audit.json, audit.md, plots/audit-roc.png and,
     into private/, the closest pairs.  See `auditing.audit`.
 
-    shadows, planted: shadow models and canaries, each a training of `steps` steps (the run's own, MOST at most).
+    step: that the samples are of.  shadows, planted: shadow models and canaries, each a training of `steps` steps (the run's own, MOST at most).
     RecipeError for runs with modules of their own, which cannot be trained anew.
     """
     if (shadows or planted) and run.settings["train"]["own_modules"]:
@@ -48,5 +50,6 @@ def audit_run(
         ),
     )
     found, scores = audit(dataset, draw, run.name, setting, tick)
+    found = replace(found, step=step)
     write(found, scores, run.path)
     return found

@@ -36,7 +36,7 @@ class Audit:
     rows: members attacked, and as many held-out rows; known: reference rows.  skipped: attacks that were not made, and
     why.  delta: that the bounds on epsilon are for.  risks: singling out, linking and inferring, of tables; risk_tests: their
     corrected p-values.  canaries: what planted rows showed, where there were any.
-    spans: runs of words that samples of text share with training.
+    spans: runs of words that samples of text share with training.  step: of the checkpoint that drew the samples, None if unknown.
     """
 
     name: str
@@ -59,6 +59,7 @@ class Audit:
     risk_tests: tuple[float, ...] = ()
     canaries: Canaries | None = None
     spans: Spans | None = None
+    step: int | None = None
 
     @property
     def outcome(self) -> Outcome:
@@ -95,6 +96,7 @@ class Audit:
             "kind": self.kind,
             "samples": self.samples,
             "seed": self.seed,
+            "step": self.step,
             "members": self.rows,
             "non-members": self.rows,
             "reference rows": self.known,

@@ -98,7 +98,7 @@ def _page(audit: Audit) -> list[str]:
         "",
         *(f"- {line[0].upper()}{line[1:]}." for line in others),
         f"- {audit.rows:,} training rows (members) were attacked against as many held-out rows, with {audit.samples:,} "
-        f"samples (seed {audit.seed}).",
+        f"samples (seed {audit.seed}{'' if audit.step is None else f', step {audit.step:,}'}).",
         *(f"- Not attacked: {line}." for line in audit.skipped),
         "",
         "## Attacks",
