@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -74,7 +75,7 @@ def test_half_of_what_is_shown_is_earlier_and_conditions_stay_with_their_fakes()
 
 def test_judges_see_the_pool_and_the_generator_does_not() -> None:
     class Counting:
-        nets: dict[str, torch.nn.Module] = {}
+        nets: ClassVar[dict[str, torch.nn.Module]] = {}
 
         def match(self, name: str) -> Match:
             return Match("discriminator", None, Point(torch.full((1, 2), 7.0), (torch.zeros(1),)))

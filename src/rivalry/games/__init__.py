@@ -6,14 +6,16 @@ from rivalry.games.change import Bicycle, Change, Cycle, Domains
 from rivalry.games.decode import Decode
 from rivalry.games.invert import Autoencode, Invert
 from rivalry.games.lazy import LazyPlay, lazy
+from rivalry.games.naming import Adapt, Context
 from rivalry.games.pate import Partitioned, Pate
 from rivalry.games.rollouts import Energy, Rollout
 from rivalry.games.sample import Sample, StyleSample
 from rivalry.games.samplers import IID, Poisson, Unpaired
+from rivalry.games.shared import SharedCode, Styles
 from rivalry.games.text import Text
 from rivalry.games.timegan import TimeGAN
 
 __all__ = [
-    "IID", "Autoencode", "Bicycle", "ByColumn", "ByLength", "ByLevel", "Change", "Cycle", "Decode", "Domains", "Energy", "Invert", "LazyPlay",
-    "Partitioned", "Pate", "Poisson", "Rollout", "Sample", "StyleSample", "Text", "TimeGAN", "Unpaired", "lazy",
+    "IID", "Adapt", "Autoencode", "Bicycle", "ByColumn", "ByLength", "ByLevel", "Change", "Context", "Cycle", "Decode", "Domains", "Energy", "Invert", "LazyPlay",
+    "Partitioned", "Pate", "Poisson", "Rollout", "Sample", "SharedCode", "StyleSample", "Styles", "Text", "TimeGAN", "Unpaired", "lazy",
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rivalry.nets.adapting import FlatTranslator, PictureClassifier
 from rivalry.nets.autoencoder import BEGAN, Autoencoder, BEGANTrunk
 from rivalry.nets.backbones import Backbone, EfficientNetLite0, RandomPyramid
 from rivalry.nets.biggan import BigGAN, BigGANTrunk
@@ -39,12 +40,15 @@ from rivalry.nets.teachers import Teachers
 from rivalry.nets.text_judges import TextCNN, TokenJudge
 from rivalry.nets.translators import ResNetTranslator, UNet
 from rivalry.nets.trunk import Seen, Trunk, TrunkModule
+from rivalry.nets.two_sets import MUNIT, UNIT
 
 __all__ = [
     "BEGAN",
     "DCGAN",
     "LSTMLM",
     "MLP",
+    "MUNIT",
+    "UNIT",
     "Autoencoder",
     "Averaged",
     "BEGANTrunk",
@@ -61,12 +65,14 @@ __all__ = [
     "Encoder",
     "FastGAN",
     "FastGANTrunk",
+    "FlatTranslator",
     "JointDiscriminator",
     "LatentJudge",
     "MLPTrunk",
     "PatchContrast",
     "PatchGAN",
     "PatchProjector",
+    "PictureClassifier",
     "Projected",
     "RCGANJudge",
     "RCGANNet",
