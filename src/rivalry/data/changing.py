@@ -180,6 +180,10 @@ def read(source: Encoded, options: ReadOptions, modality: Any) -> Dataset:
     target, partner, fitted = _fitting(rows, target, partner, layout, plan, source.where)
     official = source.rows.held
     strangers = None if official is None else official[[i for i in layout.source if i in pictures]]
+    if strangers is not None and not strangers.any():
+        strangers = None
+    if rows.held is not None and not rows.held.any():
+        rows = replace(rows, held=None)  # only the other set has a test side
     parts = _split(rows, strangers, target, partner, layout, options, source.where)
     size = _patch([*target, *partner], options, wanted, source.where)
     known = [c for i, c in zip(layout.source, layout.codes, strict=False) if i in pictures]

@@ -103,7 +103,7 @@ def pixelda() -> Row:
     slowly = Exponential(1.0, 0.95**25)  # .95 every 20,000 of half a million steps
     return Row(
         recipe("pixelda", FlatTranslator(64, 6), PatchGAN(64, 3, norm="batch"), PictureClassifier(), 0.0, 32, 500_000, Adam(lr=1e-3, beta1=0.5, beta2=0.999), slowly),
-        recipe("pixelda-small", FlatTranslator(24, 3, norm="instance"), PatchGAN(32, 2, norm="none"), PictureClassifier(DCGANTrunk(16, norm="layer")), 0.5, 16, 3_000,
+        recipe("pixelda-small", FlatTranslator(24, 3), PatchGAN(32, 2, norm="none"), PictureClassifier(DCGANTrunk(16, norm="layer")), 0.1, 16, 3_000,
                SWIFT, Linear(1.0, 0.0, begin=0.5)),
     )  # fmt: skip
 
