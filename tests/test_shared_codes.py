@@ -211,12 +211,12 @@ def stripes(n: int = 64) -> Rows:
 
 
 @pytest.mark.parametrize(("name", "net"), [("unit-small", UNIT(8, blocks=2)), ("munit-small", MUNIT(8, blocks=1, hidden=16))])
-def test_a_few_hundred_steps_turn_dark_on_light_to_light_on_dark(name: str, net: UNIT | MUNIT) -> None:
+def test_a_hundred_steps_turn_dark_on_light_to_light_on_dark(name: str, net: UNIT | MUNIT) -> None:
     recipe = zoo.get(name)
     judge = replace(recipe.nets["discriminator"], width=8)  # type: ignore[type-var]
-    recipe = replace(recipe, nets={"generator": net, "discriminator": judge, "judge-back": judge}, batch=4, steps=250)
+    recipe = replace(recipe, nets={"generator": net, "discriminator": judge, "judge-back": judge}, batch=4, steps=120)
     rows = stripes()
-    state = run(recipe, SPEC, rows, 250)
+    state = run(recipe, SPEC, rows, 120)
     assert all(bool(torch.isfinite(v)) for v in state.sums.values())
     nets = {k: state.ema.get(k, m).eval() for k, m in state.nets.items()}
     with torch.no_grad():
@@ -232,10 +232,10 @@ def test_files_are_changed_with_many_answers(tmp_path: Path) -> None:
     g = torch.Generator().manual_seed(0)
     for side in ("trainA", "trainB"):
         (tmp_path / "sets" / side).mkdir(parents=True)
-        for i in range(12):
+        for i in range(30):  # fewer than a feature space is trained on
             Image.fromarray(torch.randint(256, (16, 16, 3), generator=g, dtype=torch.uint8).numpy()).save(tmp_path / "sets" / side / f"{side}{i}.png")
     done = rivalry.train(
-        tmp_path / "sets", recipe="munit-small", budget="3steps", run=str(tmp_path / "run"), tensorboard=False, say=lambda s: None, options=ReadOptions(task="unpaired"),
+        tmp_path / "sets", recipe="munit-small", budget="3steps", run=str(tmp_path / "run"), tensorboard=False, say=lambda s: None, options=ReadOptions(task="unpaired", holdout=0.2),
         settings=("generator.width=4", "generator.blocks=1", "discriminator.width=4", "judge-back.width=4", "nets.generator.hidden=8"),
     )  # fmt: skip
     Image.fromarray(torch.randint(256, (40, 50, 3), generator=g, dtype=torch.uint8).numpy()).save(tmp_path / "one.png")
