@@ -7,7 +7,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 import torch
@@ -15,15 +14,18 @@ from torch import Tensor
 
 import rivalry
 from rivalry import zoo
+from rivalry.checks import check_recipe
 from rivalry.errors import RecipeError
 from rivalry.files import read_tensors
-from rivalry.parts import Turn
+from rivalry.nets import ResNetTranslator
+from rivalry.parts import Net, Turn
 from rivalry.recipe import Pool, Recipe, Side
 from rivalry.streams import Draw
+from rivalry.training.engine import Engine
 from rivalry.training.pool import PooledPlay, exchanged
 from rivalry.training.state import build_state, pack_state, parted, unpack_state
-from rivalry.types import Match, Point
-from tiny import CPU, ENGINE, POINTS, ring, run, trainer
+from rivalry.types import Match, Point, Spec
+from tiny import CPU, ENGINE, POINTS, Rows, ring, run, trainer
 
 HISTORY = 'discriminator.pool={part = "history", size = 40}'
 
@@ -73,21 +75,26 @@ def test_half_of_what_is_shown_is_earlier_and_conditions_stay_with_their_fakes()
     assert torch.equal(larger["x"][4:], torch.arange(4.0, 9.0)), "beyond the pool's size they are as they were"
 
 
+class Only:
+    """A play of one match, whose fakes are these."""
+
+    def __init__(self, x: Tensor, *cond: Tensor) -> None:
+        self.nets: dict[str, torch.nn.Module] = {}
+        self.fake = Point(x, cond)
+
+    def match(self, name: str) -> Match:
+        return Match("discriminator", None, self.fake)
+
+    def pair(self, name: str) -> tuple[Tensor, ...]:
+        return (torch.zeros(1),)
+
+
 def test_judges_see_the_pool_and_the_generator_does_not() -> None:
-    class Counting:
-        nets: ClassVar[dict[str, torch.nn.Module]] = {}
-
-        def match(self, name: str) -> Match:
-            return Match("discriminator", None, Point(torch.full((1, 2), 7.0), (torch.zeros(1),)))
-
-        def pair(self, name: str) -> tuple[Tensor, ...]:
-            return (torch.zeros(1),)
-
     memory = {"main.x": torch.ones(1, 2), "main.cond.0": torch.ones(1)}
     turns = [Turn("d", i, i, i, Draw(i), {}, {}, 1) for i in range(40)]
     found = set()
     for turn in turns:
-        play = PooledPlay({}, Counting(), 1, memory, turn, ENGINE)
+        play = PooledPlay({}, Only(torch.full((1, 2), 7.0), torch.zeros(1)), 1, memory, turn, ENGINE)
         fake = play.match("main").fake
         assert fake is not None
         assert play.match("main") is play.match("main"), "asked again it is the same"
@@ -124,6 +131,19 @@ def test_resume_equals_an_unbroken_run_and_needs_the_pool() -> None:
     assert not all(torch.equal(v, straight[k]) for k, v in forgot.items())
 
 
+def test_cyclegan_with_its_pool_conforms() -> None:
+    """Pictures in channels-last memory: a resume, whose pool came through a file, is equal bit for bit."""
+    recipe = zoo.get("cyclegan")
+    nets: dict[str, Net] = {n: replace(net, width=4) for n, net in recipe.nets.items()}  # type: ignore[type-var]
+    nets = {n: replace(net, blocks=1) if isinstance(net, ResNetTranslator) else net for n, net in nets.items()}
+    (stage,) = recipe.stages
+    sides = tuple(replace(side, pool=Pool(3)) if side.pool else side for side in stage.sides)
+    g = torch.Generator().manual_seed(0)
+    x, source = (torch.rand(12, 3, 32, 32, generator=g) * 2 - 1 for _ in range(2))
+    spec = Spec("image", (3, 32, 32), source=(3, 32, 32))
+    check_recipe(replace(recipe, nets=nets, stages=(replace(stage, sides=sides),), batch=2), spec, Rows(x, extra={"source": source}), steps=6)
+
+
 def test_going_back_forgets_a_pool_that_came_later() -> None:
     recipe = pooled(40)
     fresh, later = build_state(recipe, POINTS, 0, CPU), run(recipe, POINTS, ring(64), 2)
@@ -145,6 +165,34 @@ def test_the_pool_is_kept_in_private(tmp_path: Path) -> None:
     assert len(list((folder / "private").glob("last-secret-*.safetensors"))) == 1, "older ones go once the new state is there"
 
 
+class Rank(Engine):
+    """One of two processes, as the other one would see it: `gather` gives what both bring."""
+
+    def __init__(self, rank: int, whole: Tensor) -> None:
+        self.rank, self.world, self.whole = rank, 2, whole
+
+    def gather(self, x: Tensor) -> Tensor:
+        return self.whole
+
+
+def test_processes_keep_the_same_pool_and_show_their_own_share() -> None:
+    memories: list[dict[str, Tensor]] = [{}, {}, {}]
+    for step in range(12):
+        whole = torch.arange(step * 4, step * 4 + 4).float()[:, None]
+        draws = [Draw(0, ("step", step), share=share) for share in ((0, 1), (0, 2), (1, 2))]
+        parts = [whole, whole[:2], whole[2:]]
+        engines = [ENGINE, Rank(0, whole), Rank(1, whole)]
+        shown = []
+        for memory, draw, part, engine in zip(memories, draws, parts, engines, strict=True):
+            play = PooledPlay({}, Only(part), 6, memory, Turn("d", step, step, step, draw, {}, {}, len(part)), engine)
+            fake = play.match("main").fake
+            assert fake is not None
+            shown.append(fake.x)
+        assert torch.equal(torch.cat(shown[1:]), shown[0])
+        assert all(torch.equal(m["main.x"], memories[0]["main.x"]) for m in memories)
+
+
+@pytest.mark.slow
 def test_two_processes_share_one_pool(tmp_path: Path) -> None:
     words = ["train", "ring8", "--recipe", "gan-small", "--limit", "500", "--budget", "8steps", "--device", "cpu", "--no-tensorboard",
              "--set", "generator.sizes=[16]", "--set", "discriminator.trunk.sizes=[16]", "--set", "batch=16", "--set", HISTORY]  # fmt: skip
