@@ -16,9 +16,10 @@ from rivalry.changing.model import Model
 from rivalry.errors import RecipeError
 from rivalry.games import Cycle, SharedCode, Styles
 from rivalry.games.change import Changing
-from rivalry.nets import MUNIT, UNIT, UNet
+from rivalry.nets import MUNIT, UNIT, FlatTranslator, UNet
+from rivalry.nets.restorers import ChangeModule
 from rivalry.nets.two_sets import SOURCE, TARGET, MUNITModule, UNITModule, adain
-from rivalry.parts import Play, Source, Turn, Wiring
+from rivalry.parts import Net, Play, Source, Turn, Wiring
 from rivalry.streams import Draw
 from rivalry.terms import UnitKL
 from rivalry.types import Batch, Spec
@@ -214,9 +215,9 @@ def stripes(n: int = 64) -> Rows:
 def test_a_hundred_steps_turn_dark_on_light_to_light_on_dark(name: str, net: UNIT | MUNIT) -> None:
     recipe = zoo.get(name)
     judge = replace(recipe.nets["discriminator"], width=8)  # type: ignore[type-var]
-    recipe = replace(recipe, nets={"generator": net, "discriminator": judge, "judge-back": judge}, batch=4, steps=120)
+    recipe = replace(recipe, nets={"generator": net, "discriminator": judge, "judge-back": judge}, batch=4, steps=90)
     rows = stripes()
-    state = run(recipe, SPEC, rows, 120)
+    state = run(recipe, SPEC, rows, 90)
     assert all(bool(torch.isfinite(v)) for v in state.sums.values())
     nets = {k: state.ema.get(k, m).eval() for k, m in state.nets.items()}
     with torch.no_grad():
@@ -246,3 +247,19 @@ def test_files_are_changed_with_many_answers(tmp_path: Path) -> None:
             assert picture.size == (50, 40)
             answers.append(picture.tobytes())
     assert len(set(answers)) == 3
+
+
+@pytest.mark.parametrize(
+    "net", [MUNIT(4, blocks=1, hidden=8), *(pytest.param(n, marks=pytest.mark.slow) for n in (UNIT(4, blocks=1), FlatTranslator(4, 1)))], ids=repr
+)
+def test_networks_are_exported_for_any_size(net: Net, tmp_path: Path) -> None:
+    """Held against onnxruntime by the exporter: other numbers of pictures, other sizes."""
+    pytest.importorskip("onnxruntime")
+    from rivalry.changing import Changer
+    from rivalry.exporting import export_changer
+
+    latent = 0 if isinstance(net, UNIT) else 4
+    module = net.build(SPEC, Wiring(latent, source=(3, 16, 16))).eval()
+    assert isinstance(module, ChangeModule)
+    done = export_changer(Changer(module, 3, 3, context=module.reach, multiple=module.multiple, latent=latent), tmp_path / "net.onnx")
+    assert done.checked == 4

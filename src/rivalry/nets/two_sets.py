@@ -163,7 +163,7 @@ class StyledDecoder(nn.Module):
         self.up = Up(s.width, outputs, "layer", last)
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        wanted = self.mlp(style.to(x.dtype)).view(len(x), len(self.blocks), 4, -1)
+        wanted = self.mlp(style.to(x.dtype)).unflatten(1, (len(self.blocks), 4, -1))
         for i, block in enumerate(self.blocks):
             gain, bias, gain2, bias2 = wanted[:, i].unbind(1)
             x = block(x, (1 + gain, bias, 1 + gain2, bias2))
