@@ -25,7 +25,8 @@ PAIRS = Spec("image", (3, 32, 32), (-1.0, 1.0), ("day", "night"), source=(3, 32,
 def pairs(n: int = 24) -> Rows:
     g = torch.Generator().manual_seed(2)
     x, source = (torch.rand(n, 3, 32, 32, generator=g) * 2 - 1 for _ in range(2))
-    return Rows(x, torch.arange(n) % 2, extra={"source": source})
+    label = torch.arange(n) % 2
+    return Rows(x, label, extra={"source": source, "source-label": label})
 
 
 @pytest.mark.parametrize("name", zoo.names())

@@ -36,7 +36,7 @@ from rivalry.training.session import start as start_run
 if TYPE_CHECKING:
     from rivalry.apply import Filled
     from rivalry.audit import Audit
-    from rivalry.changing import Changed, Changer
+    from rivalry.changing import Changed, Changer, Named
     from rivalry.changing.medical import ChangedVolumes
     from rivalry.experiments import Comparison
     from rivalry.exporting import Exported
@@ -173,13 +173,13 @@ class Run:
         mask: Path | None = None, sheet: Path | None = None, overwrite: bool = False, which: str = "best", device: str = "auto",
         perception: float = 1.0, label: int | str | None = None, window: str | None = None, keep_identity: bool = False,
         tick: Tick = silent,
-    ) -> Filled | Changed | ChangedVolumes:  # fmt: skip
+    ) -> Filled | Changed | ChangedVolumes | Named:  # fmt: skip
         """Runs on tables fill the missing cells of one (CSV, TSV or Parquet) by draws from the model, given what is known of
         their row; see `rivalry.apply.fill_table`.  Runs that change pictures change a file, or all below a folder; see
-        `rivalry.changing.apply_files` and docs/apply.md; of scans `rivalry.changing.medical` and docs/medical.md."""
+        `rivalry.changing.apply_files` and docs/apply.md; runs that learned classes name pictures into a .csv; of scans `rivalry.changing.medical` and docs/medical.md."""
         from rivalry.using import Options, apply
 
-        options = Options(draws, seed, likely, pool, strength, self_ensemble, tile, quality, mask, sheet, overwrite, window, keep_identity)
+        options = Options(draws, seed, likely, pool, strength, self_ensemble, tile, quality, mask, sheet, overwrite, window, keep_identity, which, device)
         return apply(
             self.folder, self.modality, lambda: self.sampler(which, device), lambda: self.changer(which, device, perception, label), Path(source),
             Path(out), options, tick,

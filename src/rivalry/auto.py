@@ -10,7 +10,7 @@ from rivalry.data import Dataset
 from rivalry.degrade import task
 from rivalry.errors import RecipeError
 from rivalry.evaluate import Budget
-from rivalry.games import Change, Domains
+from rivalry.games import Adapt, Change, Context, Domains
 from rivalry.nets import LSTMLM
 from rivalry.recipe import Recipe
 from rivalry.zoo import get
@@ -100,14 +100,20 @@ EPOCHS, LEAST_STEPS, TEXT_BATCH = 40, 1_000, 128
 
 def suited(recipe: Recipe) -> str | None:
     """The task whose layout of data a recipe that changes pictures learns from; None for one that takes classes."""
+    if isinstance(recipe.game, Domains | Context):
+        return None
+    if isinstance(recipe.game, Adapt):
+        return "adapt"
     if isinstance(recipe.game, Change):
         return "translate" if recipe.game.degradation is None else "restore"
-    return None if isinstance(recipe.game, Domains) else "unpaired"
+    return "unpaired"
 
 
 def _changing(dataset: Dataset, device: str) -> tuple[Recipe, tuple[str, ...]]:
     gpu = device in ("auto", "cuda") and torch.cuda.is_available()
     one, (channels, height, width) = task(dataset.task), dataset.spec.shape
+    if one.labelled:
+        return get("pixelda-small"), (f"Task {one.name!r}: {one.does}; PixelDA at its small setting.",)
     recipe = changing(one, gpu, channels, min(height, width))
     how = "pixels decide" if not one.adversarial else "pixels and a judge of patches decide"
     if one.layout == "unpaired":

@@ -59,9 +59,9 @@ def _resume_is_exact(recipe: Recipe, spec: Spec, store: Store, steps: int, engin
     trainer = Trainer(state, store, steps, engine)
     trainer.step()
     resumed = _run(recipe, spec, store, steps, engine, resume=state)
+    others = pack_state(resumed)[0]
     for name, value in pack_state(straight)[0].items():
-        other = pack_state(resumed)[0][name]
-        assert torch.equal(value, other), f"{recipe.name}: {name} differs after a resume"
+        assert torch.equal(value, others[name]), f"{recipe.name}: {name} differs after a resume"
 
 
 def _losses_are_per_example(recipe: Recipe, spec: Spec, store: Store, engine: Engine) -> None:

@@ -140,6 +140,9 @@ class Game(ABC):
         """Of games that change pictures: [n, *shape] for what is put in [n, *wiring.source]."""
         raise RecipeError("this game makes pictures of noise, not of other pictures")
 
+    def logits(self, nets: Mapping[str, nn.Module], x: Tensor) -> Tensor:
+        """Of games whose outcome is a classifier: [n, classes] for pictures [n, *shape]."""
+        raise RecipeError("this run learned no classes to name pictures by; pixelda and ccgan do (rivalry zoo show pixelda)")
 
     def surprise(self, nets: Mapping[str, nn.Module], x: Tensor) -> Tensor | None:
         """-log p of each entry of real rows x [n, ...] in nats, 0 for padding; None for games whose generator has no

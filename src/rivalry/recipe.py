@@ -55,13 +55,28 @@ class Private:
             raise RecipeError(f"clip must be above 0 and noise at least 0, not {self.clip} and {self.noise}")
 
 
+@register("pool", "history")
+@dataclass(frozen=True)
+class Pool:
+    """The side's judges see earlier fakes among the fresh ones (Shrivastava et al. 2017, section 2.3): once `size` fakes of a match are
+    stored, each fresh one is with chance 1/2 exchanged for a stored one.  The pool is part of the checkpoint, and in the run's private
+    folder, since fakes may be changed training pictures."""
+
+    size: int = 50
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise RecipeError(f"a pool holds at least one fake, not {self.size}; leave it out for none")
+
+
 @dataclass(frozen=True)
 class Side(Plain):
     """Modules that move together: what they judge, whom they fool, what they are charged besides.
 
     turns: how often it plays per step (WGAN's five critic turns).  unroll: look so many of the opponent's steps
     ahead (Metz et al. 2016), each of size unroll_lr.  clip_gradient: largest norm of its gradient, 0 for none.
-    private: learn under differential privacy; then no other side sees real rows (docs/privacy.md).
+    private: learn under differential privacy; then no other side sees real rows (docs/privacy.md).  pool: judge earlier
+    fakes too.
     """
 
     name: str
@@ -77,6 +92,7 @@ class Side(Plain):
     unroll_lr: float = 0.05
     clip_gradient: float = 0.0
     private: Private | None = None
+    pool: Pool | None = None
 
 
 @dataclass(frozen=True)
@@ -194,6 +210,8 @@ def check(recipe: Recipe) -> None:
                 raise UnknownName(f"network of side {side.name!r}", module, recipe.nets)
         if side.turns < 1:
             raise RecipeError(f"side {side.name!r} must play at least one turn")
+        if side.pool is not None and (side.fools or not side.judges or side.private is not None):
+            raise RecipeError(f"side {side.name!r} has a pool of fakes, which is for sides that only judge, and not under differential privacy; leave it out")
     for module in recipe.ema.modules:
         if module not in recipe.nets:
             raise UnknownName("network to average (ema.modules)", module, recipe.nets)

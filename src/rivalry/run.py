@@ -157,21 +157,25 @@ class Run:
         secret: Mapping[str, Tensor] | None = None,
     ) -> None:  # fmt: skip
         """Model first, state last: the state decides where a resume begins, and each file is whole or absent.  secret: the
-        part of the state that knows raw rows; it goes into private/."""
+        part of the state that knows raw rows; it goes into private/, under the name of its step, and that of the state before
+        stays until the new state is there."""
         folder = self.checkpoint(which)
         if secret:
-            write_tensors(self._secret(which), secret, {"step": meta["step"]})
+            write_tensors(self._secret(which, meta["step"]), secret, {"step": meta["step"]})
         write_tensors(folder / "model.safetensors", model, {"step": meta["step"], "recipe": meta["recipe"]})
         write_tensors(folder / "state.safetensors", state, meta)
+        for older in (self.path / "private").glob(f"{which}-secret*.safetensors"):
+            if older != self._secret(which, meta["step"]):
+                older.unlink()
 
     def state(self, which: str = "last") -> tuple[dict[str, Tensor], dict[str, Any]]:
         """(tensors, meta) as `save` was given them, the secret part included."""
         tensors, meta = read_tensors(self.checkpoint(which) / "state.safetensors")
-        secret = self._secret(which)
+        secret = self._secret(which, meta["step"])
         return ({**tensors, **read_tensors(secret)[0]} if secret.exists() else tensors), meta
 
-    def _secret(self, which: str) -> Path:
-        return self.path / "private" / f"{which}-secret.safetensors"
+    def _secret(self, which: str, step: int) -> Path:
+        return self.path / "private" / f"{which}-secret-{step}.safetensors"
 
     def step(self, which: str = "best") -> int:
         """The step at which checkpoint 'best' (else 'last') was taken."""

@@ -93,6 +93,32 @@ class KL(Charge):
         return 0.5 * _sum(mean.square() + torch.expm1(logvar) - logvar)
 
 
+@register("term", "unit-kl")
+@dataclass(frozen=True)
+class UnitKL(Charge):
+    """KL(N(mean, 1) || N(0, 1)) = mean^2 / 2, averaged over the code's numbers so that its weight does not hang on the size of
+    pictures, of the pair (mean [N, ...],) (Liu et al. 2017, UNIT, eq. 4 and 6)."""
+
+    pair: str = "posterior"
+
+    def __call__(self, play: Play, turn: Turn) -> Tensor:
+        return per_example(0.5 * play.pair(self.pair)[0].square())
+
+
+@register("term", "pairwise-l2")
+@dataclass(frozen=True)
+class PairwiseL2(Paired):
+    """Masked pairwise mean squared error of the pair (a, b) or (a, b, mask): |d|^2 / k - (sum d)^2 / k^2 over the k numbers that count,
+    d = a - b, which is the variance of d: all may move together (Bousmalis et al. 2017, PixelDA, eq. 4)."""
+
+    pair: str = "made"
+
+    def __call__(self, play: Play, turn: Turn) -> Tensor:
+        a, b, mask = self.compared(play)
+        d = a - b
+        return per_example(d.square(), mask) - per_example(d, mask).square()
+
+
 @register("term", "bernoulli")
 @dataclass(frozen=True)
 class Bernoulli(Paired):

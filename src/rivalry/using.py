@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from rivalry.apply import POOL, Filled, fill_table
-from rivalry.changing import Changed, Changer, Ways, apply_files
+from rivalry.changing import Changed, Changer, Named, Ways, apply_files, name_files
 from rivalry.changing.medical import ChangedVolumes, apply_scans
 from rivalry.data import ImageModality, Modality
 from rivalry.data.medical.volume import holds_scans
@@ -19,12 +19,12 @@ from rivalry.exporting import Exported, export_changer, export_generator
 from rivalry.privacy.quota import spend
 from rivalry.run import Run
 from rivalry.sampling import Sampler, Tick
-from rivalry.training.engine import keep_freed_memory
+from rivalry.training.engine import Engine, keep_freed_memory
 
 
 @dataclass(frozen=True)
 class Options:
-    """How files are changed.  draws, seed: of all runs that draw.  likely, pool: of tables (see `rivalry.apply.fill_table`).
+    """How files are changed.  draws, seed: of all runs that draw.  which: the checkpoint; device: where it works.  likely, pool: of tables (see `rivalry.apply.fill_table`).
     The others are of pictures (see `rivalry.changing.Ways` and `rivalry.changing.apply_files`).  None: as usual."""
 
     draws: int = 1
@@ -40,6 +40,8 @@ class Options:
     overwrite: bool = False
     window: str | None = None
     keep_identity: bool = False
+    which: str = "best"
+    device: str = "auto"
 
     def check_for_tables(self, run: str) -> None:
         """RecipeError naming an option that tables have no use for."""
@@ -48,6 +50,14 @@ class Options:
             "--mask": self.mask, "--sheet": self.sheet, "--overwrite": self.overwrite, **self._of_scans(),
         }  # fmt: skip
         _refuse(given, f"is for pictures, and {run} fills tables")
+
+    def check_for_naming(self, run: str) -> None:
+        """RecipeError naming an option that has no use where pictures are only named."""
+        given = {
+            "--strength": self.strength, "--self-ensemble": self.self_ensemble, "--tile": self.tile, "--quality": self.quality, "--mask": self.mask,
+            "--sheet": self.sheet, "--draws": self.draws if self.draws != 1 else None, "--likely": self.likely, "--pool": self.pool, **self._of_scans(),
+        }  # fmt: skip
+        _refuse(given, f"has no use where {run} names pictures and changes none (OUT ends in .csv)")
 
     def check_for_pictures(self, run: str) -> None:
         """RecipeError naming an option that pictures have no use for."""
@@ -82,8 +92,11 @@ def _refuse(given: Mapping[str, object], why: str) -> None:
 def apply(
     run: Run, modality: Modality, sampler: Callable[[], Sampler], changer: Callable[[], Changer], source: Path, out: Path,
     options: Options, tick: Tick,
-) -> Filled | Changed | ChangedVolumes:  # fmt: skip
-    """Fills a table's missing cells, or changes pictures, by what the run was trained on."""
+) -> Filled | Changed | ChangedVolumes | Named:  # fmt: skip
+    """Fills a table's missing cells, changes pictures, or names them (into a .csv), by what the run was trained on."""
+    if isinstance(modality, ImageModality) and out.suffix.lower() == ".csv":
+        options.check_for_naming(run.name)
+        return name_files(run, modality, source, out, options.which, Engine(options.device).device, options.overwrite, tick)
     if not isinstance(modality, TableModality):
         network = changer()
         keep_freed_memory()

@@ -2,7 +2,8 @@
 
 from rivalry.changing.changer import Changer
 from rivalry.changing.files import Changed, apply_files
+from rivalry.changing.naming import Named, name_files
 from rivalry.changing.tiles import change
 from rivalry.changing.ways import Ways
 
-__all__ = ["Changed", "Changer", "Ways", "apply_files", "change"]
+__all__ = ["Changed", "Changer", "Named", "Ways", "apply_files", "change", "name_files"]

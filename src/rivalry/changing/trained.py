@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from rivalry.changing.changer import Changer
 from rivalry.degrade import Masked, Outline
 from rivalry.errors import DataError, RecipeError, RunError
-from rivalry.games import Change
+from rivalry.games import Change, Domains
 from rivalry.nets.restorers import ChangeModule
 from rivalry.run import Run, stage_checkpoint
 
@@ -48,7 +48,7 @@ def changer_of(run: Run, which: str, device: torch.device, perception: float = 1
     net = run.networks(which, device)["generator"]
     if perception != 1.0:
         _nearer(net, run, device, perception)
-    if wiring.classes:
+    if isinstance(recipe.game, Domains):
         if label is None or not isinstance(net, ChangeModule):
             raise RecipeError(f"{run.name} goes between classes: say which to make with --label, one of {', '.join(spec.class_names)}")
         net = OfClass(net, label)

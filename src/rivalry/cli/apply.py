@@ -45,6 +45,9 @@ def command(
     Scans (DICOM series, NIfTI volumes) are changed slice by slice and keep their geometry; what tells who the patient is goes,
     and with --draws a map of how sure the network is comes beside the result.
 
+    Runs that learned to name pictures (pixelda, ccgan) do so where OUT ends in .csv: file, class, probability; and they say how
+    many are right, where files lie in folders called after their class.
+
     Runs on tables fill missing cells by what they make of the cells that are there; all others stay as they are.
 
     No training data are read.

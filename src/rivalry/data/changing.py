@@ -13,13 +13,14 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
+import torch
 
 from rivalry.data.base import Dataset
 from rivalry.data.mosaic import Mosaic, Pile, places
 from rivalry.data.options import ReadOptions
 from rivalry.data.pixels import Look, Plan, decode, look, quiet
 from rivalry.data.progress import threaded, track
-from rivalry.data.rows import Flags, Ints, Rows, choose
+from rivalry.data.rows import Flags, Ints, Rows, choose, classify
 from rivalry.data.sources import Array, Encoded, Scans
 from rivalry.data.split import Split, split
 from rivalry.data.words import count, some
@@ -38,7 +39,7 @@ SIDES = {
 """Names of two folders that say by themselves that one is made into the other."""
 
 
-TESTS = ("testa", "testb")
+TRAINS, TESTS = ("traina", "trainb"), ("testa", "testb")
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class Layout:
     source: tuple[int, ...] = ()
     halves: bool = False
     names: tuple[str, str] = ("source", "target")
+    classes: tuple[str, ...] = ()
+    codes: tuple[int, ...] = ()
 
 
 def asked(source: Encoded | Scans, options: ReadOptions) -> str:
@@ -81,7 +84,7 @@ def two_folders(rows: Rows) -> dict[str, list[int]] | None:
 
 def officially_held(rows: Rows) -> Rows:
     """Files in testA and testB are held back."""
-    held = np.array([PurePosixPath(n).parent.name.lower() in TESTS for n in rows.names], dtype=bool)
+    held = np.array([any(p.lower() in TESTS for p in PurePosixPath(n).parts[:-1]) for n in rows.names], dtype=bool)
     return replace(rows, held=held) if held.any() else rows
 
 
@@ -100,6 +103,8 @@ def layout_of(source: Encoded, wanted: str, looks: Sequence[Look]) -> Layout:
     everything = tuple(range(len(source.rows)))
     if kind == "patches":
         return Layout(kind, everything)
+    if TASKS[wanted].labelled:
+        return _labelled(source)
     folders = two_folders(source.rows)
     if kind == "unpaired":
         if folders is None:
@@ -114,6 +119,30 @@ def layout_of(source: Encoded, wanted: str, looks: Sequence[Look]) -> Layout:
     raise DataError(
         f"pairs are two sub-folders whose files have equal names, or files twice as wide as high with both side by side; {source.where} has neither"
     )
+
+
+def _labelled(source: Encoded) -> Layout:
+    """Two sets, trainA (with testA) and trainB (with testB), the first with a sub-folder for each class; those of the other, if it has
+    any, are not looked at."""
+    sets: dict[str, list[int]] = {"a": [], "b": []}
+    labels: list[str] = []
+    for i, name in enumerate(source.rows.names):
+        folders = PurePosixPath(name).parts[:-1]
+        at = next((k for k, f in enumerate(folders) if f.lower() in (*TRAINS, *TESTS)), None)
+        if at is None:
+            continue
+        which = folders[at].lower()[-1]
+        sets[which].append(i)
+        if which == "a":
+            labels.append(folders[at + 1] if len(folders) > at + 1 else "")
+    if not sets["a"] or not sets["b"]:
+        raise DataError(f"--task adapt takes a folder with trainA, which has a sub-folder for each class, and trainB; {source.where} has others")
+    if lost := labels.count(""):
+        raise DataError(f"{count(lost, 'picture')} of trainA in {source.where} lie beside its sub-folders, so nobody knows their class; give each class a sub-folder")
+    codes, classes, unused = classify(np.array(labels))
+    if codes is None or len(classes) < 2:
+        raise DataError(f"--task adapt learns classes from the sub-folders of trainA, and {source.where} has one ({unused or classes[0]!r}); give each class a sub-folder")
+    return Layout("unpaired", tuple(sets["b"]), tuple(sets["a"]), names=("trainA", "trainB"), classes=classes, codes=tuple(codes.tolist()))
 
 
 def _ordered(folders: dict[str, list[int]]) -> list[str]:
@@ -151,12 +180,17 @@ def read(source: Encoded, options: ReadOptions, modality: Any) -> Dataset:
     target, partner, fitted = _fitting(rows, target, partner, layout, plan, source.where)
     official = source.rows.held
     strangers = None if official is None else official[[i for i in layout.source if i in pictures]]
+    if strangers is not None and not strangers.any():
+        strangers = None
+    if rows.held is not None and not rows.held.any():
+        rows = replace(rows, held=None)  # only the other set has a test side
     parts = _split(rows, strangers, target, partner, layout, options, source.where)
-    size = _patch([*target, *partner], options, wanted)
+    size = _patch([*target, *partner], options, wanted, source.where)
+    known = [c for i, c in zip(layout.source, layout.codes, strict=False) if i in pictures]
     depth = type(modality)((plan.channels, *size), plan.bits, 255 if plan.bits == 8 else 65535)
-    train, held = _stores(target, partner, layout, parts, size, depth)
+    train, held = _stores(target, partner, layout, parts, size, depth, torch.tensor(known) if known else None)
     shape = (plan.channels, *size)
-    spec = Spec("image", shape, (-1.0, 1.0), source=shape if layout.kind != "patches" else ())
+    spec = Spec("image", shape, (-1.0, 1.0), layout.classes, source=shape if layout.kind != "patches" else ())
     return Dataset(
         source.name, spec, depth, train, held, _hash(target, partner, parts, size, layout, wanted), layout=layout.kind, task=wanted,
         notes=(*source.rows.notes, *notes, *fitted, *_told(layout, parts, size, len(train), plan)),
@@ -277,9 +311,14 @@ def _split(
     return mine, split(others, np.arange(len(partner)), options, f"{where}/{layout.names[0]}")
 
 
-def _patch(pictures: list[Array], options: ReadOptions, wanted: str) -> tuple[int, int]:
-    """The size of squares: what was asked for, else PATCH, or all of smaller pictures of one size."""
+def _patch(pictures: list[Array], options: ReadOptions, wanted: str, where: str) -> tuple[int, int]:
+    """The size of squares: what was asked for, else PATCH, or all of smaller pictures of one size; pictures that are to be named are
+    seen whole."""
     lowest = min(p.shape[1] for p in pictures), min(p.shape[2] for p in pictures)
+    if TASKS[wanted].labelled:
+        if len({p.shape[1:] for p in pictures}) > 1 or options.patch is not None:
+            raise DataError(f"pictures that are to be named are seen whole, so those of {where} must be of one size; give --size, such as --size 32, and no --patch")
+        return lowest
     if options.patch is not None:
         if options.patch > min(lowest):
             raise DataError(f"--patch {options.patch} is larger than the smallest picture ({lowest[0]}x{lowest[1]}); ask for less")
@@ -293,8 +332,9 @@ def _patch(pictures: list[Array], options: ReadOptions, wanted: str) -> tuple[in
 
 
 def _stores(
-    target: list[Array], partner: list[Array], layout: Layout, parts: tuple[Split, Split | None], size: tuple[int, int], modality: Any
-) -> tuple[Mosaic, Mosaic]:
+    target: list[Array], partner: list[Array], layout: Layout, parts: tuple[Split, Split | None], size: tuple[int, int], modality: Any,
+    classes: torch.Tensor | None,
+) -> tuple[Mosaic, Mosaic]:  # fmt: skip
     pile = Pile.of(target)
     source = Pile.of(partner) if layout.kind == "pairs" else None
     strangers = Pile.of(partner) if layout.kind == "unpaired" else None
@@ -302,7 +342,7 @@ def _stores(
 
     def store(which: Ints, others: Ints | None, step: int) -> Mosaic:
         other = None if strangers is None or others is None else (strangers, places(strangers, others, size, step))
-        return Mosaic(pile, places(pile, which, size, step), modality.encode, source, other)
+        return Mosaic(pile, places(pile, which, size, step), modality.encode, source, other, classes)
 
     mine, theirs = parts
     return (
@@ -316,6 +356,8 @@ def _hash(target: list[Array], partner: list[Array], parts: tuple[Split, Split |
     for picture in (*target, *partner):
         hashed.update(repr(picture.shape).encode())
         hashed.update(picture.tobytes())
+    if layout.classes:
+        hashed.update(repr((layout.classes, layout.codes)).encode())
     for part in parts:
         hashed.update(b"" if part is None else np.ascontiguousarray(part.held).tobytes())
     return hashed.hexdigest()
@@ -331,4 +373,6 @@ def _told(layout: Layout, parts: tuple[Split, Split | None], size: tuple[int, in
     how = f"{layout.names[0]!r} is made into {layout.names[1]!r}"
     if theirs is None:
         return [f"{len(mine.train):,} pairs to train on, {len(mine.held):,} held back: {how}; {square}"]
+    if layout.classes:
+        how = f"{len(layout.classes)} classes of {layout.names[0]!r} are learned; {how}"
     return [f"{how}, without pairs: {len(theirs.train):,} and {len(mine.train):,} to train on, {len(theirs.held):,} and {len(mine.held):,} held back; {square}"]

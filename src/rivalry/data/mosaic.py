@@ -106,16 +106,18 @@ class Mosaic:
     """Squares of pictures, and, where the data are pairs, the same squares of their partners.
 
     source: the partners, of equal size.  other: in place of partners, squares of other pictures that belong to nobody: row i
-    comes with row i of them, again from the first where there are fewer.
+    comes with row i of them, again from the first where there are fewer.  classes: of those other pictures [M] int64, where they have
+    some; they come as extra 'source-label'.
     """
 
     labels: Tensor | None = None
 
     def __init__(
-        self, pile: Pile, places: Places, encode: Encode, source: Pile | None = None, other: tuple[Pile, Places] | None = None
-    ) -> None:
+        self, pile: Pile, places: Places, encode: Encode, source: Pile | None = None, other: tuple[Pile, Places] | None = None,
+        classes: Tensor | None = None,
+    ) -> None:  # fmt: skip
         self._pile, self._places, self._encode = pile, places, encode
-        self._source, self._other = source, other
+        self._source, self._other, self._classes = source, other, classes
 
     def __len__(self) -> int:
         return max(len(self._places), 0 if self._other is None else len(self._other[1]))
@@ -128,14 +130,18 @@ class Mosaic:
         return Batch(x, None, index.to(device), self._extra(index, device))
 
     def _extra(self, index: Tensor, device: torch.device) -> dict[str, Tensor]:
+        labels: dict[str, Tensor] = {}
         if self._source is not None:
             partners = self._source.cut(*self._places.at(index), self._places.size)
         elif self._other is not None:
             pile, places = self._other
-            partners = pile.cut(*places.at(index.cpu() % len(places)), places.size)
+            at = places.at(index.cpu() % len(places))
+            partners = pile.cut(*at, places.size)
+            if self._classes is not None:
+                labels = {"source-label": self._classes[at[0]].to(device)}
         else:
             return {}
-        return {"source": self._encode(partners.to(device))}
+        return {"source": self._encode(partners.to(device)), **labels}
 
     def prefetch(self, index: Tensor) -> None:
         """Nothing to do: the pictures are here."""
@@ -145,4 +151,4 @@ class Mosaic:
             return self
         source = None if self._source is None else self._source.to(device)
         other = None if self._other is None else (self._other[0].to(device), self._other[1])
-        return Mosaic(self._pile.to(device), self._places, self._encode, source, other)
+        return Mosaic(self._pile.to(device), self._places, self._encode, source, other, self._classes)

@@ -18,13 +18,15 @@ Layout = Literal["patches", "pairs", "unpaired"]
 class Task:
     """name: as `--task` says it.  does: in words.  layout: how its data lie: 'patches' of good pictures, whose bad twins are
     made on the fly by the degradation; 'pairs' of pictures; or two sets, 'unpaired'.  adversarial: the default recipe has a
-    discriminator, since what is missing must be invented; else pixels alone decide."""
+    discriminator, since what is missing must be invented; else pixels alone decide.  labelled: the first of two sets lies in a folder for
+    each class."""
 
     name: str
     does: str
     layout: Layout = "patches"
     degradation: Degradation | None = None
     adversarial: bool = False
+    labelled: bool = False
 
 
 TASKS: Mapping[str, Task] = {
@@ -45,6 +47,7 @@ TASKS: Mapping[str, Task] = {
         Task("inpaint", "fills holes", degradation=Masked(), adversarial=True),
         Task("translate", "makes of each picture its partner, learned from pairs", "pairs", adversarial=True),
         Task("unpaired", "makes pictures of one kind out of those of another, without pairs", "unpaired", adversarial=True),
+        Task("adapt", "learns to name pictures of one kind by labelled ones of another", "unpaired", adversarial=True, labelled=True),
     )
 }
 

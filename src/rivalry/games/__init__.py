@@ -7,15 +7,18 @@ from rivalry.games.decode import Decode
 from rivalry.games.invert import Autoencode, Invert
 from rivalry.games.lazy import LazyPlay, lazy
 from rivalry.games.leaking import Leak
+from rivalry.games.naming import Adapt, Context
 from rivalry.games.pate import Partitioned, Pate
 from rivalry.games.rollouts import Energy, Rollout
 from rivalry.games.sample import Sample, StyleSample
 from rivalry.games.samplers import IID, Poisson, Unpaired
+from rivalry.games.shared import SharedCode, Styles
 from rivalry.games.text import Text
 from rivalry.games.text_codes import RelaxedText, TextCodes
 from rivalry.games.timegan import TimeGAN
 
 __all__ = [
-    "IID", "Autoencode", "Bicycle", "ByColumn", "ByLength", "ByLevel", "Change", "Cycle", "Decode", "Domains", "Energy", "Invert", "LazyPlay", "Leak",
-    "Partitioned", "Pate", "Poisson", "RelaxedText", "Rollout", "Sample", "StyleSample", "Text", "TextCodes", "TimeGAN", "Unpaired", "lazy",
+    "IID", "Adapt", "Autoencode", "Bicycle", "ByColumn", "ByLength", "ByLevel", "Change", "Context", "Cycle", "Decode", "Domains", "Energy", "Invert",
+    "LazyPlay", "Leak", "Partitioned", "Pate", "Poisson", "RelaxedText", "Rollout", "Sample", "SharedCode", "StyleSample", "Styles", "Text",
+    "TextCodes", "TimeGAN", "Unpaired", "lazy",
 ]  # fmt: skip

@@ -42,6 +42,18 @@ def turned(pictures: tuple[Tensor, ...], how: Turned, draw: Draw) -> tuple[Tenso
     return by_chance("transposed", pictures, tuple(p.transpose(2, 3) for p in pictures))
 
 
+def from_two_sets(source: Source, turn: Turn, how: Turned) -> tuple[Callable[[], Tensor], Callable[[], Tensor]]:
+    """(a, b) of two sets: each from a row of its own, so that nothing pairs them, and turned by itself."""
+    b = lazy(lambda: turned((source.batch("real", turn).x,), how, turn.draw.at("b"))[0])
+    a = lazy(lambda: turned((source.batch("source", turn).extra["source"],), how, turn.draw.at("a"))[0])
+    return a, b
+
+
+def need_two_sets(spec: Spec) -> None:
+    if not spec.source:
+        raise RecipeError("this recipe learns from two sets of pictures, and the data are one; give a folder with trainA and trainB")
+
+
 class Changing(Game):
     """What games share that make pictures out of pictures."""
 
@@ -125,9 +137,16 @@ class Change(Changing):
         )
 
     def change(self, nets: Mapping[str, nn.Module], source: Tensor, draw: Draw) -> Tensor:
+        return self.filled(source, self.made(nets, source, draw))
+
+    def made(self, nets: Mapping[str, nn.Module], source: Tensor, draw: Draw) -> Tensor:
+        """What the generator makes, in holes and elsewhere."""
         z = (latent(draw, len(source), self.latent, "normal"),) if self.latent else ()
         made: Tensor = nets["generator"](source, *z)
-        made = made.float()
+        return made.float()
+
+    def filled(self, source: Tensor, made: Tensor) -> Tensor:
+        """Of pictures with holes, what was made in the holes only."""
         if not isinstance(self.degradation, Masked):
             return made
         hole = source[:, -1:]
@@ -187,16 +206,14 @@ class Cycle(Changing):
     one_way: bool = False
 
     def wiring(self, spec: Spec) -> Wiring:
-        if not spec.source:
-            raise RecipeError("this recipe learns from two sets of pictures, and the data are one; give a folder with trainA and trainB")
+        need_two_sets(spec)
         return Wiring(source=spec.source)
 
     def source(self, batch: Batch, draw: Draw) -> Tensor:
         return batch.extra["source"]
 
     def play(self, nets: Mapping[str, nn.Module], source: Source, turn: Turn) -> Play:
-        b = lazy(lambda: turned((source.batch("real", turn).x,), self.turned, turn.draw.at("b"))[0])
-        a = lazy(lambda: turned((source.batch("source", turn).extra["source"],), self.turned, turn.draw.at("a"))[0])
+        a, b = from_two_sets(source, turn, self.turned)
         to_b = lazy(lambda: nets["generator"](a()).float())
         pairs = {"identity": lambda: (nets["generator"](b()).float(), b()), "made": lambda: (a(), to_b())}
         matches = {"main": lazy(lambda: Match("discriminator", Point(b()), Point(to_b())))}

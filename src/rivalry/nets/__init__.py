@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rivalry.nets.adapting import FlatTranslator, PictureClassifier
 from rivalry.nets.autoencoder import BEGAN, Autoencoder, BEGANTrunk
 from rivalry.nets.backbones import Backbone, EfficientNetLite0, RandomPyramid
 from rivalry.nets.biggan import BigGAN, BigGANTrunk
@@ -42,12 +43,15 @@ from rivalry.nets.text_codes import CodeCritic, CodeLM, CodeMaker, TextReader
 from rivalry.nets.text_judges import TextCNN, TokenJudge
 from rivalry.nets.translators import ResNetTranslator, UNet
 from rivalry.nets.trunk import Seen, Trunk, TrunkModule
+from rivalry.nets.two_sets import MUNIT, UNIT
 
 __all__ = [
     "BEGAN",
     "DCGAN",
     "LSTMLM",
     "MLP",
+    "MUNIT",
+    "UNIT",
     "Autoencoder",
     "Averaged",
     "BEGANTrunk",
@@ -67,6 +71,7 @@ __all__ = [
     "Encoder",
     "FastGAN",
     "FastGANTrunk",
+    "FlatTranslator",
     "JointDiscriminator",
     "LatentJudge",
     "LeakLM",
@@ -74,6 +79,7 @@ __all__ = [
     "PatchContrast",
     "PatchGAN",
     "PatchProjector",
+    "PictureClassifier",
     "Projected",
     "RCGANJudge",
     "RCGANNet",

@@ -22,7 +22,7 @@ from rivalry.types import Spec
 DEEPEST = 7
 
 
-def _to_multiple(x: Tensor, multiple: int) -> Tensor:
+def to_multiple(x: Tensor, multiple: int) -> Tensor:
     """Grown at the right and below, by repeating the border, to sides that divide, and at least twice that."""
     # (ONNX rounds quotients of negative numbers towards 0, so -(-s // multiple) would not do)
     down, across = (max(2 * multiple, (s + multiple - 1) // multiple * multiple) - s for s in x.shape[2:])
@@ -90,7 +90,7 @@ class UNetModule(ChangeModule):
         h, w = source.shape[2:]
         if self.holes:
             source = torch.cat([filled(source[:, :-1].float(), source[:, -1:].float(), self.depth), source[:, -1:]], 1)
-        x = _to_multiple(source, self.multiple)
+        x = to_multiple(source, self.multiple)
         if z:
             planes = z[0][:, :, None, None].expand(-1, -1, *x.shape[2:])
             x = torch.cat([x, planes.to(x.dtype)], 1)
@@ -174,7 +174,7 @@ class ResNetTranslatorModule(ChangeModule):
 
     def forward(self, source: Tensor, *label: Tensor) -> Tensor:
         h, w = source.shape[2:]
-        grown = x = _to_multiple(source, 4)
+        grown = x = to_multiple(source, 4)
         if self.classes:
             planes = F.one_hot(need_label(label), self.classes).to(x.dtype)[:, :, None, None]
             x = torch.cat([x, planes.expand(-1, -1, *x.shape[2:])], 1)
@@ -188,7 +188,7 @@ class ResNetTranslatorModule(ChangeModule):
 
     def features(self, source: Tensor, wanted: tuple[int, ...]) -> list[Tensor]:
         """What comes out of these of the encoder's and the blocks' layers, [n, widths[i], h_i, w_i] each."""
-        x, found = _to_multiple(source, 4), list[Tensor]()
+        x, found = to_multiple(source, 4), list[Tensor]()
         for i, part in enumerate((*self.encoder, *self.blocks)):
             x = part(x)
             if i in wanted:

@@ -110,6 +110,14 @@ class Engine:
         mean = self._reduce(torch.stack([notes[n].float() for n in names]), "mean")
         return dict(zip(names, mean.unbind(), strict=True))
 
+    def gather(self, x: Tensor) -> Tensor:
+        """[world * n, ...] of [n, ...] in each process, in the order of their ranks."""
+        if self.world == 1:
+            return x
+        found = self.fabric.all_gather(x)
+        assert isinstance(found, Tensor)
+        return found.reshape(-1, *x.shape[1:])
+
     def any(self, value: bool) -> bool:
         """Whether it is true in any process."""
         if self.world == 1:

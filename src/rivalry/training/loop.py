@@ -21,8 +21,9 @@ from rivalry.parts import Play, Refreshes, Sampler, Source, Turn
 from rivalry.privacy import Ledger, asks
 from rivalry.recipe import Recipe, Side, Stage
 from rivalry.training.engine import Engine
+from rivalry.training.pool import PooledPlay
 from rivalry.training.private import PrivateTurns
-from rivalry.training.state import State, draw_for, optimiser_key, own_parameters
+from rivalry.training.state import State, draw_for, optimiser_key, own_parameters, pool_key
 from rivalry.training.step import freeze, losses, total
 from rivalry.training.votes import VoteGuard
 from rivalry.types import Batch
@@ -225,7 +226,8 @@ class Trainer:
                 play = self.plays.get((number, part)) or recipe.game.play(state.nets, source, turn)
                 if together:
                     self.plays[number, part] = play
-                loss = total(losses(self.charged, side, play, turn, state.joint))
+                seen = self._seen(span, side, play, turn, part)
+                loss = total(losses(self.charged, side, seen, turn, state.joint))
             turn.note(f"{side.name}.loss", loss)
             for name, value in turn.notes.items():
                 notes[name] = notes[name] + value / micro if name in notes else value / micro
@@ -234,6 +236,13 @@ class Trainer:
         if optimiser is not None:
             notes[f"{side.name}.gradient"] = self._move(span, side, optimiser, turn)
         return {} if recipe.game.secret & set(side.modules) else notes
+
+    def _seen(self, span: Span, side: Side, play: Play, turn: Turn, part: int) -> Play:
+        """The play as the side sees it."""
+        if side.pool is None:
+            return play
+        memory = self.state.memory[pool_key(optimiser_key(span.number, span.stage, side))]
+        return PooledPlay(play.nets, play, side.pool.size, memory, turn, self.engine, part)
 
     def _at(
         self, span: Span, side: Side, number: int, position: int, knobs: dict[str, float | Tensor], batch: int,

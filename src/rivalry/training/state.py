@@ -53,6 +53,11 @@ def optimiser_key(stage_number: int, stage: Stage, side: Side) -> str:
     return f"{stage_number}.{side.name}" if stage.fresh else side.name
 
 
+def pool_key(optimiser: str) -> str:
+    """Where a side's pool of fakes is remembered."""
+    return f"{optimiser}.pool"
+
+
 def build_state(
     recipe: Recipe,
     spec: Spec,
@@ -91,6 +96,8 @@ def build_state(
                 group["initial_lr"] = group["lr"]  # schedules are factors on this
             for i, after in enumerate(side.after):
                 state.memory[f"{name}.{i}"] = after.start([p.data for p in parameters])
+            if side.pool is not None:
+                state.memory[pool_key(name)] = {}
     return state
 
 
@@ -142,14 +149,16 @@ def pack_model(state: State) -> dict[str, Tensor]:
 
 
 def parted(state: State, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """(what may be handed on, what must not) of a packed state: the game's secret networks, and what optimisers and afters
-    remember of them."""
+    """(what may be handed on, what must not) of a packed state: the game's secret networks, what optimisers and afters remember
+    of them, and pools of fakes, which may be changed training rows."""
     secret = state.recipe.game.secret
     places = [f"{kind}/{name}/" for kind in ("nets", "ema") for name in secret]
     for number, stage in enumerate(state.recipe.stages):
         for side in stage.sides:
+            key = optimiser_key(number, stage, side)
+            if side.pool is not None:
+                places.append(f"memory/{pool_key(key)}/")
             if secret & set(side.modules):
-                key = optimiser_key(number, stage, side)
                 places += [f"optimisers/{key}/", f"memory/{key}."]
     hidden = {k: v for k, v in tensors.items() if k.startswith(tuple(places))}
     return {k: v for k, v in tensors.items() if k not in hidden}, hidden
@@ -174,6 +183,8 @@ def unpack_state(state: State, tensors: Mapping[str, Tensor], meta: Mapping[str,
     for name, optimiser in state.optimisers.items():
         _load_optimiser(optimiser, _under(tensors, f"optimisers/{name}/"))
     for name, memory in state.memory.items():
+        if name.endswith(pool_key("")):
+            memory.clear()  # one that went on after the checkpoint is not there yet
         for k, v in _under(tensors, f"memory/{name}/").items():
             memory[k] = v.to(state.device)
     state.knobs |= {k: v.to(state.device) for k, v in _under(tensors, "knobs/").items()}

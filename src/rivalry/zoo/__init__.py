@@ -13,7 +13,7 @@ from rivalry.recipe import Recipe
 from rivalry.zoo.rows import MAKERS, Row
 
 GROUPS = (
-    "losses", "latent", "conditional", "backbones", "stabilisers", "house", "changing", "points", "tables", "conditional_tables", "records",
+    "losses", "latent", "conditional", "backbones", "stabilisers", "house", "changing", "translating", "points", "tables", "conditional_tables", "records",
     "text",
 )  # fmt: skip
 SMALL = "-small"
