@@ -1,15 +1,18 @@
-"""Translation: aerial photos to maps from pairs, and one style of emoji to another without pairs.
+"""Translation: aerial photos to maps and line drawings to colour from pairs, one style of emoji to another without pairs.
 
-    python benchmarks/translating.py --train maps        # 12 minutes
-    python benchmarks/translating.py --train emoji       # 12 minutes
+    python benchmarks/translating.py --train maps        # also: colouring, lines, emoji; 12 minutes each
     python benchmarks/translating.py --measure
 
-Needs the development data for maps, and npm for the emoji (packages emoji-datasource-google and -twitter, fetched once).
+colouring: OpenMoji's line drawings to its coloured ones, from pairs; lines: the other way round, without pairs; emoji: Google's to
+Twitter's, without pairs.  Needs the development data for maps and the ruler, npm for the emoji (packages openmoji, emoji-datasource-google
+and -twitter, fetched once) and, for OpenMoji, resvg-py by hand.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
+import re
 import shutil
 import subprocess
 import tarfile
@@ -30,9 +33,11 @@ from rivalry.sampling import Sampler, sampler_of
 from rivalry.streams import Draw
 
 FOLDER = WORK / "translating"
-BUDGETS = {"maps": "12m", "emoji": "12m"}
+BUDGETS = {"maps": "12m", "colouring": "12m", "lines": "12m", "emoji": "12m"}
 HELD = 8
 """Every so many emoji are held back."""
+TONES = re.compile("1F3F[B-F]")
+"""Skin tones: such emoji differ from others in little, and would be on both sides of the split."""
 
 
 def main() -> None:
@@ -57,7 +62,9 @@ def read(name: str) -> tuple[str, ReadOptions]:
     """What is trained on, and how it is read."""
     if name == "maps":
         return str(shared("img_maps_pairs256") / "maps_train400_512x256.tar.xz"), ReadOptions(task="translate", patch=128, holdout=0.1)
-    return str(emoji()), ReadOptions(task="unpaired", channels=3)
+    if name == "colouring":
+        return str(openmoji() / "pairs"), ReadOptions(task="translate", channels=3, holdout=1 / HELD)
+    return str(openmoji() if name == "lines" else emoji()), ReadOptions(task="unpaired", channels=3)
 
 
 def emoji() -> Path:
@@ -79,6 +86,39 @@ def emoji() -> Path:
             out = beginning / f"{'test' if i % HELD == 0 else 'train'}{side}"
             out.mkdir(parents=True, exist_ok=True)
             (out / name).write_bytes(pictures[name])
+    beginning.rename(folder)
+    return folder
+
+
+def openmoji() -> Path:
+    """trainA, testA (in colour), trainB, testB (lines), and pairs/line, pairs/colour: on white, 64 px, without skin tones."""
+    folder = WORK / "openmoji"
+    if (folder / "pairs").exists():
+        return folder
+    import resvg_py
+
+    packages = WORK / "npm"
+    packages.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["npm", "pack", "openmoji"], cwd=packages, check=True, capture_output=True)
+    drawn: dict[str, dict[str, str]] = {"color": {}, "black": {}}
+    with tarfile.open(next(packages.glob("openmoji-*.tgz"))) as archive:
+        for member in archive:
+            _, side, *_ = (*member.name.split("/"), "")
+            if side in drawn and member.name.endswith(".svg") and not TONES.search(member.name):
+                content = archive.extractfile(member)
+                assert content is not None
+                drawn[side][Path(member.name).stem] = content.read().decode()
+    beginning = WORK / "openmoji-unfinished"
+    shutil.rmtree(beginning, ignore_errors=True)
+    for i, name in enumerate(sorted(set(drawn["color"]) & set(drawn["black"]))):
+        part = "test" if i % HELD == 0 else "train"
+        for side, own, pair in (("A", "color", "colour"), ("B", "black", "line")):
+            with Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=drawn[own][name], width=64, height=64)))) as picture:
+                full = picture.convert("RGBA")
+            flat = Image.alpha_composite(Image.new("RGBA", full.size, (255, 255, 255, 255)), full).convert("RGB")
+            for out in (beginning / f"{part}{side}", beginning / "pairs" / pair):
+                out.mkdir(parents=True, exist_ok=True)
+                flat.save(out / f"{name}.png")
     beginning.rename(folder)
     return folder
 
@@ -123,7 +163,7 @@ def measure() -> None:
 
 def _truth(data: Dataset, name: str, source: Path) -> tuple[Tensor, Tensor]:
     """(held-out targets, what they are made from), pair by pair."""
-    if name == "maps":
+    if name in ("maps", "colouring"):
         batch = data.held.batch(torch.arange(len(data.held)), torch.device("cpu"))
         return batch.x, batch.extra["source"]
     names = sorted(p.name for p in (source / "testA").glob("*.png"))
