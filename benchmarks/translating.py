@@ -91,7 +91,7 @@ def emoji() -> Path:
 
 
 def openmoji() -> Path:
-    """trainA, testA (in colour), trainB, testB (lines), and pairs/line, pairs/colour: on white, 64 px, without skin tones."""
+    """trainA, testA (in colour), trainB, testB (lines), and pairs/lines, pairs/painted: on white, 64 px, without skin tones."""
     folder = WORK / "openmoji"
     if (folder / "pairs").exists():
         return folder
@@ -112,7 +112,7 @@ def openmoji() -> Path:
     shutil.rmtree(beginning, ignore_errors=True)
     for i, name in enumerate(sorted(set(drawn["color"]) & set(drawn["black"]))):
         part = "test" if i % HELD == 0 else "train"
-        for side, own, pair in (("A", "color", "colour"), ("B", "black", "line")):
+        for side, own, pair in (("A", "color", "painted"), ("B", "black", "lines")):
             with Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=drawn[own][name], width=64, height=64)))) as picture:
                 full = picture.convert("RGBA")
             flat = Image.alpha_composite(Image.new("RGBA", full.size, (255, 255, 255, 255)), full).convert("RGB")
