@@ -86,7 +86,8 @@ class Energy(Text):
         label: Tensor | None = None, truncation: float = 1.0,
     ) -> Tensor:  # fmt: skip
         texts = torch.stack([self.drawn(nets, draw.at("proposal", i), n) for i in range(self.proposals)], 1)
-        score = judged(nets["discriminator"], texts.flatten(0, 1)).view(n, self.proposals)
+        flat = trimmed(texts.flatten(0, 1))
+        score = judged(nets["discriminator"], flat, *self.told(nets, flat)).view(n, self.proposals)
         reached = score.clamp(-self.clip, self.clip).softmax(1).cumsum(1)
         pick = (reached < draw.uniform("pick", n, 1)).sum(1).clamp_max(self.proposals - 1)
         return texts[torch.arange(n, device=texts.device), pick]

@@ -31,7 +31,7 @@ class Text(Game):
     against sampled ones.
 
     judged: what has a score of its own: 'tokens'; 'pairs' of tokens at the same place of a real and a sampled text, for
-    relativistic objectives; or whole 'texts'.
+    relativistic objectives; or whole 'texts'.  thoughts: the discriminator is told the language model's thoughts of each text.
     """
 
     likelihood: ClassVar[bool] = True
@@ -39,6 +39,7 @@ class Text(Game):
     top_p: float = 1.0
     prompt: tuple[int, ...] = ()
     judged: Literal["tokens", "pairs", "texts"] = "tokens"
+    thoughts: bool = False
 
     def __post_init__(self) -> None:
         if self.temperature < 0 or not 0 < self.top_p <= 1:
@@ -68,14 +69,18 @@ class Text(Game):
                 masks = (there(real()), there(made()))
             if self.judged == "pairs":
                 masks = (there(real()) * there(made()),) * 2
-            return Match("discriminator", Point(real()), Point(made()), *masks, augment=False)
+            return Match("discriminator", Point(real(), self.told(nets, real())), Point(made(), self.told(nets, made())), *masks, augment=False)
 
         pairs = {"tokens": lazy(lambda: (nets["generator"](lessons()), lessons(), there(lessons()))), "policy": lazy(policy)}
         return LazyPlay(nets, {"main": lazy(main)}, pairs)
 
+    def told(self, nets: Mapping[str, nn.Module], tokens: Tensor) -> tuple[Tensor, ...]:
+        """What the discriminator gets beside texts."""
+        return (language_model(nets).thoughts(tokens),) if self.thoughts else ()
+
     def rewards(self, nets: Mapping[str, nn.Module], tokens: Tensor, draw: Draw) -> Tensor:
         """[N, T] -> [N, T]: what the discriminator says of each token, or of its text."""
-        score = judged(nets["discriminator"], tokens)
+        score = judged(nets["discriminator"], tokens, *self.told(nets, tokens))
         return score if score.dim() == 2 else score[:, None].expand(tokens.shape)
 
     def drawn(self, nets: Mapping[str, nn.Module], draw: Draw, n: int) -> Tensor:
@@ -103,11 +108,11 @@ class Text(Game):
 
 
 @torch.no_grad()
-def judged(judge: nn.Module, tokens: Tensor) -> Tensor:
+def judged(judge: nn.Module, tokens: Tensor, *told: Tensor) -> Tensor:
     """Scores without the noise of the judge's dropout: a reward is what it says."""
     learning = judge.training
     judge.eval()
-    score: Tensor = judge(tokens)["score"]
+    score: Tensor = judge(tokens, *told)["score"]
     judge.train(learning)
     return score
 

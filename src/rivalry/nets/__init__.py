@@ -40,7 +40,7 @@ from rivalry.nets.summary import count, describe
 from rivalry.nets.table import TableNet
 from rivalry.nets.teachers import Teachers
 from rivalry.nets.text_codes import CodeCritic, CodeLM, CodeMaker, TextReader
-from rivalry.nets.text_judges import TextCNN, TokenJudge
+from rivalry.nets.text_judges import TextCNN, TextThoughts, TokenJudge
 from rivalry.nets.translators import ResNetTranslator, UNet
 from rivalry.nets.trunk import Seen, Trunk, TrunkModule
 from rivalry.nets.two_sets import MUNIT, UNIT
@@ -102,6 +102,7 @@ __all__ = [
     "Teachers",
     "TextCNN",
     "TextReader",
+    "TextThoughts",
     "TextViews",
     "TimeGANEmbedder",
     "TimeGANGenerator",

@@ -60,6 +60,17 @@ class LanguageModel(nn.Module):
         return loss * (tokens != PAD)
 
     @torch.no_grad()
+    def thoughts(self, tokens: Tensor) -> Tensor:
+        """[N, T] -> [N, T, H + 1]: what is thought before each token, and how surprising it then was; without dropout."""
+        learning = self.training
+        self.eval()
+        hidden = self.hidden(shifted(tokens)).float()
+        logits = self.read(hidden).float()
+        surprise = cross_entropy(logits.flatten(0, 1), tokens.flatten(), reduction="none").view(tokens.shape) * (tokens != PAD)
+        self.train(learning)
+        return torch.cat([hidden, surprise[..., None]], 2)
+
+    @torch.no_grad()
     def generate(
         self, uniform: Tensor, prompt: Sequence[int] = (), temperature: float = 1.0, top_p: float = 1.0
     ) -> Tensor:

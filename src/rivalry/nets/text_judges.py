@@ -50,6 +50,44 @@ class TextCNN(Net):
         return TextCNNJudge(spec.vocabulary, self.embed, self.widths, self.filters, self.dropout)
 
 
+class ThoughtfulJudge(nn.Module):
+    """(tokens [N, T], thoughts [N, T, H + 1] of a language model that read them) -> score [N]: mean and largest of an LSTM's states,
+    read both ways."""
+
+    def __init__(self, reads: int, width: int, drop: float) -> None:
+        super().__init__()
+        self.drop = drop
+        self.onward, self.homeward = (nn.LSTM(reads + 1, width, batch_first=True) for _ in range(2))
+        self.out = nn.Linear(4 * width, 1)
+
+    def forward(self, tokens: Tensor, thoughts: Tensor) -> Heads:
+        there = (tokens != PAD)[..., None]
+        x = dropout(thoughts, self.drop, self.training)
+        # each text is turned by itself, so that padding comes last both ways and changes nothing
+        place = torch.arange(tokens.shape[1], device=tokens.device)
+        turned = (there.sum(1) - 1 - place).clamp_min(0)[..., None]
+        other = self.homeward(x.gather(1, turned.expand_as(x)))[0]
+        states = torch.cat([self.onward(x)[0], other], 2)
+        states = dropout(states, self.drop, self.training)
+        mean = (states * there).sum(1) / there.sum(1).clamp_min(1)
+        largest = states.masked_fill(~there, -torch.inf).amax(1)
+        return {"score": self.out(torch.cat([mean, largest], 1))[:, 0]}
+
+
+@register("net", "text-thoughts")
+@dataclass(frozen=True)
+class TextThoughts(Net):
+    """`ThoughtfulJudge`.  reads: width of the language model whose thoughts it is given."""
+
+    reads: int = 256
+    width: int = 128
+    dropout: float = 0.3
+
+    def build(self, spec: Spec, wiring: Wiring) -> nn.Module:
+        check_text(spec, "text-thoughts", self.dropout)
+        return ThoughtfulJudge(self.reads, self.width, self.dropout)
+
+
 class CausalJudge(nn.Module):
     """[N, T] tokens -> score [N, T]: of each token, from those before it and itself (an LSTM)."""
 

@@ -12,6 +12,7 @@ from rivalry.nets import (
     RelationalLM,
     TextCNN,
     TextReader,
+    TextThoughts,
     TextViews,
     TokenJudge,
     TransformerLM,
@@ -192,19 +193,21 @@ RESIDUAL = About(
 )
 
 
-def residual(name: str, about: About, net: Net, filters: int, steps: int, first: float, rounds: int) -> Recipe:
+def residual(
+    name: str, about: About, net: Net, judge: Net, steps: int, first: float, rounds: int, thoughts: bool = False, d_lr: float = 5e-4,
+) -> Recipe:  # fmt: skip
     """Likelihood for the first share of the training, then the discriminator; between them `rounds` times both in turn, the
     language model learning from real and from chosen texts, one to one."""
     writer = Side("generator", ("generator",), terms=(Likelihood(),), optimiser=Adam(2e-3, 0.9, 0.999), clip_gradient=1.0)
-    critic = Side("discriminator", ("discriminator",), ("main",), optimiser=Adam(5e-4, 0.9, 0.999, weight_decay=1e-3))
+    critic = Side("discriminator", ("discriminator",), ("main",), optimiser=Adam(d_lr, 0.9, 0.999, weight_decay=1e-3))
     both = (Likelihood(weight=0.5), Likelihood(weight=0.5, pair="resampled"))
     pupil = Side("generator", ("generator",), terms=both, optimiser=Adam(3e-4, 0.9, 0.999), clip_gradient=1.0)
     each = (1 - first) / (2 * rounds + 1)
     turns = [s for i in range(rounds) for s in (Stage((critic,), f"critic {i + 1}", each), Stage((pupil,), f"distil {i + 1}", each, fresh=True))]
     stages = (Stage((writer,), "likelihood", first), *turns, Stage((critic,), "critic", each))
-    nets = {"generator": net, "discriminator": TextCNN(filters=filters)}
+    nets = {"generator": net, "discriminator": judge}
     return Recipe(
-        name, nets, Energy(judged="texts"), stages, GAN(), about=about, sampler=ByLength(), schedules={"lr": Linear(1.0, 0.1)},
+        name, nets, Energy(judged="texts", thoughts=thoughts), stages, GAN(), about=about, sampler=ByLength(), schedules={"lr": Linear(1.0, 0.1)},
         ema=NO_EMA, batch=128, steps=steps,
     )  # fmt: skip
 
@@ -212,8 +215,8 @@ def residual(name: str, about: About, net: Net, filters: int, steps: int, first:
 @row("residual-energy")
 def residual_energy() -> Row:
     return Row(
-        residual("residual-energy", RESIDUAL, LSTMLM(512, 2, 0.5), 200, 20_000, 0.75, 0),
-        residual("residual-energy-small", RESIDUAL, LSTMLM(256, 1, 0.4), 100, 3_000, 0.75, 0),
+        residual("residual-energy", RESIDUAL, LSTMLM(512, 2, 0.5), TextCNN(filters=200), 20_000, 0.75, 0),
+        residual("residual-energy-small", RESIDUAL, LSTMLM(256, 1, 0.4), TextCNN(), 3_000, 0.75, 0),
     )
 
 
@@ -229,8 +232,25 @@ def residual_energy_distilled() -> Row:
         APPLICATIONS,
     )
     return Row(
-        residual("residual-energy-distilled", about, LSTMLM(512, 2, 0.5), 200, 20_000, 0.6, 2),
-        residual("residual-energy-distilled-small", about, LSTMLM(256, 1, 0.4), 100, 3_000, 0.6, 2),
+        residual("residual-energy-distilled", about, LSTMLM(512, 2, 0.5), TextCNN(filters=200), 20_000, 0.6, 2),
+        residual("residual-energy-distilled-small", about, LSTMLM(256, 1, 0.4), TextCNN(), 3_000, 0.6, 2),
+    )
+
+
+@row("thought-energy")
+def thought_energy() -> Row:
+    about = About(
+        "Residual energy on thoughts",
+        "rivalry 2026; after Deng et al. 2020, arXiv:2004.11714",
+        2026,
+        GROUP,
+        "As 'residual-energy', but the discriminator reads what the language model thinks of a text, its states and how surprised it is at "
+        "each token, rather than the tokens: it learns in a few steps what convolutions over words do not learn in hundreds.",
+        APPLICATIONS,
+    )
+    return Row(
+        residual("thought-energy", about, LSTMLM(512, 2, 0.5), TextThoughts(512, 256), 20_000, 0.75, 0, True, 1e-3),
+        residual("thought-energy-small", about, LSTMLM(256, 1, 0.4), TextThoughts(256, 128), 3_000, 0.85, 0, True, 1e-3),
     )
 
 
