@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from rivalry import zoo
 from rivalry.errors import RecipeError
-from rivalry.games import ByLength, Energy, LazyPlay, Rollout, Text
+from rivalry.games import ByLength, Energy, LazyPlay, Likeliest, Rollout, Text
 from rivalry.games.by_length import STREAM
 from rivalry.games.rollouts import completions
 from rivalry.nets import LSTMLM, TokenJudge, TransformerLM
@@ -241,5 +241,11 @@ def test_residual_energy_draws_in_proportion_to_the_odds() -> None:
     assert seen == pytest.approx(3 / (3 + 6), abs=0.03)  # EOS and six tokens can be drawn
     plain = Energy(judged="texts", proposals=1).sample(nets, Wiring(), Draw(0, ("e",)), 8000)
     assert float((plain == 4).float().mean()) == pytest.approx(1 / 7, abs=0.02)
+    likeliest = Likeliest(proposals=16).sample(nets, Wiring(), Draw(0, ("e",)), 500)
+    with torch.no_grad():
+        model.bias[5] = 2.0
+        picked = Likeliest(proposals=16).sample(nets, Wiring(), Draw(0, ("e",)), 500)
+    assert len(likeliest.unique()) == 7  # all alike: the first is taken
+    assert bool((picked == 5).all())
     with pytest.raises(RecipeError, match="the game 'energy' needs"):
         Energy(judged="tokens")

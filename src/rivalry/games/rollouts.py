@@ -15,7 +15,7 @@ from rivalry.games.text import Text, judged, language_model, there, trimmed
 from rivalry.nets.language import LanguageModel
 from rivalry.parts import Play, Source, Turn, Wiring
 from rivalry.streams import Draw
-from rivalry.types import BOS
+from rivalry.types import BOS, per_example
 
 
 @register("game", "rollout")
@@ -91,3 +91,27 @@ class Energy(Text):
         reached = score.clamp(-self.clip, self.clip).softmax(1).cumsum(1)
         pick = (reached < draw.uniform("pick", n, 1)).sum(1).clamp_max(self.proposals - 1)
         return texts[torch.arange(n, device=texts.device), pick]
+
+
+@register("game", "likeliest")
+@dataclass(frozen=True)
+class Likeliest(Text):
+    """Of `proposals` texts the one that the language model itself finds likeliest, by log p for each token: what a discriminator that
+    chooses among as many has to be better than, at the same cost."""
+
+    proposals: int = 8
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.proposals < 1:
+            raise RecipeError(f"the game 'likeliest' needs at least one proposal, not {self.proposals}")
+
+    def sample(
+        self, nets: Mapping[str, nn.Module], wiring: Wiring, draw: Draw, n: int,
+        label: Tensor | None = None, truncation: float = 1.0,
+    ) -> Tensor:  # fmt: skip
+        texts = torch.stack([self.drawn(nets, draw.at("proposal", i), n) for i in range(self.proposals)], 1)
+        flat = trimmed(texts.flatten(0, 1))
+        with torch.no_grad():
+            score = -per_example(language_model(nets).surprise(flat), there(flat)).view(n, self.proposals)
+        return texts[torch.arange(n, device=texts.device), score.argmax(1)]

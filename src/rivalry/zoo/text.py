@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rivalry.games import ByLength, Energy, Leak, RelaxedText, Rollout, Text, TextCodes
+from rivalry.games import ByLength, Energy, Leak, Likeliest, RelaxedText, Rollout, Text, TextCodes
 from rivalry.nets import (
     LSTMLM,
     CodeCritic,
@@ -41,12 +41,14 @@ MLE = About(
 )
 
 
-def likelihood(name: str, net: Net, steps: int, batch: int = 128, lr: float = 2e-3, about: About = MLE) -> Recipe:
+def likelihood(
+    name: str, net: Net, steps: int, batch: int = 128, lr: float = 2e-3, about: About = MLE, game: Text | None = None,
+) -> Recipe:  # fmt: skip
     """Maximum likelihood with that language model."""
     writer = Side("generator", ("generator",), terms=(Likelihood(),), optimiser=Adam(lr, 0.9, 0.999), clip_gradient=1.0)
     schedules = {"lr": Cosine(end=0.1)}
     return Recipe(
-        name, {"generator": net}, Text(), (Stage((writer,)),), Null(), about=about, sampler=ByLength(), schedules=schedules,
+        name, {"generator": net}, game or Text(), (Stage((writer,)),), Null(), about=about, sampler=ByLength(), schedules=schedules,
         ema=NO_EMA, batch=batch, steps=steps,
     )  # fmt: skip
 
@@ -56,6 +58,23 @@ def mle() -> Row:
     return Row(
         likelihood("mle", LSTMLM(512, 2, 0.5), 20_000, lr=1e-3),
         likelihood("mle-small", LSTMLM(256, 1, 0.4), 3_000),
+    )
+
+
+@row("mle-reranked")
+def mle_reranked() -> Row:
+    about = About(
+        "Maximum likelihood, the likeliest of eight",
+        "rivalry 2026; the rival of residual energy at equal cost of sampling",
+        2026,
+        GROUP,
+        "Trained as 'mle'; of eight texts the one that the model itself finds likeliest is given. No discriminator: what choosing buys by "
+        "itself, and what it costs in variety.",
+        APPLICATIONS,
+    )
+    return Row(
+        likelihood("mle-reranked", LSTMLM(512, 2, 0.5), 20_000, lr=1e-3, about=about, game=Likeliest()),
+        likelihood("mle-reranked-small", LSTMLM(256, 1, 0.4), 3_000, about=about, game=Likeliest()),
     )
 
 
