@@ -24,7 +24,7 @@ from rivalry.streams import Draw
 FOLDER = WORK / "shared-codes"
 ROWS = ("unit-small", "munit-small")
 WEIGHTS = "squeezenet10_imagenet_decoded.npz"
-DRAWS = 4
+DRAWS = 2
 
 
 def main() -> None:
@@ -57,7 +57,7 @@ def measure() -> None:
         if not (FOLDER / name / "report.md").exists():
             continue
         run = Run.open(str(FOLDER / name))
-        for which in ("best", "last"):
+        for which in ("best", "last") if run.step("best") != run.step("last") else ("last",):
             answers = [_made(run, which, inputs, draw) for draw in range(DRAWS if name.startswith("munit") else 1)]
             rows.append(_row(f"{name}, {which}", answers, truth, stats.frechet_from_features(space(answers[0]), fixed), str(run.settings["plan"]["steps"])))
         _sheet(FOLDER / f"{name}.png", inputs, *answers, truth)

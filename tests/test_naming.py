@@ -164,6 +164,7 @@ def test_ccgan_fills_holes_and_judges_three_pictures() -> None:
     many = game._known(Batch(x, torch.zeros(20_000, dtype=torch.long), torch.arange(20_000)))
     assert 0.48 < float((many == 0).double().mean()) < 0.52
     assert torch.equal(Context()._known(Batch(x, label, index)), label)
+    assert Context(unlabelled=1)._known(Batch(x, label, index)).tolist() == [0, -1, -1, 0]
 
 
 def test_ccgan_learns_classes_from_few_labels() -> None:
@@ -193,6 +194,8 @@ def test_games_that_lack_classes_are_refused() -> None:
         Context(Noise())
     with pytest.raises(RecipeError, match="share of labelled"):
         Context(Masked(), labelled=0.0)
+    with pytest.raises(RecipeError, match="number of a class"):
+        Context(unlabelled=2).wiring(CLASSES)
     with pytest.raises(RecipeError, match="two classes"):
         PictureClassifier().build(plain, Wiring())
     with pytest.raises(RecipeError, match="pixelda and ccgan"):

@@ -75,12 +75,14 @@ class Context(Change):
 
     Match 'main': x with its class against x with its holes filled; 'whole': nothing against all that the generator made, holes or not
     (their CC-GAN^2); pair 'reconstruction' = (filled, x).  labelled: the share of rows whose class is looked at, chosen by the row's
-    number; the others have class -1, which 'semi-supervised' charges nothing.
+    number; the others have class -1, which 'semi-supervised' charges nothing.  unlabelled: the number of a class (from 0, in the order of
+    their names) that holds pictures without a label, -1 for none.
     """
 
     degradation: Degradation | None = field(default_factory=lambda: Masked("box"))
     turned: Turned = "no"
     labelled: float = 1.0
+    unlabelled: int = -1
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -92,6 +94,8 @@ class Context(Change):
     def wiring(self, spec: Spec) -> Wiring:
         if spec.classes < 2:
             raise RecipeError("this recipe learns classes, and the data have none; put each kind of picture into a sub-folder of its own")
+        if not -1 <= self.unlabelled < spec.classes:
+            raise RecipeError(f"unlabelled is the number of a class from 0 to {spec.classes - 1}, or -1, not {self.unlabelled}")
         assert self.degradation is not None
         return Wiring(self.latent, classes=spec.classes, source=self.degradation.shape(spec.shape))
 
@@ -113,10 +117,11 @@ class Context(Change):
     def _known(self, batch: Batch) -> Tensor:
         """[N] int64: classes, -1 for rows that are treated as unlabelled."""
         label = need_label(batch.label, "this game")
+        label = torch.where(label == self.unlabelled, -1, label)
         if self.labelled == 1:
             return label
         assert batch.index is not None
-        chance = (batch.index * 2654435761 % 2**32).double() / 2**32  # Knuth's multiplicative hash of the row's number
+        chance = (batch.index * 2654435761 % 2**32).float() / 2**32  # Knuth's multiplicative hash of the row's number
         return torch.where(chance < self.labelled, label, -1)
 
     def logits(self, nets: Mapping[str, nn.Module], x: Tensor) -> Tensor:

@@ -44,7 +44,8 @@ def unit() -> Row:
         "UNIT", "arXiv:1703.00848", 2017, GROUP,
         "Two sets without pairs meet in one latent: two variational autoencoders whose last encoding and first decoding layers are shared; the "
         "code of a picture, decoded in the other set and encoded again, must give it back. Judges at three scales with least squares, as the "
-        "authors' later code; charges are means over pixels and code, divided by ten.",
+        "authors' later code, where patches of all scales weigh alike here; charges are means over pixels and code, all divided by ten, and the "
+        "rate falls steadily where theirs is halved every 100,000 steps.",
         ("translate without pairs", "style"),
     )  # fmt: skip
     codes = tuple(UnitKL(pair=p, weight=0.02) for p in ("posterior", "posterior-back", "posterior-cycle", "posterior-cycle-back"))
@@ -60,8 +61,9 @@ def munit() -> Row:
     about = About(
         "MUNIT", "arXiv:1804.04732", 2018, GROUP,
         "A picture is content and style: the content is kept, the style of the other set is drawn, so one picture has many answers (rivalry "
-        "apply --draws). Pictures, contents and styles must be found again in what was made. Judges at three scales with least squares; no "
-        "perceptual loss, which the paper takes at high resolution only.",
+        "apply --draws). Pictures, contents and styles must be found again in what was made. Judges at three scales with least squares, whose patches all "
+        "weigh alike here; gains of the styled norms are 1 + what the style says; weight decay is AdamW's; the rate falls steadily where theirs "
+        "is halved every 100,000 steps; no perceptual loss, which the paper takes at high resolution only.",
         ("translate without pairs", "style", "many answers"),
     )  # fmt: skip
     terms = (*both_ways("reconstruction", 10.0), *both_ways("content", 1.0), *both_ways("style", 1.0))
