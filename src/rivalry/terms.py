@@ -223,38 +223,45 @@ class Policy(Charge):
     -A_t log p(x_t | x_<t) over a text's tokens by `length`.
 
     The return is G_t = r_t + discount G_t+1 (de Masson d'Autume et al. 2019, ScratchGAN, eq. 4).  reward: of the score D_t,
-    'probability' 2 sigmoid(D_t) - 1, 'raw' D_t, or 'ratio' exp(D_t) cut at e^3, as MaliGAN weighs texts by the odds that they
-    are real (Che et al. 2017, eq. 9).  advantage: the return less the batch's mean at that place, 'normed' by its deviation over
-    all tokens.
+    'probability' 2 sigmoid(D_t) - 1, 'raw' D_t, 'ratio' exp(D_t) cut at e^3, as MaliGAN weighs texts by the odds that they
+    are real (Che et al. 2017, eq. 9), or 'gain' D_t - D_t-1: what a token adds to the log odds of what stood before it, which sum to
+    those of the text.  advantage: the return less the mean at that place, over the batch or, 'grouped', over replies to the same
+    context; 'normed' by its deviation over all tokens.
     """
 
-    reward: Literal["probability", "raw", "ratio"] = "probability"
+    reward: Literal["probability", "raw", "ratio", "gain"] = "probability"
     discount: float = 0.23
     normed: bool = True
     length: float = 16.0
+    grouped: bool = False
     couples: ClassVar[bool] = True
 
     def __call__(self, play: Play, turn: Turn) -> Tensor:
-        logp, score, mask = play.pair("policy")[:3]
-        advantage = advantages(self._rewards(score), mask, self.discount, self.normed)
+        logp, score, mask, *group = play.pair("policy")
+        advantage = advantages(self._rewards(score), mask, self.discount, self.normed, group[0] if self.grouped else None)
         turn.note(f"{turn.side}.reward", (score * mask).sum() / mask.sum())
         return -(advantage * logp * mask).sum(1) / self.length
 
     def _rewards(self, score: Tensor) -> Tensor:
         if self.reward == "probability":
             return 2 * score.sigmoid() - 1
+        if self.reward == "gain":
+            return score.diff(dim=1, prepend=torch.zeros_like(score[:, :1]))
         return score if self.reward == "raw" else score.clamp_max(3.0).exp()
 
 
-def advantages(reward: Tensor, mask: Tensor, discount: float, normed: bool) -> Tensor:
-    """[N, T] discounted returns over the places that the mask counts, less their mean over the batch at each place, by their
-    deviation if `normed`; 0 where the mask is."""
+def advantages(reward: Tensor, mask: Tensor, discount: float, normed: bool, group: Tensor | None = None) -> Tensor:
+    """[N, T] discounted returns over the places that the mask counts, less their mean over the batch, or over the rows of the same
+    group [N] (numbers from 0), at each place, by their deviation if `normed`; 0 where the mask is."""
     following, out = torch.zeros_like(reward[:, 0]), []
     for t in range(reward.shape[1] - 1, -1, -1):
         following = (reward[:, t] + discount * following) * mask[:, t]
         out.append(following)
     returns = torch.stack(out[::-1], 1)
-    mean = (returns * mask).sum(0) / mask.sum(0).clamp_min(1)
+    group = torch.zeros(len(mask), dtype=torch.long, device=mask.device) if group is None else group
+    sums = torch.zeros(2, int(group.max()) + 1, mask.shape[1], dtype=returns.dtype, device=mask.device)
+    total, times = sums.index_add(1, group, torch.stack([returns * mask, mask.to(returns.dtype)]))
+    mean = (total / times.clamp_min(1))[group]
     centred = (returns - mean) * mask
     if not normed:
         return centred

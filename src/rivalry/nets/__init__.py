@@ -18,6 +18,7 @@ from rivalry.nets.mlp import MLP, MLPTrunk
 from rivalry.nets.patches import PatchGAN, UNetJudge
 from rivalry.nets.projected import Projected
 from rivalry.nets.records import RecordNet, RecordTrunk
+from rivalry.nets.replying import ReplyJudge, ReplyLM
 from rivalry.nets.resnet import ResNet, ResNetTrunk
 from rivalry.nets.resnet3 import ResNet3, ResNet3Trunk
 from rivalry.nets.restorers import Restorer
@@ -73,6 +74,8 @@ __all__ = [
     "RandomPyramid",
     "RecordNet",
     "RecordTrunk",
+    "ReplyJudge",
+    "ReplyLM",
     "ResNet",
     "ResNet3",
     "ResNet3Trunk",
