@@ -64,22 +64,24 @@ class Reply(Game):
         made = lazy(lambda: self._made(model, real()[0], turn))
 
         def main() -> Match:
-            (context, human), (asked, tokens) = real(), made()
-            other, fits = mismatched(human, batch())
-            width = max(tokens.shape[1], other.shape[1])
-            fake = torch.cat([padded(tokens, width), padded(other, width)])
-            point = judgeable(nets, torch.cat([asked, context]), fake)
-            counts = torch.cat([torch.ones(len(tokens), device=fits.device), (~fits).float()])
-            mask = there(fake) * counts[:, None] if self.by_token(nets) else counts
-            return Match(
-                "discriminator", judgeable(nets, context, human), point, there(human) if self.by_token(nets) else None, mask, augment=False
-            )
+            (context, human), (whose, tokens) = real(), made()
+            other, same = mismatched(human, batch())
+            own = torch.arange(len(human), device=human.device)
+            width = max(x.shape[1] for x in (human, tokens))
+            every = torch.cat([padded(x, width) for x in (human, tokens, other)])
+            shown = judgeable(nets, context, every, torch.cat([own, whose, own]))
+            points = [Point(x, (thoughts,)) for x, thoughts in zip(*(t.split([len(human), len(every) - len(human)]) for t in shown), strict=True)]
+            counts = torch.cat([torch.ones(len(tokens), device=same.device), (~same).float()])
+            if not self.by_token(nets):
+                return Match("discriminator", *points, None, counts, augment=False)
+            masks = [there(p.x) for p in points]
+            return Match("discriminator", *points, masks[0], masks[1] * counts[:, None], augment=False)
 
         def policy() -> tuple[Tensor, ...]:
-            asked, tokens = made()
-            group = torch.arange(len(tokens), device=tokens.device) // self._each(turn.batch)
-            rewards = self.rewards(nets, asked, tokens, turn.draw)
-            return -model.surprise_of(asked, tokens), rewards, there(tokens), group
+            context, (whose, tokens) = real()[0], made()
+            asked = context[: int(whose.max()) + 1]
+            rewards = self.rewards(nets, asked, tokens, whose, turn.draw)
+            return -model.surprise_of(asked, tokens, whose), rewards, there(tokens), whose
 
         return LazyPlay(
             nets, {"main": lazy(main)},
@@ -89,15 +91,12 @@ class Reply(Game):
     def by_token(self, nets: Mapping[str, nn.Module]) -> bool:
         return not bool(getattr(nets["discriminator"], "whole", False))
 
-    def _each(self, batch: int) -> int:
-        return min(self.group, batch)
-
     def _made(self, model: ReplyLanguageModel, context: Tensor, turn: Turn) -> tuple[Tensor, Tensor]:
-        """(contexts [M, c], replies [M, r]): `group` to each of the batch's first contexts."""
-        each = self._each(len(context))
+        """(the context of each [M], replies [M, r]): `group` to each of the batch's first contexts."""
+        each = min(self.group, len(context))
         asked = context[: len(context) // each]
         tokens = self.drawn(model, asked, turn.draw, each)
-        return asked.repeat_interleave(each, 0), trimmed(tokens)
+        return torch.arange(len(tokens), device=tokens.device) // each, trimmed(tokens)
 
     def drawn(self, model: ReplyLanguageModel, context: Tensor, draw: Draw, each: int) -> Tensor:
         """[N each, R] replies to contexts [N, c], by the generator without its dropout."""
@@ -108,19 +107,19 @@ class Reply(Game):
         model.train(learning)
         return tokens
 
-    def rewards(self, nets: Mapping[str, nn.Module], context: Tensor, tokens: Tensor, draw: Draw) -> Tensor:
-        """[M, r]: what the discriminator says of each token, or of its reply."""
-        score = judged(nets, context, tokens)
+    def rewards(self, nets: Mapping[str, nn.Module], context: Tensor, tokens: Tensor, whose: Tensor, draw: Draw) -> Tensor:
+        """[M, r]: what the discriminator says of each token, or of its reply; whose [M]: the context of each."""
+        score = judged(nets, context, tokens, whose)
         return score if score.dim() == 2 else score[:, None].expand(tokens.shape)
 
-    def rated(self, nets: Mapping[str, nn.Module], context: Tensor, tokens: Tensor) -> Tensor:
-        """[N]: how well replies [N, r] go with contexts [N, c]: what the discriminator says, on average over a reply's tokens;
+    def rated(self, nets: Mapping[str, nn.Module], context: Tensor, tokens: Tensor, whose: Tensor | None = None) -> Tensor:
+        """[N]: how well replies [N, r] go with contexts `whose` [N] of [M, c]: what the discriminator says, on average over a reply's tokens;
         where there is none, the mean of log p."""
         mask = there(tokens)
         if "discriminator" not in nets:
-            score = -reply_model(nets).surprise_of(context, tokens)
+            score = -reply_model(nets).surprise_of(context, tokens, whose)
         else:
-            score = judged(nets, context, tokens)
+            score = judged(nets, context, tokens, whose)
         return score if score.dim() == 1 else (score * mask).sum(1) / mask.sum(1).clamp_min(1)
 
     def source(self, batch: Batch, draw: Draw) -> Tensor:
@@ -134,8 +133,8 @@ class Reply(Game):
         context = source[:, : model.context]
         tokens = self.drawn(model, trimmed_left(context), draw, self.candidates)
         if self.candidates > 1:
-            each = trimmed_left(context).repeat_interleave(self.candidates, 0)
-            rating = self.rated(nets, each, trimmed(tokens)).view(-1, self.candidates)
+            whose = torch.arange(len(tokens), device=tokens.device) // self.candidates
+            rating = self.rated(nets, trimmed_left(context), trimmed(tokens), whose).view(-1, self.candidates)
             tokens = tokens.view(len(context), self.candidates, -1)[torch.arange(len(context), device=tokens.device), rating.argmax(1)]
         return torch.cat([context, tokens], 1)
 
@@ -167,11 +166,11 @@ class ReplyRollout(Reply):
 
     rollouts: int = 5
 
-    def rewards(self, nets: Mapping[str, nn.Module], context: Tensor, tokens: Tensor, draw: Draw) -> Tensor:
-        texts = completions(reply_model(nets), context, tokens, self.rollouts, draw)
-        each = context.repeat_interleave(self.rollouts, 0)
-        means = [by_roll(judged(nets, each, part.flatten(0, 1)).sigmoid(), self.rollouts).mean(1) for part in texts]
-        return torch.stack([*means, judged(nets, context, tokens).sigmoid()], 1)
+    def rewards(self, nets: Mapping[str, nn.Module], context: Tensor, tokens: Tensor, whose: Tensor, draw: Draw) -> Tensor:
+        texts = completions(reply_model(nets), context[whose], tokens, self.rollouts, draw)
+        each = whose.repeat_interleave(self.rollouts)
+        means = [by_roll(judged(nets, context, part.flatten(0, 1), each).sigmoid(), self.rollouts).mean(1) for part in texts]
+        return torch.stack([*means, judged(nets, context, tokens, whose).sigmoid()], 1)
 
 
 def by_roll(score: Tensor, times: int) -> Tensor:
@@ -224,22 +223,22 @@ def mismatched(replies: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def judgeable(nets: Mapping[str, nn.Module], context: Tensor, tokens: Tensor) -> Point:
+def judgeable(nets: Mapping[str, nn.Module], context: Tensor, tokens: Tensor, whose: Tensor | None) -> tuple[Tensor, Tensor]:
     """What a judge is shown: replies [N, r], and the thoughts that the generator, without its dropout, has of them."""
     model = reply_model(nets)
     learning = model.training
     model.eval()
-    thoughts = model.thoughts(context, tokens)
+    thoughts = model.thoughts(context, tokens, whose)
     model.train(learning)
-    return Point(tokens, (thoughts,))
+    return tokens, thoughts
 
 
 @torch.no_grad()
-def judged(nets: Mapping[str, nn.Module], context: Tensor, tokens: Tensor) -> Tensor:
+def judged(nets: Mapping[str, nn.Module], context: Tensor, tokens: Tensor, whose: Tensor | None = None) -> Tensor:
     """Scores [N, r] or [N] without the noise of anybody's dropout."""
-    judge, point = nets["discriminator"], judgeable(nets, context, tokens)
+    judge, shown = nets["discriminator"], judgeable(nets, context, tokens, whose)
     learning = judge.training
     judge.eval()
-    score: Tensor = judge(point.x, *point.cond)["score"]
+    score: Tensor = judge(*shown)["score"]
     judge.train(learning)
     return score

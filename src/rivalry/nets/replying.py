@@ -38,11 +38,8 @@ class ReplyLanguageModel(TransformerLanguageModel):
 
     def _thinking(self, inputs: Tensor, first: int) -> tuple[Tensor, list[Tensor]]:
         """([N, S, H] of inputs [N, S], which stand before the places from `first` on; keys and values of every layer)."""
-        seen, s = inputs != PAD, inputs.shape[1]
-        causal = torch.ones(s, s, dtype=torch.bool, device=inputs.device).tril()
-        oneself = torch.eye(s, dtype=torch.bool, device=inputs.device)  # so that padding, too, looks at something
-        allowed = ((causal & seen[:, None, :]) | oneself)[:, None]
-        x = dropout(self.embed(inputs) + self.places[first : first + s], self.drop, self.training)
+        allowed = looked_at(inputs)[:, None]
+        x = dropout(self.embed(inputs) + self.places[first : first + inputs.shape[1]], self.drop, self.training)
         kept: list[Tensor] = []
         for block in self.blocks:
             x, own = block(x, allowed=allowed)
@@ -55,22 +52,32 @@ class ReplyLanguageModel(TransformerLanguageModel):
     def read(self, hidden: Tensor) -> Tensor:
         return super().read(hidden) + self.silence
 
-    def thought(self, context: Tensor, tokens: Tensor) -> Tensor:
-        """context [N, c], reply [N, r] -> [N, r + 1, H]: what each token of the reply is drawn from; and after the last one."""
-        inputs = after_nothing(torch.cat([context, tokens], 1))
-        return self._thinking(inputs, self.context - context.shape[1])[0][:, context.shape[1] :]
+    def thought(self, context: Tensor, tokens: Tensor, whose: Tensor | None = None) -> Tensor:
+        """contexts [M, c], replies [N, r] to the contexts `whose` [N] (each to its own without it) -> [N, r + 1, H]: what each token of
+        the reply is drawn from; and after the last one.  A context is read once, however many replies there are to it."""
+        whose = torch.arange(len(tokens), device=tokens.device) if whose is None else whose
+        read = after_nothing(context)[:, :-1]
+        _, kept = self._thinking(read, self.context - context.shape[1])
+        past = [k[whose] for k in kept]
+        inputs = torch.cat([context[whose, -1:], tokens], 1)
+        allowed = torch.cat([(read != PAD)[whose, None].expand(-1, inputs.shape[1], -1), looked_at(inputs)], 2)[:, None]
+        x = dropout(self.embed(inputs) + self.places[self.context : self.context + inputs.shape[1]], self.drop, self.training)
+        for i, block in enumerate(self.blocks):
+            x, _ = block(x, past[2 * i : 2 * i + 2], allowed)
+        y: Tensor = self.norm(x)
+        return y
 
-    def replied(self, context: Tensor, tokens: Tensor) -> Tensor:
-        """Logits [N, r, V] of each token of replies [N, r] after contexts [N, c]."""
-        return self.read(self.thought(context, tokens)[:, :-1])
+    def replied(self, context: Tensor, tokens: Tensor, whose: Tensor | None = None) -> Tensor:
+        """Logits [N, r, V] of each token of replies [N, r] to contexts [M, c]; see `thought`."""
+        return self.read(self.thought(context, tokens, whose)[:, :-1])
 
-    def surprise_of(self, context: Tensor, tokens: Tensor) -> Tensor:
+    def surprise_of(self, context: Tensor, tokens: Tensor, whose: Tensor | None = None) -> Tensor:
         """-log p [N, r] of each token of a reply, in nats; 0 for padding."""
-        return surprise(self.replied(context, tokens), tokens)
+        return surprise(self.replied(context, tokens, whose), tokens)
 
-    def thoughts(self, context: Tensor, tokens: Tensor) -> Tensor:
+    def thoughts(self, context: Tensor, tokens: Tensor, whose: Tensor | None = None) -> Tensor:
         """[N, r, H + 1]: what is thought once each token of a reply was read, and how surprising it was."""
-        hidden = self.thought(context, tokens)
+        hidden = self.thought(context, tokens, whose)
         return torch.cat([hidden[:, 1:], surprise(self.read(hidden[:, :-1]), tokens)[..., None]], 2)
 
     def lesson(self, context: Tensor, tokens: Tensor, whole: bool) -> tuple[Tensor, Tensor, Tensor]:
@@ -115,6 +122,14 @@ def after_nothing(tokens: Tensor) -> Tensor:
     return torch.cat([torch.full_like(tokens[:, :1], PAD), tokens], 1)
 
 
+def looked_at(inputs: Tensor) -> Tensor:
+    """[N, S] -> [N, S, S]: each place looks at those up to itself that are no padding; padding, too, has to look at something: itself."""
+    s = inputs.shape[1]
+    causal = torch.ones(s, s, dtype=torch.bool, device=inputs.device).tril()
+    oneself = torch.eye(s, dtype=torch.bool, device=inputs.device)
+    return (causal & (inputs != PAD)[:, None, :]) | oneself
+
+
 def surprise(logits: Tensor, tokens: Tensor) -> Tensor:
     """-log p [N, T] in nats of tokens [N, T] under logits [N, T, V]; 0 for padding."""
     loss = cross_entropy(logits.flatten(0, 1), tokens.flatten(), reduction="none").view(tokens.shape)
@@ -156,7 +171,7 @@ def check_dialogue(spec: Spec, name: str, drop: float) -> None:
 class ReplyLM(Net):
     """`ReplyLanguageModel`: width, layers, heads, dropout of a small transformer."""
 
-    width: int = 256
+    width: int = 192
     layers: int = 2
     heads: int = 4
     dropout: float = 0.1
@@ -173,7 +188,7 @@ class ReplyLM(Net):
 class ReplyJudge(Net):
     """`ThoughtJudge`.  reads: width of the language model whose thoughts it is given.  whole: one score for a reply."""
 
-    reads: int = 256
+    reads: int = 192
     width: int = 192
     dropout: float = 0.2
     whole: bool = False
