@@ -74,7 +74,7 @@ class Sampler:
         if self.rows is None:
             return self.game.sample(self.nets, self.wiring, draw, size, label, truncation)
         mine = picked(len(self.rows), n, seed)[start : start + size]
-        made = [self._changed(part, draw.at(i)) for i, part in enumerate(mine.split(AT_ONCE))]
+        made = [self._changed(part, draw.at(i)) for i, part in enumerate(mine.split(AT_ONCE if self.game.changes else CHUNK))]
         return torch.cat(made)
 
     def _changed(self, index: Tensor, draw: Draw) -> Tensor:

@@ -120,6 +120,10 @@ class Reply(Game):
             score = -reply_model(nets).surprise_of(context, tokens, whose)
         else:
             score = judged(nets, context, tokens, whose)
+        return self.mean_score(score, mask)
+
+    def mean_score(self, score: Tensor, mask: Tensor) -> Tensor:
+        """[N] of a reply, from scores of its tokens [N, r] that the mask counts, or of itself."""
         return score if score.dim() == 1 else (score * mask).sum(1) / mask.sum(1).clamp_min(1)
 
     def source(self, batch: Batch, draw: Draw) -> Tensor:

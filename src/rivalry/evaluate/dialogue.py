@@ -1,0 +1,245 @@
+"""The judge of runs that reply: on held-out conversations, each interval by drawing conversations anew."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rivalry.data.base import Dataset
+from rivalry.data.dialogue import DialogueModality
+from rivalry.data.text_tokens import words_of
+from rivalry.errors import RecipeError
+from rivalry.evaluate import fresh
+from rivalry.evaluate.features import Draw
+from rivalry.evaluate.judge import Judge, Looks
+from rivalry.evaluate.rulers import METRICS, Ruler, Score
+from rivalry.evaluate.scores import Scores
+from rivalry.evaluate.target import Target
+from rivalry.evaluate.found import Reading
+from rivalry.evaluate.text import jackknifed
+from rivalry.games.reply import Reply, judgeable, trimmed_left
+from rivalry.games.text import trimmed
+from rivalry.sampling import Sampler, picked
+from rivalry.stats import ngrams
+from rivalry.stats.clusters import bootstrap_ratio
+from rivalry.stats.ngrams import Floats, Ints, Sentences
+from rivalry.streams import key
+from rivalry.types import PAD
+
+LOOKS = Looks(gate=512, verdict=6000)
+CANDIDATES = 10
+RANKED = 1500
+"""Contexts at most that candidates are ranked for."""
+ROWS = 64
+"""Contexts at a time while ranking."""
+LIKELY = ("perplexity", "hits1", "hits1-critic")
+SPOKEN = ("distinct1", "distinct", "repetition", "length")
+JUDGED = ("adversuc",)
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """N held-out rows: x [N, C + R], talk [N] the conversation of each, contexts and human replies in words."""
+
+    x: Tensor
+    talk: Ints
+    contexts: list[str]
+    human: list[str]
+
+    def __len__(self) -> int:
+        return len(self.human)
+
+
+class DialogueJudge(Judge):
+    """What it asks is the same for every run on the same data: the same held-out contexts, the same candidates, the same splits.
+
+    Likelihood and ranks are measured where samples come from a Sampler, whose networks can be asked; all else of replies alone."""
+
+    def __init__(
+        self, dataset: Dataset, judged: bool, target: Target | None = None, seed: int = 0, device: torch.device | None = None,
+        looks: Looks | None = None,
+    ) -> None:  # fmt: skip
+        """judged: whether there is a discriminator, whose ranks then keep the best checkpoint; else perplexity does."""
+        if not isinstance(dataset.modality, DialogueModality):
+            raise RecipeError(f"replies are measured on conversations, and {dataset.name} holds none")
+        self.modality, self.judged = dataset.modality, judged
+        super().__init__(dataset, _Words(), target, seed, device, looks or LOOKS, "hits1-critic" if judged else "perplexity")
+
+    def known(self) -> tuple[str, ...]:
+        own = LIKELY if self.judged else LIKELY[:2]
+        return (*own, *JUDGED, *SPOKEN)
+
+    def gate(self, draw_samples: Draw, step: int) -> Scores:
+        n = min(self.looks.gate, len(self.dataset.held))
+        return self._measured(draw_samples, n, (*LIKELY, *SPOKEN))
+
+    def final(self, draw_samples: Draw, step: int, turn: int = 0, metrics: tuple[str, ...] | None = None) -> Scores:
+        n = min(self.looks.verdict, len(self.dataset.held))
+        return self._measured(draw_samples, n, metrics or self.known(), key(self.seed, "verdict", step, turn))
+
+    @cached_property
+    def _asked(self) -> dict[int, Asked]:
+        return {}
+
+    def asked(self, n: int) -> Asked:
+        """The rows that `draw_samples` replies to where it is asked for n (see `rivalry.sampling.picked`)."""
+        if n not in self._asked:
+            batch = self.dataset.held.batch(picked(len(self.dataset.held), n, PLACE), torch.device("cpu"))
+            contexts = [" ".join(text for _, text in turns) for turns in self.modality.turns(batch.x)]
+            self._asked[n] = Asked(batch.x, batch.extra["talk"].numpy().astype(np.int64), contexts, self.modality.texts(batch.x))
+        return self._asked[n]
+
+    def _measured(self, draw_samples: Draw, n: int, metrics: tuple[str, ...], seed: int = 0) -> Scores:
+        asked, sampler = self.asked(n), draw_samples if isinstance(draw_samples, Sampler) else None
+        found, details = dict[str, Reading](), dict[str, Any]()
+        if sampler is not None and set(metrics) & set(LIKELY):
+            found |= likelihood(sampler, asked) | ranks(sampler, asked)
+        if set(metrics) & {*SPOKEN, *JUDGED}:
+            made = self.modality.texts(draw_samples(n, PLACE))
+            found |= spoken(made, asked)
+            if set(metrics) & set(JUDGED):
+                found["adversuc"] = success(made, asked, seed)
+                details["judge"] = self.controls(n)
+        ruled = {m: Score(self._ruler(m, n, sampler), r.value, r.low, r.high, r.floor) for m, r in found.items()}
+        return Scores({m: ruled[m] for m in METRICS if m in ruled and m in metrics}, details)
+
+    def controls(self, n: int) -> Mapping[str, float]:
+        """What the judge of AdverSuc does where the answer is known; see `rivalry.evaluate.fresh.controls`."""
+        if n not in self._controls:
+            asked = self.asked(n)
+            self._controls[n] = fresh.controls(asked.contexts, asked.human, asked.talk)
+        return self._controls[n]
+
+    @cached_property
+    def _controls(self) -> dict[int, dict[str, float]]:
+        return {}
+
+    def _ruler(self, metric: str, n: int, sampler: Sampler | None) -> Ruler:
+        game = sampler.game if sampler is not None else None
+        drawing = f"temperature {game.temperature:g}, top-p {game.top_p:g}, best of {game.candidates}" if isinstance(game, Reply) else "none"
+        if metric in LIKELY:
+            return Ruler(metric, "tokens", _sha(self.modality), "none", min(n, RANKED) if metric != "perplexity" else n, n, "held-out", self.dataset.fingerprint)
+        return Ruler(metric, "words", "identity", drawing, n, n, "held-out", self.dataset.fingerprint)
+
+
+PLACE = key("dialogue", 0)
+
+
+@dataclass(frozen=True)
+class _Words:
+    """Stands where a feature space is asked for: replies are measured as they are."""
+
+    name: str = "words"
+    sha: str = "identity"
+    resize: str = "none"
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return x.float()
+
+
+def _sha(modality: DialogueModality) -> str:
+    return hashlib.sha256(repr(modality.state()).encode()).hexdigest()
+
+
+def likelihood(sampler: Sampler, asked: Asked) -> dict[str, Reading]:
+    """Perplexity per token of human replies, their ends counted and padding not."""
+    nats = sampler.surprise(asked.x)
+    assert nats is not None
+    sums = nats.double().sum(1).cpu().numpy()
+    model = _game(sampler)[1]
+    counts = (asked.x[:, model:] != PAD).sum(1).double().numpy()
+    found = bootstrap_ratio(sums, counts, asked.talk)
+    return {"perplexity": Reading(*(math.exp(v) for v in (found.value, found.low, found.high)))}
+
+
+def _game(sampler: Sampler) -> tuple[Reply, int]:
+    """(the game, places of a context)."""
+    game = sampler.game
+    if not isinstance(game, Reply):
+        raise RecipeError("only runs that reply can be asked how likely replies are")
+    context = getattr(sampler.nets["generator"], "context", 0)
+    return game, int(context)
+
+
+@torch.inference_mode()
+def ranks(sampler: Sampler, asked: Asked) -> dict[str, Reading]:
+    """Hits@1: how often, of the human reply and nine human replies to other held-out contexts, the right one is rated best: by the mean of
+    log p of its tokens and, where there is one, by the discriminator.  Ties count by chance, so that who ignores the context gets a tenth."""
+    game, places = _game(sampler)
+    n = min(len(asked), RANKED)
+    other = candidates(asked.talk, n)
+    context, replies = asked.x[:, :places], asked.x[:, places:]
+    modes = {k: m.training for k, m in sampler.nets.items()}
+    for m in sampler.nets.values():
+        m.eval()
+    hits = {name: list[Floats]() for name in ("hits1", "hits1-critic")[: 1 + ("discriminator" in sampler.nets)]}
+    for part in torch.arange(n).split(ROWS):
+        offered = torch.cat([part[:, None], other[part]], 1).flatten()
+        whose = torch.arange(len(offered), device=sampler.device) // CANDIDATES
+        tokens = trimmed(replies[offered].to(sampler.device))
+        heard = trimmed_left(context[part].to(sampler.device))
+        thoughts = judgeable(sampler.nets, heard, tokens, whose)[1]
+        mask = (tokens != PAD).float()
+        hits["hits1"].append(_first(-(thoughts[..., -1] * mask).sum(1) / mask.sum(1)))
+        if "hits1-critic" in hits:
+            score = sampler.nets["discriminator"](tokens, thoughts)["score"]
+            hits["hits1-critic"].append(_first(game.mean_score(score, mask)))
+    for k, m in sampler.nets.items():
+        m.train(modes[k])
+    return {name: share(np.concatenate(parts), asked.talk[:n], 1 / CANDIDATES) for name, parts in hits.items()}
+
+
+def candidates(talk: Ints, n: int) -> Tensor:
+    """[n, CANDIDATES - 1] rows of other conversations for each of the first n rows, the same for every run."""
+    rng = np.random.default_rng(key("candidates") % (1 << 32))
+    out = rng.integers(len(talk), size=(n, CANDIDATES - 1))
+    for _ in range(100):
+        own = talk[out] == talk[:n, None]
+        if not own.any():
+            break
+        out[own] = rng.integers(len(talk), size=int(own.sum()))
+    return torch.from_numpy(out)
+
+
+def _first(rating: Tensor) -> Floats:
+    """[n CANDIDATES] ratings, the right one first of each -> [n]: 1 where it is the best, shared where it is one of several."""
+    rated = rating.view(-1, CANDIDATES)
+    best = rated == rated.amax(1, keepdim=True)
+    found: Floats = (best[:, 0].double() / best.sum(1)).cpu().numpy()
+    return found
+
+
+def share(values: Floats, talk: Ints, floor: float | None = None) -> Reading:
+    """The mean with an interval over conversations."""
+    found = bootstrap_ratio(values, np.ones(len(values)), talk)
+    return Reading(found.value, found.low, found.high, floor)
+
+
+def spoken(made: list[str], asked: Asked) -> dict[str, Reading]:
+    """Variety, repetition and length of replies; the floor is what people's replies to the same contexts have."""
+    numbers: dict[str, int] = {}
+    own, human = (Sentences.of([[numbers.setdefault(w, len(numbers)) for w in words_of(t)] for t in side]) for side in (made, asked.human))
+    found = {name: _distinct(own, human, n) for name, n in (("distinct1", 1), ("distinct", 2))}
+    again = [ngrams.repetition(side) for side in (own, human)]
+    found["repetition"] = share(again[0], asked.talk, float(again[1].mean()))
+    gap = jackknifed(len(own), ngrams.length_gap(own, human), lambda index: ngrams.length_gap(own.take(index), human))
+    found["length"] = gap
+    return found
+
+
+def _distinct(own: Sentences, human: Sentences, n: int) -> Reading:
+    return jackknifed(len(own), ngrams.distinct(own, n), lambda index: ngrams.distinct(own.take(index), n), ngrams.distinct(human, n))
+
+
+def success(made: list[str], asked: Asked, seed: int) -> Reading:
+    """AdverSuc: 1 less the accuracy of a judge trained afresh; .5 where it cannot tell, 0 where it always can."""
+    verdict = fresh.examined(asked.contexts, asked.human, made, asked.talk, seed % (1 << 31))
+    return share(1 - verdict.right, verdict.talk, 0.5)
