@@ -260,8 +260,8 @@ def advantages(reward: Tensor, mask: Tensor, discount: float, normed: bool, grou
     returns = torch.stack(out[::-1], 1)
     group = torch.zeros(len(mask), dtype=torch.long, device=mask.device) if group is None else group
     sums = torch.zeros(2, int(group.max()) + 1, mask.shape[1], dtype=returns.dtype, device=mask.device)
-    total, times = sums.index_add(1, group, torch.stack([returns * mask, mask.to(returns.dtype)]))
-    mean = (total / times.clamp_min(1))[group]
+    sums = sums.index_add(1, group, torch.stack([returns * mask, mask.to(returns.dtype)]))
+    mean = (sums[0] / sums[1].clamp_min(1))[group]
     centred = (returns - mean) * mask
     if not normed:
         return centred

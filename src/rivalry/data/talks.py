@@ -160,10 +160,7 @@ def _in_json(raw: bytes, where: str) -> Read:
         if not line.strip():
             continue
         try:
-            turns = _listed(json.loads(line))
-            if turns is None:
-                raise ValueError(f"no list of turns under {some(TURNS)}")
-            pairs = [_turn(t) for t in turns]
+            pairs = turns_in(json.loads(line))
         except ValueError as error:
             odd.append((number, str(error).split(" (char")[0]))
             continue
@@ -173,6 +170,14 @@ def _in_json(raw: bytes, where: str) -> Read:
         raise DataError(f"{where} is no file of conversations: line {odd[0][0]}: {odd[0][1]}; each line must hold a list of turns")
     who = "each turn names its speaker" if named > len(found) / 2 else "turns alternate between two speakers"
     return found, odd, f"JSON lines, a list of turns each; {who}"
+
+
+def turns_in(value: Any) -> list[tuple[str, str]]:
+    """(speaker or '', text) of each turn of a list of them, or of an object with one.  ValueError for what is neither."""
+    turns = _listed(value)
+    if turns is None:
+        raise ValueError(f"no list of turns, by itself or under {some(TURNS)}")
+    return [_turn(t) for t in turns]
 
 
 def _listed(value: Any) -> list[Any] | None:

@@ -19,11 +19,11 @@ from rivalry.data.text_tokens import words_of
 from rivalry.errors import RecipeError
 from rivalry.evaluate import fresh
 from rivalry.evaluate.features import Draw
+from rivalry.evaluate.found import Reading
 from rivalry.evaluate.judge import Judge, Looks
 from rivalry.evaluate.rulers import METRICS, Ruler, Score
 from rivalry.evaluate.scores import Scores
 from rivalry.evaluate.target import Target
-from rivalry.evaluate.found import Reading
 from rivalry.evaluate.text import jackknifed
 from rivalry.games.reply import Reply, judgeable, trimmed_left
 from rivalry.games.text import trimmed

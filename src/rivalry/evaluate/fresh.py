@@ -164,7 +164,8 @@ def examined(contexts: Sequence[str], human: Sequence[str], made: Sequence[str],
 
 def halves(talk: Ints) -> npt.NDArray[np.bool_]:
     """[N] true for the conversations that a judge learns from: every other one."""
-    return np.unique(talk, return_inverse=True)[1].reshape(-1) % 2 == 0
+    number: Ints = np.unique(talk, return_inverse=True)[1].reshape(-1)
+    return np.asarray(number % 2 == 0, dtype=np.bool_)
 
 
 def controls(contexts: Sequence[str], human: Sequence[str], talk: Ints, seed: int = 0) -> dict[str, float]:

@@ -70,12 +70,12 @@ class Reply(Game):
             width = max(x.shape[1] for x in (human, tokens))
             every = torch.cat([padded(x, width) for x in (human, tokens, other)])
             shown = judgeable(nets, context, every, torch.cat([own, whose, own]))
-            points = [Point(x, (thoughts,)) for x, thoughts in zip(*(t.split([len(human), len(every) - len(human)]) for t in shown), strict=True)]
+            sides = [t.split([len(human), len(every) - len(human)]) for t in shown]
+            fits, fake = (Point(x, (thoughts,)) for x, thoughts in zip(*sides, strict=True))
             counts = torch.cat([torch.ones(len(tokens), device=same.device), (~same).float()])
             if not self.by_token(nets):
-                return Match("discriminator", *points, None, counts, augment=False)
-            masks = [there(p.x) for p in points]
-            return Match("discriminator", *points, masks[0], masks[1] * counts[:, None], augment=False)
+                return Match("discriminator", fits, fake, None, counts, augment=False)
+            return Match("discriminator", fits, fake, there(fits.x), there(fake.x) * counts[:, None], augment=False)
 
         def policy() -> tuple[Tensor, ...]:
             context, (whose, tokens) = real()[0], made()
