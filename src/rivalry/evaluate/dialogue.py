@@ -25,6 +25,7 @@ from rivalry.evaluate.rulers import METRICS, Ruler, Score
 from rivalry.evaluate.scores import Scores
 from rivalry.evaluate.target import Target
 from rivalry.evaluate.text import jackknifed
+from rivalry.extractors.sentences import LocalSentences
 from rivalry.games.reply import Reply, judgeable, trimmed_left
 from rivalry.games.text import trimmed
 from rivalry.sampling import Sampler, picked
@@ -34,10 +35,11 @@ from rivalry.stats.ngrams import Floats, Ints, Sentences
 from rivalry.streams import key
 from rivalry.types import PAD
 
-LOOKS = Looks(gate=512, verdict=6000)
+LOOKS = Looks(gate=256, verdict=6000)
 CANDIDATES = 10
 RANKED = 1500
 """Contexts at most that candidates are ranked for."""
+ROWS_READ = 60_000
 ROWS = 64
 """Contexts at a time while ranking."""
 LIKELY = ("perplexity", "hits1", "hits1-critic")
@@ -101,12 +103,13 @@ class DialogueJudge(Judge):
         asked, sampler = self.asked(n), draw_samples if isinstance(draw_samples, Sampler) else None
         found, details = dict[str, Reading](), dict[str, Any]()
         if sampler is not None and set(metrics) & set(LIKELY):
-            found |= likelihood(sampler, asked) | ranks(sampler, asked)
+            found["perplexity"] = likelihood(sampler, asked)
+            found |= {m: share(v, asked.talk[: len(v)], 1 / CANDIDATES) for m, v in ranked(sampler, asked).items()}
         if set(metrics) & {*SPOKEN, *JUDGED}:
             made = self.modality.texts(draw_samples(n, PLACE))
             found |= spoken(made, asked)
             if set(metrics) & set(JUDGED):
-                found["adversuc"] = success(made, asked, seed)
+                found["adversuc"] = success(made, asked, seed, self.space)
                 details["judge"] = self.controls(n)
         ruled = {m: Score(self._ruler(m, n, sampler), r.value, r.low, r.high, r.floor) for m, r in found.items()}
         return Scores({m: ruled[m] for m in METRICS if m in ruled and m in metrics}, details)
@@ -115,8 +118,19 @@ class DialogueJudge(Judge):
         """What the judge of AdverSuc does where the answer is known; see `rivalry.evaluate.fresh.controls`."""
         if n not in self._controls:
             asked = self.asked(n)
-            self._controls[n] = fresh.controls(asked.contexts, asked.human, asked.talk)
+            self._controls[n] = fresh.controls(asked.contexts, asked.human, asked.talk, space=self.space)
         return self._controls[n]
+
+    @cached_property
+    def space(self) -> LocalSentences:
+        """Which words go together in training conversations, the first ROWS_READ replies: what the judge of AdverSuc is told."""
+        parts = [self.dataset.train.batch(p, torch.device("cpu")) for p in torch.arange(min(len(self.dataset.train), ROWS_READ)).split(4096)]
+        talk = torch.cat([p.extra["talk"] for p in parts])
+        lines = [line for p in parts for line in self.modality.texts(p.x)]
+        told: dict[int, list[str]] = {}
+        for number, line in zip(talk.tolist(), lines, strict=True):
+            told.setdefault(number, []).append(line)
+        return LocalSentences.fit([words_of(" ".join(said).lower()) for said in told.values()])
 
     @cached_property
     def _controls(self) -> dict[int, dict[str, float]]:
@@ -149,15 +163,19 @@ def _sha(modality: DialogueModality) -> str:
     return hashlib.sha256(repr(modality.state()).encode()).hexdigest()
 
 
-def likelihood(sampler: Sampler, asked: Asked) -> dict[str, Reading]:
-    """Perplexity per token of human replies, their ends counted and padding not."""
-    nats = sampler.surprise(asked.x)
-    assert nats is not None
-    sums = nats.double().sum(1).cpu().numpy()
-    model = _game(sampler)[1]
-    counts = (asked.x[:, model:] != PAD).sum(1).double().numpy()
-    found = bootstrap_ratio(sums, counts, asked.talk)
-    return {"perplexity": Reading(*(math.exp(v) for v in (found.value, found.low, found.high)))}
+def nats(sampler: Sampler, asked: Asked) -> tuple[Floats, Floats]:
+    """Of each human reply: (-log p in nats, tokens [N]), its end counted and padding not."""
+    found = sampler.surprise(asked.x)
+    assert found is not None
+    counts: Floats = (asked.x[:, _game(sampler)[1] :] != PAD).sum(1).double().numpy()
+    sums: Floats = found.double().sum(1).cpu().numpy()
+    return sums, counts
+
+
+def likelihood(sampler: Sampler, asked: Asked) -> Reading:
+    """Perplexity per token of human replies."""
+    found = bootstrap_ratio(*nats(sampler, asked), asked.talk)
+    return Reading(*(math.exp(v) for v in (found.value, found.low, found.high)))
 
 
 def _game(sampler: Sampler) -> tuple[Reply, int]:
@@ -170,8 +188,8 @@ def _game(sampler: Sampler) -> tuple[Reply, int]:
 
 
 @torch.inference_mode()
-def ranks(sampler: Sampler, asked: Asked) -> dict[str, Reading]:
-    """Hits@1: how often, of the human reply and nine human replies to other held-out contexts, the right one is rated best: by the mean of
+def ranked(sampler: Sampler, asked: Asked) -> dict[str, Floats]:
+    """Hits@1 of each of the first rows, RANKED at most: whether, of the human reply and nine human replies to other held-out contexts, the right one is rated best: by the mean of
     log p of its tokens and, where there is one, by the discriminator.  Ties count by chance, so that who ignores the context gets a tenth."""
     game, places = _game(sampler)
     n = min(len(asked), RANKED)
@@ -194,7 +212,7 @@ def ranks(sampler: Sampler, asked: Asked) -> dict[str, Reading]:
             hits["hits1-critic"].append(_first(game.mean_score(score, mask)))
     for k, m in sampler.nets.items():
         m.train(modes[k])
-    return {name: share(np.concatenate(parts), asked.talk[:n], 1 / CANDIDATES) for name, parts in hits.items()}
+    return {name: np.concatenate(parts) for name, parts in hits.items()}
 
 
 def candidates(talk: Ints, n: int) -> Tensor:
@@ -239,7 +257,7 @@ def _distinct(own: Sentences, human: Sentences, n: int) -> Reading:
     return jackknifed(len(own), ngrams.distinct(own, n), lambda index: ngrams.distinct(own.take(index), n), ngrams.distinct(human, n))
 
 
-def success(made: list[str], asked: Asked, seed: int) -> Reading:
+def success(made: list[str], asked: Asked, seed: int, space: fresh.Space | None = None) -> Reading:
     """AdverSuc: 1 less the accuracy of a judge trained afresh; .5 where it cannot tell, 0 where it always can."""
-    verdict = fresh.examined(asked.contexts, asked.human, made, asked.talk, seed % (1 << 31))
+    verdict = fresh.examined(asked.contexts, asked.human, made, asked.talk, seed % (1 << 31), space)
     return share(1 - verdict.right, verdict.talk, 0.5)

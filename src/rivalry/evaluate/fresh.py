@@ -1,13 +1,14 @@
 """AdverSuc (Li et al. 2017, arXiv:1701.06547): does a judge that is trained afresh tell a model's replies from people's?
 
 The judge knows neither run nor tokenizer: it is trained on words, on conversations of one part of the held-out ones, and asked about
-those of the other.
+those of the other.  What goes together with what, it is told by latent semantic analysis of training conversations, which is the same for
+every contender.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,9 @@ from rivalry.data.text_tokens import words_of
 from rivalry.errors import DataError
 
 Ints = npt.NDArray[np.int64]
+Space = Callable[[Sequence[Sequence[str]]], Tensor]
+"""Words of n texts -> [n, TOPICS] float32, rows of length 1 (see `rivalry.extractors.sentences`)."""
+TOPICS = 64
 WORDS, GRAMS = 1 << 14, 1 << 17
 """Buckets that words, and runs of one to three words, are hashed into."""
 HEARD, SAID = 48, 40
@@ -29,23 +33,30 @@ LEAST = 32
 
 @dataclass(frozen=True, eq=False)
 class Exchange:
-    """N replies after their contexts, as numbers of words: context [N, HEARD], reply [N, SAID], 0 for none; grams [N, G] of the reply."""
+    """N replies after their contexts, as numbers of words: context [N, HEARD], reply [N, SAID], 0 for none; grams [N, G] of the reply;
+    topics [N, TOPICS + 1]: of both, multiplied, and the cosine."""
 
     context: Tensor
     reply: Tensor
     grams: Tensor
+    topics: Tensor
 
     @classmethod
-    def of(cls, contexts: Sequence[str], replies: Sequence[str]) -> Exchange:
-        heard = [_hashed(words_of(text.lower()), WORDS)[-HEARD:] for text in contexts]
+    def of(cls, contexts: Sequence[str], replies: Sequence[str], space: Space | None = None) -> Exchange:
+        heard = [words_of(text.lower())[-HEARD:] for text in contexts]
         words = [words_of(text.lower())[:SAID] for text in replies]
-        return cls(_table(heard, HEARD), _table([_hashed(w, WORDS) for w in words], SAID), _table([_runs(w) for w in words], 3 * SAID + 6))
+        topics = torch.zeros(len(words), TOPICS + 1)
+        if space is not None:
+            both = space(heard) * space(words)
+            topics = torch.cat([TOPICS * both, 4 * both.sum(1, keepdim=True)], 1)
+        context, reply = (_table([_hashed(w, WORDS) for w in side], width) for side, width in ((heard, HEARD), (words, SAID)))
+        return cls(context, reply, _table([_runs(w) for w in words], 3 * SAID + 6), topics)
 
     def __len__(self) -> int:
         return len(self.reply)
 
     def take(self, index: Tensor) -> Exchange:
-        return Exchange(self.context[index], self.reply[index], self.grams[index])
+        return Exchange(self.context[index], self.reply[index], self.grams[index], self.topics[index])
 
     def joined(self, other: Exchange) -> Exchange:
         both = ((a, b) for a, b in zip(vars(self).values(), vars(other).values(), strict=True))
@@ -72,8 +83,8 @@ def _table(rows: Sequence[Sequence[int]], width: int) -> Tensor:
 
 
 class FreshJudge(nn.Module):
-    """Exchange -> [N] log odds that the reply is a person's: runs of words, filters over the reply, and each word of the reply beside what
-    it finds in the context (attention)."""
+    """Exchange -> [N] log odds that the reply is a person's: runs of words, filters over the reply, each word of the reply beside what
+    it finds in the context (attention), and what both are about."""
 
     def __init__(self, width: int = 48, drop: float = 0.3) -> None:
         super().__init__()
@@ -85,7 +96,8 @@ class FreshJudge(nn.Module):
         self.filters = nn.ModuleList(nn.Conv1d(width, width, n) for n in (2, 3))
         self.ask, self.key = nn.Linear(width, width), nn.Linear(width, width)
         self.compare = nn.Linear(4 * width, width)
-        self.out = nn.Sequential(nn.Linear(4 * width, width), nn.ReLU(), nn.Dropout(drop), nn.Linear(width, 1))
+        self.about = nn.Linear(TOPICS + 1, width)
+        self.out = nn.Sequential(nn.Linear(5 * width, width), nn.ReLU(), nn.Dropout(drop), nn.Linear(width, 1))
 
     def forward(self, x: Exchange) -> Tensor:
         reply, context = (dropout(self.embed(t), self.drop, self.training) for t in (x.reply, x.context))
@@ -95,7 +107,7 @@ class FreshJudge(nn.Module):
         heard = seen.masked_fill((x.context == 0)[:, None], -1e4).softmax(2) @ context
         beside = relu(self.compare(torch.cat([reply, heard, reply * heard, (reply - heard).abs()], 2))) * there
         pooled = [beside.amax(1), beside.sum(1) / there.sum(1).clamp_min(1)]
-        logit: Tensor = self.out(torch.cat([*found, *pooled], 1))[:, 0] + self.grams(x.grams)[:, 0]
+        logit: Tensor = self.out(torch.cat([*found, *pooled, relu(self.about(x.topics))], 1))[:, 0] + self.grams(x.grams)[:, 0]
         return logit
 
 
@@ -152,10 +164,10 @@ class Verdict:
         return float(self.right.mean())
 
 
-def examined(contexts: Sequence[str], human: Sequence[str], made: Sequence[str], talk: Ints, seed: int = 0) -> Verdict:
+def examined(contexts: Sequence[str], human: Sequence[str], made: Sequence[str], talk: Ints, seed: int = 0, space: Space | None = None) -> Verdict:
     """Trains a judge on one half of the conversations and asks it about the other: human and made are replies to the same contexts."""
     learns = halves(talk)
-    real, fake = Exchange.of(contexts, human), Exchange.of(contexts, made)
+    real, fake = Exchange.of(contexts, human, space), Exchange.of(contexts, made, space)
     part, rest = (torch.from_numpy(np.flatnonzero(side)) for side in (learns, ~learns))
     judge = trained(real.take(part), fake.take(part), seed)
     right = np.concatenate([taken_for_human(judge, real.take(rest)), 1 - taken_for_human(judge, fake.take(rest))])
@@ -168,21 +180,21 @@ def halves(talk: Ints) -> npt.NDArray[np.bool_]:
     return np.asarray(number % 2 == 0, dtype=np.bool_)
 
 
-def controls(contexts: Sequence[str], human: Sequence[str], talk: Ints, seed: int = 0) -> dict[str, float]:
+def controls(contexts: Sequence[str], human: Sequence[str], talk: Ints, seed: int = 0, space: Space | None = None) -> dict[str, float]:
     """The judge's own accuracy where the answer is known: 'same', people's replies on either side (the best is .5, it must not find
     what is not there), and 'misplaced', people's replies to something else (the best is 1, it must read the context)."""
     n = len(human)
     moved = displaced(talk)
     coin = np.random.default_rng(seed).random(n) < 0.5
     return {
-        "same": _coin_accuracy(contexts, human, talk, coin, seed),
-        "misplaced": examined(contexts, human, [human[i] for i in moved.tolist()], talk, seed).accuracy,
+        "same": _coin_accuracy(Exchange.of(contexts, human, space), talk, coin, seed),
+        "misplaced": examined(contexts, human, [human[i] for i in moved.tolist()], talk, seed, space).accuracy,
     }
 
 
-def _coin_accuracy(contexts: Sequence[str], human: Sequence[str], talk: Ints, coin: npt.NDArray[np.bool_], seed: int) -> float:
+def _coin_accuracy(both: Exchange, talk: Ints, coin: npt.NDArray[np.bool_], seed: int) -> float:
     """People's replies, called a person's or made by the toss of a coin."""
-    both, learns = Exchange.of(contexts, human), halves(talk)
+    learns = halves(talk)
     a, b = (both.take(torch.from_numpy(np.flatnonzero(learns & side))) for side in (coin, ~coin))
     judge = trained(a, b, seed)
     real, fake = (taken_for_human(judge, both.take(torch.from_numpy(np.flatnonzero(~learns & side)))) for side in (coin, ~coin))

@@ -1,0 +1,289 @@
+"""Dialogue: adversarial replies against the teacher-forced model they began as, and against one taught as long by likelihood alone.
+
+    python benchmarks/dialogue.py --train self --row dialogue --seed 0 --budget 8m
+    python benchmarks/dialogue.py --train self --row dialogue-mle --seed 0 --budget 8m
+    python benchmarks/dialogue.py --measure
+
+A budget is CPU seconds of one core, spent on steps; what is looked at meanwhile comes on top.  Runs lie in work/runs.  Held-out conversations
+are others than those learned from (self: by other people); everything is measured with one decoding for all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from common import WORK, keep, shared, table
+from torch import nn
+
+from rivalry import train, zoo
+from rivalry.data import Dataset, ReadOptions, load
+from rivalry.data.text_tokens import words_of
+from rivalry.evaluate import Budget, Looks, fresh
+from rivalry.evaluate.dialogue import CANDIDATES, Asked, DialogueJudge, nats, ranked
+from rivalry.games import Reply
+from rivalry.recipe import Recipe, set_value
+from rivalry.run import ROOT, Run, stage_checkpoint
+from rivalry.sampling import Sampler, sampler_of
+from rivalry.stats import ngrams
+from rivalry.stats.clusters import bootstrap_ratio, resampled, totals
+from rivalry.stats.ngrams import Floats, Ints, Sentences
+from rivalry.training.engine import Engine
+from rivalry.training.loop import Trainer
+from rivalry.training.state import build_state
+
+CPU = torch.device("cpu")
+READING = {"self": ReadOptions(vocabulary=3000), "daily": ReadOptions(vocabulary=1500, kind="dialogue")}
+SETTINGS = {"self": ("batch=32",), "daily": ("batch=32", "generator.dropout=.3")}
+DECODINGS = ((1.0, 1.0), (0.8, 0.95))
+ASKED = 4800
+"""Held-out contexts that are replied to; half of their conversations train the judges of AdverSuc."""
+JUDGES = 2
+"""Fresh judges of each contender, trained from different seeds; their verdicts are averaged."""
+
+
+def folder(data: str) -> Path:
+    """The conversations as they are read."""
+    if data == "self":
+        return shared("dialogue_self")
+    path = WORK / "daily"
+    if not path.exists():
+        path.mkdir(parents=True)
+        for side, file in (("train", "valid"), ("test", "test")):
+            (path / f"{side}.txt").write_bytes(gzip.decompress((shared("dialogue_dailydialog_eval") / f"{file}.utts.txt.gz").read_bytes()))
+    return path
+
+
+def recipe_of(row: str, data: str) -> Recipe:
+    recipe = zoo.get(f"{row}-small")
+    for line in SETTINGS[data]:
+        recipe = set_value(recipe, *line.split("=", 1))
+    return recipe
+
+
+def seconds_a_step(recipe: Recipe, data: Dataset, steps: int = 6) -> float:
+    """CPU seconds of a step, stage by stage, weighed by their shares."""
+    whole, total = sum(s.share for s in recipe.stages), 0.0
+    for stage in recipe.stages:
+        trainer = Trainer(build_state(replace(recipe, stages=(stage,)), data.spec, 0, CPU), data.train, 1000, Engine("cpu"))
+        trainer.step()
+        began = time.process_time()
+        for _ in range(steps):
+            trainer.step()
+        total += (time.process_time() - began) / steps * stage.share / whole
+    return total
+
+
+def train_row(data: str, row: str, seed: int, budget: str) -> None:
+    dataset, recipe = load(folder(data), options=READING[data]), recipe_of(row, data)
+    cpu = Budget.parse(budget).seconds
+    assert cpu is not None, "give the budget as time, such as 8m"
+    steps = int(cpu / seconds_a_step(recipe, dataset))
+    train(
+        folder(data), recipe=recipe, seed=seed, run=f"talk-{data}-{row}-{seed}", budget=f"{steps}steps", tensorboard=False,
+        options=READING[data], overwrite=True,
+    )  # fmt: skip
+
+
+# -- measuring ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Contender:
+    """Who replies.  nets: None for baselines, whose replies are `fixed`."""
+
+    name: str
+    game: Reply
+    nets: Mapping[str, nn.Module] | None
+    fixed: tuple[str, ...] = ()
+
+    def sampler(self, data: Dataset, decoding: tuple[float, float] = (1.0, 1.0)) -> Sampler:
+        assert self.nets is not None
+        game = replace(self.game, temperature=decoding[0], top_p=decoding[1])
+        return sampler_of(game, game.wiring(data.spec), self.nets, CPU, data)
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """One data set, and what all contenders are asked."""
+
+    data: str
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        return load(folder(self.data), options=READING[self.data])
+
+    @cached_property
+    def judge(self) -> DialogueJudge:
+        return DialogueJudge(self.dataset, True, looks=Looks(gate=256, verdict=ASKED))
+
+    @cached_property
+    def asked(self) -> Asked:
+        return self.judge.asked(min(ASKED, len(self.dataset.held)))
+
+    def contenders(self, seed: int) -> list[Contender]:
+        own, twin = (Run.open(f"talk-{self.data}-{row}-{seed}") for row in ("dialogue", "dialogue-mle"))
+        game = own.recipe.game
+        assert isinstance(game, Reply)
+        common = max(set(self.asked.human), key=self.asked.human.count)
+        moved = fresh.displaced(self.asked.talk)
+        return [
+            Contender("teacher-forced start", game, {"generator": own.networks(stage_checkpoint("likelihood"))["generator"]}),
+            Contender("adversarial", game, own.networks("last")),
+            Contender("teacher-forced, equal time", game, {"generator": twin.networks("last")["generator"]}),
+            Contender(f"always '{common}'", game, None, (common,) * len(self.asked)),
+            Contender("human reply to something else", game, None, tuple(self.asked.human[i] for i in moved.tolist())),
+        ]
+
+    def replies(self, who: Contender, decoding: tuple[float, float]) -> list[str]:
+        if who.nets is None:
+            return list(who.fixed)
+        from rivalry.evaluate.dialogue import PLACE
+
+        return self.judge.modality.texts(who.sampler(self.dataset, decoding)(len(self.asked), PLACE))
+
+    def fooled(self, made: list[str], judges: int = JUDGES) -> tuple[Floats, Ints]:
+        """1 less whether each verdict is right, averaged over judges, and the conversations."""
+        asked = self.asked
+        found = [fresh.examined(asked.contexts, asked.human, made, asked.talk, seed, self.judge.space) for seed in range(judges)]
+        return 1 - np.mean([v.right for v in found], axis=0), found[0].talk
+
+
+def told(value: float, low: float, high: float, digits: int = 3) -> str:
+    return f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def mean(values: Floats, talk: Ints) -> str:
+    found = bootstrap_ratio(values, np.ones(len(values)), talk)
+    return told(found.value, found.low, found.high)
+
+
+def gain(ours: Floats, theirs: Floats, talk: Ints) -> tuple[float, float, float]:
+    """Mean difference with its interval: both on the same conversations, drawn anew together."""
+    found = bootstrap_ratio(ours - theirs, np.ones(len(ours)), talk)
+    return found.value, found.low, found.high
+
+
+def ratio(ours: tuple[Floats, Floats], theirs: tuple[Floats, Floats], talk: Ints) -> tuple[float, float, float]:
+    """Ratio of perplexities with its interval over conversations."""
+    logs = [np.log(1.0)] * 0
+    sums = [(totals(s, talk), totals(c, talk)) for s, c in (ours, theirs)]
+    weight = resampled(len(sums[0][0]))
+    logs = [(weight @ s) / (weight @ c) for s, c in sums]
+    low, high = np.percentile(np.exp(logs[0] - logs[1]), [2.5, 97.5])
+    return float(np.exp(sums[0][0].sum() / sums[0][1].sum() - sums[1][0].sum() / sums[1][1].sum())), float(low), float(high)
+
+
+def variety(made: Sequence[str], human: Sequence[str]) -> tuple[list[float], list[float]]:
+    """[distinct-1, distinct-2, repetition, words a reply] of both."""
+    numbers: dict[str, int] = {}
+    found = []
+    for side in (made, human):
+        words = Sentences.of([[numbers.setdefault(w, len(numbers)) for w in words_of(t)] for t in side])
+        found.append([ngrams.distinct(words, 1), ngrams.distinct(words, 2), float(ngrams.repetition(words).mean()), float(words.lengths.mean())])
+    return found[0], found[1]
+
+
+def measure(data: str, seed: int) -> str:
+    """A section of the results page."""
+    bench = Bench(data)
+    who, asked = bench.contenders(seed), bench.asked
+    models = [w for w in who if w.nets is not None]
+    surprise = {w.name: nats(w.sampler(bench.dataset), asked) for w in models}
+    hits = {w.name: ranked(w.sampler(bench.dataset), asked) for w in models}
+    n = len(next(iter(hits.values()))["hits1"])
+    rows, fooled, shapes = [], dict[tuple[str, tuple[float, float]], Floats](), dict[tuple[str, tuple[float, float]], list[float]]()
+    talk, human = asked.talk, [0.0]
+    for decoding in DECODINGS:
+        for w in who:
+            if w.nets is None and decoding != DECODINGS[0]:
+                continue
+            made = bench.replies(w, decoding)
+            shapes[w.name, decoding], human = variety(made, asked.human)
+            fooled[w.name, decoding], talk = bench.fooled(made, JUDGES if w.nets is not None else 1)
+            called = f"{decoding[0]:g} / {decoding[1]:g}" if w.nets is not None else ""
+            rows.append((w.name, called, mean(fooled[w.name, decoding], talk), *(f"{v:.3f}" for v in shapes[w.name, decoding])))
+            print(rows[-1], flush=True)
+    rows.append(("human", "", "0.5 at best", *(f"{v:.3f}" for v in human)))
+    judged = bench.judge.controls(len(asked))
+    likely = [
+        (w.name, told(*_perplexity(surprise[w.name], asked.talk), 2), *(mean(v, asked.talk[:n]) for v in hits[w.name].values()),
+         *[""] * (2 - len(hits[w.name])))
+        for w in models
+    ]  # fmt: skip
+    start, ours, twin = (w.name for w in models)
+    checks = list[tuple[str, str, str]]()
+    for rival in (start, twin):
+        for decoding in DECODINGS:
+            d = gain(fooled[ours, decoding], fooled[rival, decoding], talk)
+            checks.append((f"AdverSuc above {rival}'s, {decoding[0]:g} / {decoding[1]:g}", told(*d), verdict(d[1] > 0, d[2] < 0)))
+        d = gain(hits[ours]["hits1"], hits[rival]["hits1"], asked.talk[:n])
+        checks.append((f"Hits@1 by likelihood above {rival}'s", told(*d), verdict(d[1] > 0, d[2] < 0)))
+        d = gain(hits[ours]["hits1-critic"], hits[rival]["hits1"], asked.talk[:n])
+        checks.append((f"Hits@1 by the discriminator above {rival}'s by likelihood", told(*d), verdict(d[1] > 0, d[2] < 0)))
+        r = ratio(surprise[ours], surprise[rival], asked.talk)
+        checks.append((f"perplexity at most 1.05 times {rival}'s", told(*r), "met" if r[0] <= 1.05 else "missed"))
+    for decoding in DECODINGS:
+        share = shapes[ours, decoding][1] / human[1]
+        checks.append((f"distinct-2 within 10 % of people's, {decoding[0]:g} / {decoding[1]:g}", f"{share:.3f} of theirs", "met" if abs(share - 1) <= 0.1 else "missed"))
+    trained = "; ".join(f"{row}: {steps(data, row, seed)}" for row in ("dialogue", "dialogue-mle"))
+    return (
+        f"## {data}\n\n{len(bench.dataset.train):,} replies to learn from; {len(asked):,} held-out contexts of {len(np.unique(asked.talk)):,} conversations. "
+        f"Seed {seed}; {trained}. Checkpoints: the last ones; the start is the one that its adversarial run went on from.\n\n"
+        f"Likelihood (perplexity per token of human replies; Hits@1 of {CANDIDATES} candidates, {n:,} contexts, by likelihood and by the discriminator):\n\n"
+        + table(("", "perplexity", "Hits@1, likelihood", "Hits@1, discriminator"), likely)
+        + f"\n\nReplies (AdverSuc by {JUDGES} judges trained afresh on one half of the held-out conversations and asked about the other; decoding: temperature / top-p):\n\n"
+        + table(("", "decoding", "AdverSuc", "distinct-1", "distinct-2", "repetition", "words"), rows)
+        + f"\n\nThe judge itself: people against people {judged['same']:.3f} right (.5 is right), people's replies to something else {judged['misplaced']:.3f}.\n\n"
+        + table(("target", "value", "verdict"), checks)
+    )
+
+
+def _perplexity(found: tuple[Floats, Floats], talk: Ints) -> tuple[float, float, float]:
+    r = bootstrap_ratio(*found, talk)
+    return float(np.exp(r.value)), float(np.exp(r.low)), float(np.exp(r.high))
+
+
+def verdict(better: bool, worse: bool) -> str:
+    return "met" if better else "worse" if worse else "not shown"
+
+
+def steps(data: str, row: str, seed: int) -> str:
+    run = Run.open(f"talk-{data}-{row}-{seed}")
+    return f"{run.settings['plan']['steps']:,} steps"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--train", choices=sorted(READING))
+    parser.add_argument("--row", default="dialogue", choices=["dialogue", "dialogue-mle"])
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--budget", default="8m", help="CPU time of the steps")
+    parser.add_argument("--measure", action="store_true")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    WORK.mkdir(parents=True, exist_ok=True)
+    os.chdir(WORK)
+    if given.train:
+        train_row(given.train, given.row, given.seed, given.budget)
+    if given.measure:
+        there = [d for d in ("self", "daily") if all((ROOT / f"talk-{d}-{row}-{given.seed}").exists() for row in ("dialogue", "dialogue-mle"))]
+        keep("dialogue", "Dialogue: adversarial against teacher-forced", INTRO + "\n\n".join(measure(d, given.seed) for d in there))
+
+
+INTRO = """Both rows of a data set were trained for equal CPU time of one core, looks left out. Intervals are over conversations, drawn anew 1,000
+times. The data may not be shown (research use), so no dialogues are printed here.
+
+"""
+
+
+if __name__ == "__main__":
+    main()
