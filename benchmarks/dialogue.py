@@ -5,16 +5,18 @@
     python benchmarks/dialogue.py --measure
 
 A budget is CPU seconds of one core, spent on steps; what is looked at meanwhile comes on top.  Runs lie in work/runs.  Held-out conversations
-are others than those learned from (self: by other people); everything is measured with one decoding for all.
+are others than those learned from (self: by other people); everything is measured with one decoding for all.  What was measured is kept in
+work/measured by the weights it was measured of, so that a measurement goes on where it was interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
 import gzip
+import hashlib
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -28,7 +30,7 @@ from rivalry import train, zoo
 from rivalry.data import Dataset, ReadOptions, load
 from rivalry.data.text_tokens import words_of
 from rivalry.evaluate import Budget, Looks, fresh
-from rivalry.evaluate.dialogue import CANDIDATES, Asked, DialogueJudge, nats, ranked
+from rivalry.evaluate.dialogue import CANDIDATES, PLACE, Asked, DialogueJudge, nats, ranked
 from rivalry.games import Reply
 from rivalry.recipe import Recipe, set_value
 from rivalry.run import ROOT, Run, stage_checkpoint
@@ -43,8 +45,9 @@ from rivalry.training.state import build_state
 CPU = torch.device("cpu")
 READING = {"self": ReadOptions(vocabulary=3000), "daily": ReadOptions(vocabulary=1500, kind="dialogue")}
 SETTINGS = {"self": ("batch=32",), "daily": ("batch=32", "generator.dropout=.3")}
-DECODINGS = ((1.0, 1.0), (0.8, 0.95))
-ASKED = 4800
+DECODINGS = ((1.0, 1.0, 1), (0.8, 0.95, 1), (1.0, 1.0, 5))
+"""Temperature, top-p, candidates: of several the best is given, by the discriminator or, where there is none, by the mean of log p."""
+ASKED = 2400
 """Held-out contexts that are replied to; half of their conversations train the judges of AdverSuc."""
 JUDGES = 2
 """Fresh judges of each contender, trained from different seeds; their verdicts are averaged."""
@@ -93,6 +96,21 @@ def train_row(data: str, row: str, seed: int, budget: str) -> None:
     )  # fmt: skip
 
 
+Decoding = tuple[float, float, int]
+
+
+def remembered(name: str, compute: Callable[[], Mapping[str, np.ndarray]]) -> Mapping[str, np.ndarray]:
+    """What was measured before, or is measured now."""
+    path = WORK / "measured" / f"{name}.npz"
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        np.savez(path.with_suffix(".part.npz"), **compute())
+        path.with_suffix(".part.npz").rename(path)
+        print("measured", name, flush=True)
+    with np.load(path, allow_pickle=False) as found:
+        return dict(found)
+
+
 # -- measuring ----------------------------------------------------------------------------------------------------------
 
 
@@ -105,9 +123,18 @@ class Contender:
     nets: Mapping[str, nn.Module] | None
     fixed: tuple[str, ...] = ()
 
-    def sampler(self, data: Dataset, decoding: tuple[float, float] = (1.0, 1.0)) -> Sampler:
+    @property
+    def sha(self) -> str:
+        """Of the weights, or of the replies."""
+        found = hashlib.sha256(repr(self.fixed).encode())
+        for net in (self.nets or {}).values():
+            for value in net.state_dict().values():
+                found.update(value.numpy().tobytes())
+        return found.hexdigest()[:12]
+
+    def sampler(self, data: Dataset, decoding: Decoding = DECODINGS[0]) -> Sampler:
         assert self.nets is not None
-        game = replace(self.game, temperature=decoding[0], top_p=decoding[1])
+        game = replace(self.game, temperature=decoding[0], top_p=decoding[1], candidates=decoding[2])
         return sampler_of(game, game.wiring(data.spec), self.nets, CPU, data)
 
 
@@ -143,18 +170,38 @@ class Bench:
             Contender("human reply to something else", game, None, tuple(self.asked.human[i] for i in moved.tolist())),
         ]
 
-    def replies(self, who: Contender, decoding: tuple[float, float]) -> list[str]:
+    def replies(self, who: Contender, decoding: Decoding) -> list[str]:
         if who.nets is None:
             return list(who.fixed)
-        from rivalry.evaluate.dialogue import PLACE
 
-        return self.judge.modality.texts(who.sampler(self.dataset, decoding)(len(self.asked), PLACE))
+        def draw() -> Mapping[str, np.ndarray]:
+            return {"texts": np.array(self.judge.modality.texts(who.sampler(self.dataset, decoding)(len(self.asked), PLACE)))}
 
-    def fooled(self, made: list[str], judges: int = JUDGES) -> tuple[Floats, Ints]:
+        found: list[str] = remembered(f"{self.data}-{who.sha}-replies-{decoding}", draw)["texts"].tolist()
+        return found
+
+    def fooled(self, who: Contender, decoding: Decoding, judges: int) -> tuple[Floats, Ints]:
         """1 less whether each verdict is right, averaged over judges, and the conversations."""
-        asked = self.asked
-        found = [fresh.examined(asked.contexts, asked.human, made, asked.talk, seed, self.judge.space) for seed in range(judges)]
-        return 1 - np.mean([v.right for v in found], axis=0), found[0].talk
+        asked, made = self.asked, self.replies(who, decoding)
+
+        def examine(seed: int) -> Mapping[str, np.ndarray]:
+            found = fresh.examined(asked.contexts, asked.human, made, asked.talk, seed, self.judge.space)
+            return {"right": found.right, "talk": found.talk}
+
+        found = [remembered(f"{self.data}-{who.sha}-judged-{decoding}-{seed}", lambda seed=seed: examine(seed)) for seed in range(judges)]  # type: ignore[misc]
+        return 1 - np.mean([v["right"] for v in found], axis=0), found[0]["talk"]
+
+    def likelihood(self, who: Contender) -> Mapping[str, np.ndarray]:
+        """nats, counts of each reply; hits1 and, where there is a discriminator, hits1-critic."""
+
+        def compute() -> Mapping[str, np.ndarray]:
+            sums, counts = nats(who.sampler(self.dataset), self.asked)
+            return {"nats": sums, "counts": counts, **ranked(who.sampler(self.dataset), self.asked)}
+
+        return remembered(f"{self.data}-{who.sha}-likelihood", compute)
+
+    def controls(self) -> Mapping[str, np.ndarray]:
+        return remembered(f"{self.data}-controls-{ASKED}", lambda: {k: np.array(v) for k, v in self.judge.controls(len(self.asked)).items()})
 
 
 def told(value: float, low: float, high: float, digits: int = 3) -> str:
@@ -174,7 +221,6 @@ def gain(ours: Floats, theirs: Floats, talk: Ints) -> tuple[float, float, float]
 
 def ratio(ours: tuple[Floats, Floats], theirs: tuple[Floats, Floats], talk: Ints) -> tuple[float, float, float]:
     """Ratio of perplexities with its interval over conversations."""
-    logs = [np.log(1.0)] * 0
     sums = [(totals(s, talk), totals(c, talk)) for s, c in (ours, theirs)]
     weight = resampled(len(sums[0][0]))
     logs = [(weight @ s) / (weight @ c) for s, c in sums]
@@ -192,63 +238,75 @@ def variety(made: Sequence[str], human: Sequence[str]) -> tuple[list[float], lis
     return found[0], found[1]
 
 
+def named(decoding: Decoding) -> str:
+    return f"{decoding[0]:g} / {decoding[1]:g}" + (f", best of {decoding[2]}" if decoding[2] > 1 else "")
+
+
 def measure(data: str, seed: int) -> str:
     """A section of the results page."""
     bench = Bench(data)
     who, asked = bench.contenders(seed), bench.asked
     models = [w for w in who if w.nets is not None]
-    surprise = {w.name: nats(w.sampler(bench.dataset), asked) for w in models}
-    hits = {w.name: ranked(w.sampler(bench.dataset), asked) for w in models}
-    n = len(next(iter(hits.values()))["hits1"])
-    rows, fooled, shapes = [], dict[tuple[str, tuple[float, float]], Floats](), dict[tuple[str, tuple[float, float]], list[float]]()
+    likely = {w.name: bench.likelihood(w) for w in models}
+    n = len(next(iter(likely.values()))["hits1"])
+    rows, fooled, shapes = [], dict[tuple[str, Decoding], Floats](), dict[tuple[str, Decoding], list[float]]()
     talk, human = asked.talk, [0.0]
     for decoding in DECODINGS:
-        for w in who:
-            if w.nets is None and decoding != DECODINGS[0]:
-                continue
-            made = bench.replies(w, decoding)
-            shapes[w.name, decoding], human = variety(made, asked.human)
-            fooled[w.name, decoding], talk = bench.fooled(made, JUDGES if w.nets is not None else 1)
-            called = f"{decoding[0]:g} / {decoding[1]:g}" if w.nets is not None else ""
+        for w in who if decoding == DECODINGS[0] else models:
+            shapes[w.name, decoding], human = variety(bench.replies(w, decoding), asked.human)
+            fooled[w.name, decoding], talk = bench.fooled(w, decoding, JUDGES if w.nets is not None else 1)
+            called = named(decoding) if w.nets is not None else ""
             rows.append((w.name, called, mean(fooled[w.name, decoding], talk), *(f"{v:.3f}" for v in shapes[w.name, decoding])))
-            print(rows[-1], flush=True)
     rows.append(("human", "", "0.5 at best", *(f"{v:.3f}" for v in human)))
-    judged = bench.judge.controls(len(asked))
-    likely = [
-        (w.name, told(*_perplexity(surprise[w.name], asked.talk), 2), *(mean(v, asked.talk[:n]) for v in hits[w.name].values()),
-         *[""] * (2 - len(hits[w.name])))
+    judged = bench.controls()
+    first = [
+        (w.name, told(*_perplexity(likely[w.name], asked.talk), 2), mean(likely[w.name]["hits1"], asked.talk[:n]),
+         mean(likely[w.name]["hits1-critic"], asked.talk[:n]) if "hits1-critic" in likely[w.name] else "")
         for w in models
     ]  # fmt: skip
-    start, ours, twin = (w.name for w in models)
-    checks = list[tuple[str, str, str]]()
-    for rival in (start, twin):
-        for decoding in DECODINGS:
-            d = gain(fooled[ours, decoding], fooled[rival, decoding], talk)
-            checks.append((f"AdverSuc above {rival}'s, {decoding[0]:g} / {decoding[1]:g}", told(*d), verdict(d[1] > 0, d[2] < 0)))
-        d = gain(hits[ours]["hits1"], hits[rival]["hits1"], asked.talk[:n])
-        checks.append((f"Hits@1 by likelihood above {rival}'s", told(*d), verdict(d[1] > 0, d[2] < 0)))
-        d = gain(hits[ours]["hits1-critic"], hits[rival]["hits1"], asked.talk[:n])
-        checks.append((f"Hits@1 by the discriminator above {rival}'s by likelihood", told(*d), verdict(d[1] > 0, d[2] < 0)))
-        r = ratio(surprise[ours], surprise[rival], asked.talk)
-        checks.append((f"perplexity at most 1.05 times {rival}'s", told(*r), "met" if r[0] <= 1.05 else "missed"))
-    for decoding in DECODINGS:
-        share = shapes[ours, decoding][1] / human[1]
-        checks.append((f"distinct-2 within 10 % of people's, {decoding[0]:g} / {decoding[1]:g}", f"{share:.3f} of theirs", "met" if abs(share - 1) <= 0.1 else "missed"))
+    checks = targets(*(w.name for w in models), likely, fooled, shapes, human, talk, asked.talk)
     trained = "; ".join(f"{row}: {steps(data, row, seed)}" for row in ("dialogue", "dialogue-mle"))
     return (
         f"## {data}\n\n{len(bench.dataset.train):,} replies to learn from; {len(asked):,} held-out contexts of {len(np.unique(asked.talk)):,} conversations. "
         f"Seed {seed}; {trained}. Checkpoints: the last ones; the start is the one that its adversarial run went on from.\n\n"
         f"Likelihood (perplexity per token of human replies; Hits@1 of {CANDIDATES} candidates, {n:,} contexts, by likelihood and by the discriminator):\n\n"
-        + table(("", "perplexity", "Hits@1, likelihood", "Hits@1, discriminator"), likely)
+        + table(("", "perplexity", "Hits@1, likelihood", "Hits@1, discriminator"), first)
         + f"\n\nReplies (AdverSuc by {JUDGES} judges trained afresh on one half of the held-out conversations and asked about the other; decoding: temperature / top-p):\n\n"
         + table(("", "decoding", "AdverSuc", "distinct-1", "distinct-2", "repetition", "words"), rows)
-        + f"\n\nThe judge itself: people against people {judged['same']:.3f} right (.5 is right), people's replies to something else {judged['misplaced']:.3f}.\n\n"
-        + table(("target", "value", "verdict"), checks)
+        + f"\n\nThe judge itself: people against people {float(judged['same']):.3f} right (.5 is right), people's replies to something else "
+        f"{float(judged['misplaced']):.3f}.\n\n" + table(("target", "value", "verdict"), checks)
     )
 
 
-def _perplexity(found: tuple[Floats, Floats], talk: Ints) -> tuple[float, float, float]:
-    r = bootstrap_ratio(*found, talk)
+def targets(
+    start: str, ours: str, twin: str, likely: Mapping[str, Mapping[str, np.ndarray]], fooled: Mapping[tuple[str, Decoding], Floats],
+    shapes: Mapping[tuple[str, Decoding], list[float]], human: Sequence[float], judged: Ints, talk: Ints,
+) -> list[tuple[str, str, str]]:  # fmt: skip
+    """(target, value, verdict): differences are of the same conversations, drawn anew together."""
+    checks = list[tuple[str, str, str]]()
+    n = len(likely[ours]["hits1"])
+    for rival in (start, twin):
+        for decoding in DECODINGS:
+            checks.append(above(f"AdverSuc above {rival}'s, {named(decoding)}", fooled[ours, decoding], fooled[rival, decoding], judged))
+        checks.append(above(f"Hits@1 by likelihood above {rival}'s", likely[ours]["hits1"], likely[rival]["hits1"], talk[:n]))
+        checks.append(
+            above(f"Hits@1 by the discriminator above {rival}'s by likelihood", likely[ours]["hits1-critic"], likely[rival]["hits1"], talk[:n])
+        )
+        r = ratio(*((likely[w]["nats"], likely[w]["counts"]) for w in (ours, rival)), talk)
+        checks.append((f"perplexity at most 1.05 times {rival}'s", told(*r), "met" if r[0] <= 1.05 else "missed"))
+    for decoding in DECODINGS:
+        share = shapes[ours, decoding][1] / human[1]
+        checks.append((f"distinct-2 within 10 % of people's, {named(decoding)}", f"{share:.3f} of theirs", "met" if abs(share - 1) <= 0.1 else "missed"))
+    return checks
+
+
+def above(what: str, ours: Floats, theirs: Floats, talk: Ints) -> tuple[str, str, str]:
+    d = gain(ours, theirs, talk)
+    return what, told(*d), verdict(d[1] > 0, d[2] < 0)
+
+
+def _perplexity(found: Mapping[str, np.ndarray], talk: Ints) -> tuple[float, float, float]:
+    r = bootstrap_ratio(found["nats"], found["counts"], talk)
     return float(np.exp(r.value)), float(np.exp(r.low)), float(np.exp(r.high))
 
 

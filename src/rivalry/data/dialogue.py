@@ -110,12 +110,12 @@ class DialogueModality:
         return out
 
     def texts(self, x: Tensor) -> list[str]:
-        """The replies of rows [N, context + reply], or of replies alone [N, reply or fewer], as lines."""
+        """The replies of rows [N, context + reply], or of replies alone [N, reply or fewer], each as one clean line."""
         rows = x.detach().cpu().long()
         rows = rows[:, self.context :] if rows.shape[1] == self.context + self.reply else rows
         ends = ((rows == EOS) | (rows == PAD)).int()
         lengths = torch.where(ends.any(1), ends.argmax(1), rows.shape[1]).tolist()
-        return self.coder.decode(row[:n] for row, n in zip(rows.tolist(), lengths, strict=True))
+        return [clean(text) for text in self.coder.decode(row[:n] for row, n in zip(rows.tolist(), lengths, strict=True))]
 
     def turns(self, x: Tensor) -> list[list[tuple[bool, str]]]:
         """[N, context or more] -> the turns of each context: (whether it is by who replies, its text); the first may be cut."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from rivalry.data.columns.cells import Cells, Numbers
+from rivalry.data.columns.cells import Cells, Numbers, numeric
 from rivalry.data.containers import Content
 from rivalry.data.idx import unzip
 from rivalry.data.rows import Rows, official_split
@@ -104,9 +104,9 @@ def from_columns(table: Columns) -> Talks:
     place = list(range(len(ids)))
     first = {key: i for i, key in reversed(list(enumerate(ids)))}
     if named["turn"]:
-        turns = cells[named["turn"]]
-        if not isinstance(turns, Numbers):
-            raise DataError(f"the column {named['turn']!r} of {table.where} is to say which turn of its conversation a row is, and holds no numbers")
+        turns = numeric(cells[named["turn"]])
+        if bool(turns.missing.any()):
+            raise DataError(f"the column {named['turn']!r} of {table.where} is to say which turn of its conversation a row is, and holds no numbers in some of them")
         place = turns.values.argsort(kind="stable").argsort(kind="stable").tolist()
     order = sorted((i for i in range(len(ids)) if ids[i]), key=lambda i: (first[ids[i]], place[i]))
     talks, names, broken = list[Talk](), list[str](), list[tuple[str, str]]()

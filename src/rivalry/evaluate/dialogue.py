@@ -26,7 +26,7 @@ from rivalry.evaluate.scores import Scores
 from rivalry.evaluate.target import Target
 from rivalry.evaluate.text import jackknifed
 from rivalry.extractors.sentences import LocalSentences
-from rivalry.games.reply import Reply, judgeable, trimmed_left
+from rivalry.games.reply import Reply, judge_of_replies, judgeable, rating, trimmed_left
 from rivalry.games.text import trimmed
 from rivalry.sampling import Sampler, picked
 from rivalry.stats import ngrams
@@ -45,6 +45,8 @@ ROWS = 64
 LIKELY = ("perplexity", "hits1", "hits1-critic")
 SPOKEN = ("distinct1", "distinct", "repetition", "length")
 JUDGED = ("adversuc",)
+ENOUGH = 5 * fresh.LEAST
+"""Held-out replies below which no judge can be trained afresh."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +79,8 @@ class DialogueJudge(Judge):
 
     def known(self) -> tuple[str, ...]:
         own = LIKELY if self.judged else LIKELY[:2]
-        return (*own, *JUDGED, *SPOKEN)
+        enough = min(self.looks.verdict, len(self.dataset.held)) >= ENOUGH
+        return (*own, *(JUDGED if enough else ()), *SPOKEN)
 
     def gate(self, draw_samples: Draw, step: int) -> Scores:
         n = min(self.looks.gate, len(self.dataset.held))
@@ -191,7 +194,7 @@ def _game(sampler: Sampler) -> tuple[Reply, int]:
 def ranked(sampler: Sampler, asked: Asked) -> dict[str, Floats]:
     """Hits@1 of each of the first rows, RANKED at most: whether, of the human reply and nine human replies to other held-out contexts, the right one is rated best: by the mean of
     log p of its tokens and, where there is one, by the discriminator.  Ties count by chance, so that who ignores the context gets a tenth."""
-    game, places = _game(sampler)
+    places = _game(sampler)[1]
     n = min(len(asked), RANKED)
     other = candidates(asked.talk, n)
     context, replies = asked.x[:, :places], asked.x[:, places:]
@@ -204,12 +207,11 @@ def ranked(sampler: Sampler, asked: Asked) -> dict[str, Floats]:
         whose = torch.arange(len(offered), device=sampler.device) // CANDIDATES
         tokens = trimmed(replies[offered].to(sampler.device))
         heard = trimmed_left(context[part].to(sampler.device))
-        thoughts = judgeable(sampler.nets, heard, tokens, whose)[1]
+        shown = judgeable(sampler.nets, heard, tokens, whose)
         mask = (tokens != PAD).float()
-        hits["hits1"].append(_first(-(thoughts[..., -1] * mask).sum(1) / mask.sum(1)))
+        hits["hits1"].append(_first(-(shown[1][..., -1] * mask).sum(1) / mask.sum(1)))
         if "hits1-critic" in hits:
-            score = sampler.nets["discriminator"](tokens, thoughts)["score"]
-            hits["hits1-critic"].append(_first(game.mean_score(score, mask)))
+            hits["hits1-critic"].append(_first(rating(judge_of_replies(sampler.nets), *shown)))
     for k, m in sampler.nets.items():
         m.train(modes[k])
     return {name: np.concatenate(parts) for name, parts in hits.items()}

@@ -14,7 +14,7 @@ from rivalry.errors import RecipeError
 from rivalry.games.by_length import STREAM as LESSONS
 from rivalry.games.lazy import LazyPlay, lazy
 from rivalry.games.text import padded, there, trimmed
-from rivalry.nets.replying import ReplyLanguageModel
+from rivalry.nets.replying import ReplyLanguageModel, ThoughtJudge
 from rivalry.parts import Game, Play, Source, Turn, Wiring
 from rivalry.streams import Draw
 from rivalry.types import PAD, Batch, Match, Point, Spec
@@ -31,7 +31,8 @@ class Reply(Game):
     Match 'main': human replies to their contexts are real; fake are generated replies and, beside them, human replies to other
     contexts, taken from the next conversation in the batch.  Without these a judge need not read the context.
     Pairs: 'tokens' = (logits, tokens, mask) of all that was said, or of replies alone ('lesson'); 'policy' = (log p of each
-    token of generated replies [M, r], its reward [M, r], mask, group [M]): `group` replies to each of M / group contexts.
+    token of generated replies [M, r], its reward [M, r], mask, group [M]): `group` replies to each of M / group contexts; 'matching' =
+    (logits [N, N] of every reply of the batch after every context, those that belong together [N]).
 
     temperature, top_p: of drawing.  candidates: of so many replies that which is rated best is given (once training is over).
     """
@@ -71,7 +72,7 @@ class Reply(Game):
             every = torch.cat([padded(x, width) for x in (human, tokens, other)])
             shown = judgeable(nets, context, every, torch.cat([own, whose, own]))
             sides = [t.split([len(human), len(every) - len(human)]) for t in shown]
-            fits, fake = (Point(x, (thoughts,)) for x, thoughts in zip(*sides, strict=True))
+            fits, fake = (Point(x, tuple(cond)) for x, *cond in zip(*sides, strict=True))
             counts = torch.cat([torch.ones(len(tokens), device=same.device), (~same).float()])
             if not self.by_token(nets):
                 return Match("discriminator", fits, fake, None, counts, augment=False)
@@ -83,13 +84,22 @@ class Reply(Game):
             rewards = self.rewards(nets, asked, tokens, whose, turn.draw)
             return -model.surprise_of(asked, tokens, whose), rewards, there(tokens), whose
 
+        def matching() -> tuple[Tensor, ...]:
+            (context, human), talk = real(), batch().extra["talk"]
+            with torch.no_grad():
+                words = [model.words(x) for x in (human, context)]
+            logits = judge_of_replies(nets).matching(*words)
+            own = torch.arange(len(talk), device=talk.device)
+            alike = (talk[:, None] == talk) & (own[:, None] != own)
+            return logits.masked_fill(alike, NONE), own
+
+        pairs = {"tokens": lambda: model.lesson(*lessons(), self.lesson == "all"), "policy": policy, "matching": matching}
         return LazyPlay(
-            nets, {"main": lazy(main)},
-            {"tokens": lazy(lambda: model.lesson(*lessons(), self.lesson == "all")), "policy": lazy(policy)},
+            nets, {"main": lazy(main)}, {name: lazy(made) for name, made in pairs.items()}
         )  # fmt: skip
 
     def by_token(self, nets: Mapping[str, nn.Module]) -> bool:
-        return not bool(getattr(nets["discriminator"], "whole", False))
+        return not judge_of_replies(nets).whole
 
     def _made(self, model: ReplyLanguageModel, context: Tensor, turn: Turn) -> tuple[Tensor, Tensor]:
         """(the context of each [M], replies [M, r]): `group` to each of the batch's first contexts."""
@@ -113,18 +123,12 @@ class Reply(Game):
         return score if score.dim() == 2 else score[:, None].expand(tokens.shape)
 
     def rated(self, nets: Mapping[str, nn.Module], context: Tensor, tokens: Tensor, whose: Tensor | None = None) -> Tensor:
-        """[N]: how well replies [N, r] go with contexts `whose` [N] of [M, c]: what the discriminator says, on average over a reply's tokens;
-        where there is none, the mean of log p."""
-        mask = there(tokens)
+        """[N]: how well replies [N, r] go with contexts `whose` [N] of [M, c] (see `rating`); where there is no discriminator, the mean
+        of log p over a reply's tokens."""
         if "discriminator" not in nets:
-            score = -reply_model(nets).surprise_of(context, tokens, whose)
-        else:
-            score = judged(nets, context, tokens, whose)
-        return self.mean_score(score, mask)
-
-    def mean_score(self, score: Tensor, mask: Tensor) -> Tensor:
-        """[N] of a reply, from scores of its tokens [N, r] that the mask counts, or of itself."""
-        return score if score.dim() == 1 else (score * mask).sum(1) / mask.sum(1).clamp_min(1)
+            mask = there(tokens)
+            return -reply_model(nets).surprise_of(context, tokens, whose).sum(1) / mask.sum(1).clamp_min(1)
+        return rating(judge_of_replies(nets), *judgeable(nets, context, tokens, whose))
 
     def source(self, batch: Batch, draw: Draw) -> Tensor:
         """The rows themselves: their contexts are read, their replies are not."""
@@ -227,14 +231,14 @@ def mismatched(replies: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def judgeable(nets: Mapping[str, nn.Module], context: Tensor, tokens: Tensor, whose: Tensor | None) -> tuple[Tensor, Tensor]:
-    """What a judge is shown: replies [N, r], and the thoughts that the generator, without its dropout, has of them."""
+def judgeable(nets: Mapping[str, nn.Module], context: Tensor, tokens: Tensor, whose: Tensor | None) -> tuple[Tensor, ...]:
+    """What a judge is shown: replies [N, r], what the generator, without its dropout, thinks of them, and its words for reply and context."""
     model = reply_model(nets)
     learning = model.training
     model.eval()
-    thoughts = model.thoughts(context, tokens, whose)
+    thoughts, heard = model.thoughts(context, tokens, whose), model.words(context)
     model.train(learning)
-    return tokens, thoughts
+    return tokens, thoughts, model.words(tokens), heard if whose is None else heard[whose]
 
 
 @torch.no_grad()
@@ -246,3 +250,25 @@ def judged(nets: Mapping[str, nn.Module], context: Tensor, tokens: Tensor, whose
     score: Tensor = judge(*shown)["score"]
     judge.train(learning)
     return score
+
+
+@torch.no_grad()
+def rating(judge: ThoughtJudge, tokens: Tensor, thoughts: Tensor, reply: Tensor, context: Tensor) -> Tensor:
+    """[N]: the score of a reply, on average over its tokens, and the logit that it, among others, belongs to the context; without dropout."""
+    learning = judge.training
+    judge.eval()
+    score, mask = judge(tokens, thoughts, reply, context)["score"], there(tokens)
+    judge.train(learning)
+    mean: Tensor = score if score.dim() == 1 else (score * mask).sum(1) / mask.sum(1).clamp_min(1)
+    return mean + judge.fitting(reply, context)
+
+
+def judge_of_replies(nets: Mapping[str, nn.Module]) -> ThoughtJudge:
+    judge = nets["discriminator"]
+    if not isinstance(judge, ThoughtJudge):
+        raise RecipeError("the game 'reply' needs a judge of replies as discriminator: the net 'reply-judge'")
+    return judge
+
+
+NONE = -1e4
+"""Logit of what is no answer."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, dropout, gelu, one_hot
+from torch.nn.functional import cross_entropy, dropout, gelu, normalize, one_hot
 
 from rivalry.catalogue import register
 from rivalry.errors import RecipeError
@@ -80,6 +80,11 @@ class ReplyLanguageModel(TransformerLanguageModel):
         hidden = self.thought(context, tokens, whose)
         return torch.cat([hidden[:, 1:], surprise(self.read(hidden[:, :-1]), tokens)[..., None]], 2)
 
+    def words(self, tokens: Tensor) -> Tensor:
+        """[N, T] -> [N, T, H] embeddings, zeros for padding."""
+        found: Tensor = self.embed(tokens) * (tokens != PAD)[..., None]
+        return found
+
     def lesson(self, context: Tensor, tokens: Tensor, whole: bool) -> tuple[Tensor, Tensor, Tensor]:
         """(logits [N, c + r, V], tokens [N, c + r], mask of what is to be learned: replies or, if `whole`, all that was said)."""
         row = torch.cat([context, tokens], 1)
@@ -137,27 +142,60 @@ def surprise(logits: Tensor, tokens: Tensor) -> Tensor:
 
 
 class ThoughtJudge(nn.Module):
-    """(reply [N, r], thoughts [N, r, H + 1]) -> score [N, r], of each token from what came before it and itself; or [N], that of the last.
+    """(reply [N, r], thoughts [N, r, H + 1], words of the reply [N, r, H], words of the context [N, c, H]) -> score [N, r], of each token
+    from what came before it and itself; or [N], that of the last.
 
-    It sees the context through the thoughts of a language model that has read it (`ReplyLanguageModel.thoughts`).
+    Thoughts and words (embeddings, zeros for padding) are those of a language model that has read both.  What both are about is compared
+    besides: gated means of words, of the context and of the reply so far, multiplied.
     """
 
     def __init__(self, vocabulary: int, reads: int, width: int, drop: float, whole: bool) -> None:
         super().__init__()
         self.drop, self.whole = drop, whole
         self.embed = nn.Embedding(vocabulary, width, padding_idx=PAD)
-        nn.init.normal_(self.embed.weight, std=0.02)
+        nn.init.normal_(self.embed.weight, std=0.1)
         self.reading = nn.Linear(reads + 1, width)
+        self.asks, self.says = nn.Linear(reads, ABOUT + 1), nn.Linear(reads, ABOUT + 1)
+        self.about = nn.Linear(ABOUT, width)
+        self.fits = nn.Parameter(torch.ones(()))
         self.gru = nn.GRU(width, width, batch_first=True)
         self.out = nn.Linear(2 * width, 1)
 
-    def forward(self, tokens: Tensor, thoughts: Tensor) -> Heads:
-        x = dropout(gelu(self.reading(thoughts) + self.embed(tokens)), self.drop, self.training)
+    def heard(self, context: Tensor) -> Tensor:
+        """[N, c, H] -> [N, ABOUT] of length 1: what a context is about."""
+        return normalize(_gated(self.asks(context), context).sum(1), dim=1)
+
+    def said(self, reply: Tensor) -> Tensor:
+        """[N, r, H] -> [N, r, ABOUT] of length 1: what a reply is about, up to and with each token."""
+        return normalize(_gated(self.says(reply), reply).cumsum(1), dim=2)
+
+    def matching(self, reply: Tensor, context: Tensor) -> Tensor:
+        """Logits [N, N] of reply j [N, r, H] after context i [N, c, H]."""
+        return SHARP * self.heard(context) @ self.said(reply)[:, -1].T
+
+    def fitting(self, reply: Tensor, context: Tensor) -> Tensor:
+        """Logits [N] of each reply after its own context: the diagonal of `matching`."""
+        return SHARP * (self.heard(context) * self.said(reply)[:, -1]).sum(1)
+
+    def forward(self, tokens: Tensor, thoughts: Tensor, reply: Tensor, context: Tensor) -> Heads:
+        about = self.heard(context)[:, None] * self.said(reply)
+        x = gelu(self.reading(thoughts) + self.embed(tokens) + self.about(SHARP * about))
+        x = dropout(x, self.drop, self.training)
         hidden = torch.cat([self.gru(x)[0], x], 2)
-        score = self.out(dropout(hidden, self.drop, self.training))[..., 0]
+        score = self.out(dropout(hidden, self.drop, self.training))[..., 0] + self.fits * about.sum(2)
         if self.whole:
             score = score.gather(1, (tokens != PAD).sum(1, keepdim=True).clamp_min(1) - 1)[:, 0]
         return {"score": score}
+
+
+ABOUT, SHARP = 64, 10.0
+"""Dimensions of what a text is about; factor of cosines where they are logits."""
+
+
+def _gated(found: Tensor, words: Tensor) -> Tensor:
+    """[N, T, ABOUT + 1] -> [N, T, ABOUT]: the last says how much a word counts; padding (words of zeros) does not."""
+    there = (words != 0).any(2, keepdim=True)
+    return found[..., :-1] * found[..., -1:].sigmoid() * there
 
 
 def check_dialogue(spec: Spec, name: str, drop: float) -> None:
@@ -189,8 +227,8 @@ class ReplyJudge(Net):
     """`ThoughtJudge`.  reads: width of the language model whose thoughts it is given.  whole: one score for a reply."""
 
     reads: int = 192
-    width: int = 192
-    dropout: float = 0.2
+    width: int = 128
+    dropout: float = 0.0
     whole: bool = False
 
     def build(self, spec: Spec, wiring: Wiring) -> nn.Module:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rivalry.games import ByLength, Reply, ReplyRollout
 from rivalry.nets import ReplyJudge, ReplyLM
 from rivalry.objectives import GAN, Null
@@ -9,7 +11,7 @@ from rivalry.optimisers import Adam
 from rivalry.parts import Term
 from rivalry.recipe import About, Recipe, Side, Stage
 from rivalry.schedules import Cosine
-from rivalry.terms import Likelihood, Policy
+from rivalry.terms import CrossEntropy, Likelihood, Policy
 from rivalry.zoo.rows import NO_EMA, Row, row
 
 GROUP = "text"
@@ -35,12 +37,15 @@ def adversarial(
 ) -> Recipe:  # fmt: skip
     """Likelihood for the first share of the training, then the discriminator alone for a moment, then both: in each batch the
     generator is charged by its rewards and by likelihood."""
-    critic = Side("discriminator", ("discriminator",), ("main",), optimiser=Adam(d_lr, 0.9, 0.999, weight_decay=1e-4), clip_gradient=1.0)
+    critic = Side(
+        "discriminator", ("discriminator",), ("main",), terms=(CrossEntropy(pair="matching"),), optimiser=Adam(d_lr, 0.9, 0.999), clip_gradient=1.0
+    )
+    later = replace(critic, optimiser=Adam(d_lr / 2, 0.9, 0.999))
     player = Side("generator", ("generator",), terms=policy, optimiser=Adam(g_lr, 0.9, 0.999), clip_gradient=1.0)
     stages = (
         Stage((writer(lr),), "likelihood", first),
-        Stage((critic,), "critic", (1 - first) * 0.3),
-        Stage((critic, player), "adversarial", (1 - first) * 0.7, together=True),
+        Stage((critic,), "critic", (1 - first) * 0.6),
+        Stage((later, player), "adversarial", (1 - first) * 0.4, together=True, fresh=True),
     )
     return Recipe(
         name, {"generator": net, "discriminator": judge}, game, stages, GAN(), about=about, sampler=ByLength(),
@@ -80,10 +85,10 @@ def dialogue() -> Row:
         "The discriminator chooses among candidates when the run is talked with.",
         APPLICATIONS,
     )
-    policy = (Policy(weight=0.3, reward="gain", discount=0.9, grouped=True), Likelihood(weight=1.0))
+    policy = (Policy(weight=1.0, reward="gain", discount=0.9, grouped=True), Likelihood(weight=1.0))
 
     def recipe(name: str, net: ReplyLM, judge: ReplyJudge, steps: int, lr: float) -> Recipe:
-        return adversarial(name, about, Reply(), net, judge, policy, steps=steps, batch=64, first=0.7, lr=lr, d_lr=1e-3, g_lr=3e-4)
+        return adversarial(name, about, Reply(), net, judge, policy, steps=steps, batch=64, first=0.677, lr=lr, d_lr=4e-3, g_lr=3e-4)
 
     return Row(
         recipe("dialogue", ReplyLM(512, 6, 8, 0.1), ReplyJudge(512, 512), 50_000, 5e-4),
@@ -108,7 +113,7 @@ def regs() -> Row:
 
     def recipe(name: str, net: ReplyLM, judge: ReplyJudge, steps: int, lr: float) -> Recipe:
         return adversarial(
-            name, about, ReplyRollout(), net, judge, policy, steps=steps, batch=64, first=0.9, lr=lr, d_lr=1e-3, g_lr=1e-4
+            name, about, ReplyRollout(), net, judge, policy, steps=steps, batch=64, first=0.9, lr=lr, d_lr=4e-3, g_lr=1e-4
         )  # fmt: skip
 
     return Row(
