@@ -14,11 +14,13 @@ from __future__ import annotations
 import argparse
 import gzip
 import hashlib
+import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -43,12 +45,17 @@ from rivalry.training.loop import Trainer
 from rivalry.training.state import build_state
 
 CPU = torch.device("cpu")
-READING = {"self": ReadOptions(vocabulary=3000), "daily": ReadOptions(vocabulary=1500, kind="dialogue")}
-SETTINGS = {"self": ("batch=32",), "daily": ("batch=32", "generator.dropout=.3")}
-DECODINGS = ((1.0, 1.0, 1), (0.8, 0.95, 1), (1.0, 1.0, 5))
+READING = {
+    "self": ReadOptions(vocabulary=3000), "daily": ReadOptions(vocabulary=1500, kind="dialogue"), "chitchat": ReadOptions(vocabulary=3000),
+}  # fmt: skip
+SETTINGS = {"self": ("batch=32",), "daily": ("batch=32", "generator.dropout=.3"), "chitchat": ("batch=32",)}
+SHOWN = ("chitchat",)
+"""Data whose licence lets dialogues be printed: the BYU Chit-Chat set (MIT)."""
+DECODINGS = ((1.0, 1.0, 1), (1.0, 1.0, 4))
 """Temperature, top-p, candidates: of several the best is given, by the discriminator or, where there is none, by the mean of log p."""
-ASKED = 2400
+ASKED = 1600
 """Held-out contexts that are replied to; half of their conversations train the judges of AdverSuc."""
+RANKED = 800
 JUDGES = 2
 """Fresh judges of each contender, trained from different seeds; their verdicts are averaged."""
 
@@ -57,11 +64,29 @@ def folder(data: str) -> Path:
     """The conversations as they are read."""
     if data == "self":
         return shared("dialogue_self")
+    if data == "chitchat":
+        return chitchat()
     path = WORK / "daily"
     if not path.exists():
         path.mkdir(parents=True)
         for side, file in (("train", "valid"), ("test", "test")):
             (path / f"{side}.txt").write_bytes(gzip.decompress((shared("dialogue_dailydialog_eval") / f"{file}.utts.txt.gz").read_bytes()))
+    return path
+
+
+def chitchat() -> Path:
+    """7,168 conversations of the package chitchat-dataset (MIT), a list of turns with their speakers a line."""
+    path = WORK / "chitchat.jsonl"
+    if not path.exists():
+        spec = find_spec("chitchat_dataset")
+        if spec is None or spec.origin is None:
+            raise SystemExit("these data come with a package; install it with: pip install --no-deps chitchat-dataset")
+        told = json.loads((Path(spec.origin).parent / "dataset.json").read_text(encoding="utf-8"))
+        lines = (
+            json.dumps([{"speaker": m["sender"], "text": m["text"]} for turn in talk["messages"] for m in turn], ensure_ascii=False)
+            for talk in told.values()
+        )
+        path.write_text("".join(f"{line}\n" for line in lines if line != "[]"), encoding="utf-8")
     return path
 
 
@@ -196,7 +221,7 @@ class Bench:
 
         def compute() -> Mapping[str, np.ndarray]:
             sums, counts = nats(who.sampler(self.dataset), self.asked)
-            return {"nats": sums, "counts": counts, **ranked(who.sampler(self.dataset), self.asked)}
+            return {"nats": sums, "counts": counts, **ranked(who.sampler(self.dataset), self.asked, RANKED)}
 
         return remembered(f"{self.data}-{who.sha}-likelihood", compute)
 
@@ -274,8 +299,22 @@ def measure(data: str, seed: int) -> str:
         + f"\n\nReplies (AdverSuc by {JUDGES} judges trained afresh on one half of the held-out conversations and asked about the other; decoding: temperature / top-p):\n\n"
         + table(("", "decoding", "AdverSuc", "distinct-1", "distinct-2", "repetition", "words"), rows)
         + f"\n\nThe judge itself: people against people {float(judged['same']):.3f} right (.5 is right), people's replies to something else "
-        f"{float(judged['misplaced']):.3f}.\n\n" + table(("target", "value", "verdict"), checks)
+        f"{float(judged['misplaced']):.3f}.\n\n" + table(("target", "value", "verdict"), checks) + dialogues(bench, models[1])
     )
+
+
+def dialogues(bench: Bench, who: Contender) -> str:
+    """The first 20 replies of those that were measured, unpicked, where the data may be shown."""
+    if bench.data not in SHOWN:
+        return ""
+    made = bench.replies(who, DECODINGS[-1])[:20]
+    turns = bench.judge.modality.turns(bench.asked.x[:20])
+    lines = [
+        (" / ".join(text.replace("|", "\\|") for _, text in told), reply.replace("|", "\\|"), human.replace("|", "\\|"))
+        for told, reply, human in zip(turns, made, bench.asked.human, strict=False)
+    ]
+    called = named(DECODINGS[-1])
+    return f"\n\n20 dialogues, unpicked: the first that were measured ({called}).\n\n" + table(("said before", "reply", "what a person replied"), lines)
 
 
 def targets(
@@ -333,12 +372,12 @@ def main() -> None:
     if given.train:
         train_row(given.train, given.row, given.seed, given.budget)
     if given.measure:
-        there = [d for d in ("self", "daily") if all((ROOT / f"talk-{d}-{row}-{given.seed}").exists() for row in ("dialogue", "dialogue-mle"))]
+        there = [d for d in READING if all((ROOT / f"talk-{d}-{row}-{given.seed}").exists() for row in ("dialogue", "dialogue-mle"))]
         keep("dialogue", "Dialogue: adversarial against teacher-forced", INTRO + "\n\n".join(measure(d, given.seed) for d in there))
 
 
 INTRO = """Both rows of a data set were trained for equal CPU time of one core, looks left out. Intervals are over conversations, drawn anew 1,000
-times. The data may not be shown (research use), so no dialogues are printed here.
+times. Self-dialogues and DailyDialog may not be shown (research use), so none of their dialogues are printed.
 
 """
 

@@ -191,11 +191,11 @@ def _game(sampler: Sampler) -> tuple[Reply, int]:
 
 
 @torch.inference_mode()
-def ranked(sampler: Sampler, asked: Asked) -> dict[str, Floats]:
-    """Hits@1 of each of the first rows, RANKED at most: whether, of the human reply and nine human replies to other held-out contexts, the right one is rated best: by the mean of
+def ranked(sampler: Sampler, asked: Asked, most: int = RANKED) -> dict[str, Floats]:
+    """Hits@1 of each of the first `most` rows: whether, of the human reply and nine human replies to other held-out contexts, the right one is rated best: by the mean of
     log p of its tokens and, where there is one, by the discriminator.  Ties count by chance, so that who ignores the context gets a tenth."""
     places = _game(sampler)[1]
-    n = min(len(asked), RANKED)
+    n = min(len(asked), most)
     other = candidates(asked.talk, n)
     context, replies = asked.x[:, :places], asked.x[:, places:]
     modes = {k: m.training for k, m in sampler.nets.items()}
