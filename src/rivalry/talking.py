@@ -17,7 +17,7 @@ from rivalry.data.talks import turns_in
 from rivalry.data.text_files import clean
 from rivalry.errors import DataError, RecipeError
 from rivalry.files import write_text
-from rivalry.games.reply import Reply, trimmed_left
+from rivalry.games.reply import Reply, reply_model, trimmed_left
 from rivalry.games.text import trimmed
 from rivalry.privacy.quota import spend
 from rivalry.run import Run
@@ -88,9 +88,8 @@ class Talker:
 
     def _answers(self, contexts: Tensor, draw: Draw) -> list[Answer]:
         heard, k = trimmed_left(contexts), self.each
-        model = self.nets["generator"]
         game = replace(self.game, temperature=self.talking.temperature, top_p=self.talking.top_p)
-        tokens = trimmed(game.drawn(model, heard, draw, k))  # type: ignore[arg-type]
+        tokens = trimmed(game.drawn(reply_model(self.nets), heard, draw, k))
         whose = torch.arange(len(tokens), device=self.device) // k
         rating = game.rated(self.nets, heard, tokens, whose).cpu().tolist()
         texts = self.modality.texts(tokens)

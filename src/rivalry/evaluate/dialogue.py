@@ -26,7 +26,7 @@ from rivalry.evaluate.scores import Scores
 from rivalry.evaluate.target import Target
 from rivalry.evaluate.text import jackknifed
 from rivalry.extractors.sentences import LocalSentences
-from rivalry.games.reply import Reply, judge_of_replies, judgeable, rating, trimmed_left
+from rivalry.games.reply import Reply, judge_of_replies, judgeable, rating, reply_model, trimmed_left
 from rivalry.games.text import trimmed
 from rivalry.sampling import Sampler, picked
 from rivalry.stats import ngrams
@@ -170,7 +170,7 @@ def nats(sampler: Sampler, asked: Asked) -> tuple[Floats, Floats]:
     """Of each human reply: (-log p in nats, tokens [N]), its end counted and padding not."""
     found = sampler.surprise(asked.x)
     assert found is not None
-    counts: Floats = (asked.x[:, _game(sampler)[1] :] != PAD).sum(1).double().numpy()
+    counts: Floats = (asked.x[:, places_of(sampler) :] != PAD).sum(1).double().numpy()
     sums: Floats = found.double().sum(1).cpu().numpy()
     return sums, counts
 
@@ -181,20 +181,18 @@ def likelihood(sampler: Sampler, asked: Asked) -> Reading:
     return Reading(*(math.exp(v) for v in (found.value, found.low, found.high)))
 
 
-def _game(sampler: Sampler) -> tuple[Reply, int]:
-    """(the game, places of a context)."""
-    game = sampler.game
-    if not isinstance(game, Reply):
+def places_of(sampler: Sampler) -> int:
+    """Places of a context."""
+    if not isinstance(sampler.game, Reply):
         raise RecipeError("only runs that reply can be asked how likely replies are")
-    context = getattr(sampler.nets["generator"], "context", 0)
-    return game, int(context)
+    return reply_model(sampler.nets).context
 
 
 @torch.inference_mode()
 def ranked(sampler: Sampler, asked: Asked, most: int = RANKED) -> dict[str, Floats]:
     """Hits@1 of each of the first `most` rows: whether, of the human reply and nine human replies to other held-out contexts, the right one is rated best: by the mean of
     log p of its tokens and, where there is one, by the discriminator.  Ties count by chance, so that who ignores the context gets a tenth."""
-    places = _game(sampler)[1]
+    places = places_of(sampler)
     n = min(len(asked), most)
     other = candidates(asked.talk, n)
     context, replies = asked.x[:, :places], asked.x[:, places:]
