@@ -376,7 +376,9 @@ def main() -> None:
         keep("dialogue", "Dialogue: adversarial against teacher-forced", INTRO + "\n\n".join(measure(d, given.seed) for d in there))
 
 
-INTRO = """Both rows of a data set were trained for equal CPU time of one core, looks left out. Intervals are over conversations, drawn anew 1,000
+INTRO = """Rows were trained for equal CPU time of one core (7 minutes), looks left out: so of its steps the adversarial row spends a part on likelihood
+only. The likelihood stage of the adversarial run below was taken over from an earlier run of the same seed and settings, and the
+rest computed anew with the row as it is now: 399 CPU seconds in all, looks included (docs/lab/dialogue.md). Intervals are over conversations, drawn anew 1,000
 times. Self-dialogues and DailyDialog may not be shown (research use), so none of their dialogues are printed.
 
 """
