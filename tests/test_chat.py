@@ -32,7 +32,7 @@ def run(here: Path) -> Iterator[Run]:
     patch = pytest.MonkeyPatch()
     patch.chdir(here)
     yield train(
-        "talk.jsonl", recipe="dialogue-small", settings=SMALL, budget="24steps", run="talk", tensorboard=False, cap=400, say=lambda _: None
+        "talk.jsonl", recipe="dialogue-small", settings=SMALL, budget="12steps", run="talk", tensorboard=False, cap=400, say=lambda _: None
     )
     patch.undo()
 

@@ -191,13 +191,17 @@ def test_a_judge_hears_when_words_are_out_of_order() -> None:
 def test_the_run_of_conversations_gets_their_judge(dataset: Dataset, tmp_path: Path) -> None:
     from rivalry import zoo
 
-    own = judge_of(zoo.get("dialogue-small"), dataset, Target.parse("adversuc>.2, perplexity<90"), None, 0, CPU, tmp_path)
+    few = Looks(gate=60, verdict=80)
+    own = judge_of(zoo.get("dialogue-small"), dataset, Target.parse("perplexity<90"), None, 0, CPU, tmp_path, few)
+    with pytest.raises(RecipeError, match="adversuc"):
+        judge_of(zoo.get("dialogue-small"), dataset, Target.parse("adversuc>.2"), None, 0, CPU, tmp_path, few)
+    assert "adversuc" in judge_of(zoo.get("dialogue-small"), dataset, None, None, 0, CPU, tmp_path).known()
     assert own.headline == "hits1-critic"
     assert judge_of(zoo.get("dialogue-mle-small"), dataset, None, None, 0, CPU, tmp_path).headline == "perplexity"
     with pytest.raises(RecipeError):
         judge_of(zoo.get("dialogue-mle-small"), dataset, Target.parse("hits1-critic>.2"), None, 0, CPU, tmp_path)
     nets: Mapping[str, nn.Module] = networks(dataset, ReplyJudge(16, 8).build(dataset.spec, Wiring()))
     sampler = sampler_of(Reply(), Wiring(), nets, CPU, dataset)
-    found = own.final(sampler, 0, metrics=("adversuc", "perplexity"))
-    assert set(found) == {"adversuc", "perplexity"}
-    assert found["adversuc"].ruler.resize == "temperature 1, top-p 1, best of 1"
+    found = own.final(sampler, 0, metrics=("distinct", "perplexity"))
+    assert set(found) == {"distinct", "perplexity"}
+    assert found["distinct"].ruler.resize == "temperature 1, top-p 1, best of 1"
