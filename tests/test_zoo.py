@@ -9,7 +9,7 @@ from rivalry import zoo
 from rivalry.checks import check_recipe
 from rivalry.errors import UnknownName
 from rivalry.types import Spec
-from tiny import POINTS, RECORDS, TABLE, TOKENS, Rows, histories, people, ring, sentences
+from tiny import DIALOGUE, POINTS, RECORDS, TABLE, TOKENS, Rows, histories, people, ring, sentences, talks
 
 SPEC = Spec("image", (1, 28, 28), (-1.0, 1.0), ("shirt", "shoe", "bag"))
 
@@ -43,6 +43,8 @@ def test_small_setting_is_sound(name: str) -> None:
         check_recipe(replace(recipe, batch=8), PAIRS, pairs())
     elif recipe.about.group == "records":
         check_recipe(replace(recipe, batch=8), RECORDS, histories())
+    elif recipe.game.answers:
+        check_recipe(replace(recipe, batch=8), DIALOGUE, talks())
     elif recipe.about.group == "text":
         check_recipe(replace(recipe, batch=8), TOKENS, sentences())
     else:

@@ -13,7 +13,7 @@ from rivalry.recipe import Recipe
 from rivalry.training.engine import Engine
 from rivalry.training.loop import Trainer
 from rivalry.training.state import State, build_state
-from rivalry.types import EOS, PAD, Batch, Block, Spec
+from rivalry.types import BOS, EOS, PAD, Batch, Block, Spec
 
 CPU = torch.device("cpu")
 ENGINE = Engine("cpu")
@@ -141,3 +141,17 @@ def run(recipe: Recipe, spec: Spec, rows: Rows, steps: int, seed: int = 0) -> St
     for _ in range(steps):
         t.step()
     return t.state
+
+
+DIALOGUE = Spec("tokens", (12,), (0.0, 10.0), vocabulary=11, context=6)
+
+
+def talks(n: int = 512) -> Rows:
+    """[n, 12] by DIALOGUE: one says a token, the other counts on from it: 'talk' tells conversations apart."""
+    g = torch.Generator().manual_seed(0)
+    start, length = torch.randint(6, (n, 1), generator=g), torch.randint(2, 5, (n, 1), generator=g)
+    place = torch.arange(6)
+    reply = torch.where(place < length, 4 + (start + 1 + place) % 6, torch.where(place == length, EOS, PAD))
+    said = torch.tensor([PAD, PAD, 10, 0, EOS, BOS]).repeat(n, 1)
+    said[:, 3:4] = 4 + start
+    return Rows(torch.cat([said, reply], 1), extra={"talk": torch.arange(n)})

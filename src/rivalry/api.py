@@ -28,6 +28,7 @@ from rivalry.recipe import Recipe, set_value
 from rivalry.run import Run as Folder
 from rivalry.sampling import WALKED, Sampler, Tick, filled, sampler_of, silent
 from rivalry.stats import Utility
+from rivalry.talking import Talker, Talking, talker_of
 from rivalry.training.engine import Engine, is_main_process
 from rivalry.training.session import Request, Say, reload_data, to_stderr
 from rivalry.training.session import resume as resume_run
@@ -82,14 +83,13 @@ class Run:
         """Draws encoded samples from checkpoint 'best' or 'last'.  data: whose held-out pictures are changed, by runs that change
         pictures; RecipeError where they are missing."""
         engine = Engine(device)
-        shares = tuple(self.folder.settings["data"]["class_shares"])
         recipe, spec = self.folder.recipe, self.folder.spec
         nets = self.folder.networks(which, engine.device, players)
         if data is not None:
             return sampler_of(recipe.game, recipe.game.wiring(spec), nets, engine.device, data.to(engine.device))
         if recipe.game.changes:
             raise RecipeError(f"{self.name} changes pictures, it makes none of noise; use: rivalry apply {self.name} FILES -o OUT")
-        return Sampler(recipe.game, recipe.game.wiring(spec), nets, engine.device, shares)
+        return Sampler(recipe.game, recipe.game.wiring(spec), nets, engine.device, tuple(self.folder.settings["data"]["class_shares"]))
 
     def sample(
         self, n: int, *, seed: int = 0, label: int | str | None = None, truncation: float = 1.0, which: str = "best",
@@ -185,6 +185,10 @@ class Run:
             Path(out), options, tick,
         )  # fmt: skip
 
+    def talker(self, talking: Talking | None = None, *, which: str = "best", device: str = "auto") -> Talker:
+        """Who replies to what is said, of runs on conversations: `.answer(["hello"]).text`; see `rivalry.talking`."""
+        return talker_of(self.folder, self.modality, self.sampler(which, device), talking)
+
     def export(self, out: str | Path, *, which: str = "best", perception: float = 1.0, label: int | str | None = None) -> Exported:
         """Writes the network that changes or makes pictures as an ONNX file of any size of picture, held against the network
         in onnxruntime; perception, label: of runs that change pictures, as for `changer`.  See docs/apply.md."""
@@ -195,9 +199,8 @@ class Run:
 
     def walk(self, out: Path, *, seed: int = 0, label: int | str | None = None, which: str = "best", device: str = "auto") -> list[Path]:
         """An interpolation between random latents, as a sheet (.png) or a film (.gif)."""
-        number = self._label(label)
         spend(self.folder, WALKED)
-        x = self.sampler(which, device).walk(seed, label=0 if number is None else number).cpu()
+        x = self.sampler(which, device).walk(seed, label=self._label(label) or 0).cpu()
         return write_walk(self.modality, x, out)
 
     def _label(self, label: int | str | None) -> int | None:
@@ -257,10 +260,7 @@ class Run:
 
         dataset = data if data is not None else self.data()
         if dataset.spec.kind == "records":
-            raise DataError(
-                "what records are good for is measured by survival: name a time and an event in the schema, and `rivalry evaluate` "
-                "without a target shows the C-index"
-            )
+            raise DataError("what records are good for is measured by survival; name a time and an event in the schema (docs/records.md)")
         called = names(dataset.spec)
         if not called:
             raise DataError("utility is measured on tables: it predicts a column from the others")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -72,6 +73,8 @@ def choose(
         return _table(dataset, device, epsilon)
     if dataset.spec.kind == "records":
         return _records(dataset, device)
+    if dataset.spec.context:
+        return _dialogue(dataset, device, epsilon)
     if dataset.spec.kind == "tokens":
         return _text(dataset, device, epsilon)
     if dataset.layout:
@@ -94,6 +97,22 @@ def _text(dataset: Dataset, device: str, epsilon: float | None) -> tuple[Recipe,
     )
 
 
+def _dialogue(dataset: Dataset, device: str, epsilon: float | None) -> tuple[Recipe, tuple[str, ...]]:
+    if epsilon is not None:
+        raise RecipeError("dialogue cannot be trained under differential privacy yet; leave --dp-epsilon out")
+    gpu = device in ("auto", "cuda") and torch.cuda.is_available()
+    recipe = get("dialogue" if gpu else "dialogue-small")
+    n, context, reply = len(dataset.train), dataset.spec.context, dataset.spec.shape[0] - dataset.spec.context
+    steps = max(TALK_STEPS, min(recipe.steps, TALK_EPOCHS * n // recipe.batch))
+    return replace(recipe, name="house-dialogue", steps=steps), (
+        f"{n:,} replies of up to {reply} tokens after contexts of up to {context}: likelihood first, then a discriminator that reads context "
+        f"and reply, {steps:,} steps of {recipe.batch}.",
+        "It also learns to tell a fitting reply from another, and chooses among candidates: rivalry apply RUN --chat (docs/dialogue.md).",
+    )
+
+
+TALK_STEPS, TALK_EPOCHS = 300, 8
+"""Of dialogue: steps at least, and times over the replies at most."""
 EPOCHS, LEAST_STEPS, TEXT_BATCH = 40, 1_000, 128
 """Of maximum likelihood on text; the checkpoint of the best held-out likelihood is kept."""
 

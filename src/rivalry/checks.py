@@ -32,7 +32,7 @@ def check_recipe(recipe: Recipe, spec: Spec, store: Store, steps: int = 3) -> No
     _run(replace(recipe, batch=recipe.accumulate), spec, store, 1, engine)
     nets = {k: straight.ema.get(k, m).eval() for k, m in straight.nets.items()}
     draw = Draw(0, ("check",))
-    if recipe.game.changes:
+    if recipe.game.changes or recipe.game.answers:
         x = recipe.game.change(nets, recipe.game.source(store.batch(torch.arange(2), engine.device), draw), draw)
     else:
         x = recipe.game.sample(nets, straight.wiring, draw, 2, torch.zeros(2, dtype=torch.long))

@@ -101,12 +101,14 @@ class Game(ABC):
     secret: nets that know raw rows and are kept in a run's private/ only; nothing but a guarded play asks them.
     changes: it makes pictures out of pictures: samples are made of rows, by `change`, and not of noise alone.
     likelihood: its generator can say how likely a row is, by `surprise`.
+    answers: it goes on with what a row begins with: samples are made of rows, by `change`, too.
     """
 
     KIND: ClassVar[str] = "game"
     secret: ClassVar[frozenset[str]] = frozenset()
     changes: ClassVar[bool] = False
     likelihood: ClassVar[bool] = False
+    answers: ClassVar[bool] = False
 
     @abstractmethod
     def wiring(self, spec: Spec) -> Wiring: ...
@@ -133,11 +135,11 @@ class Game(ABC):
         """[n, *shape] for given latents [n, wiring.latent]: what interpolations walk along."""
 
     def source(self, batch: Batch, draw: Draw) -> Tensor:
-        """Of games that change pictures: what is put in, [n, *wiring.source], for rows."""
+        """Of games that change pictures or answer: what is put in, [n, *wiring.source], for rows."""
         raise RecipeError("this game makes pictures of noise, not of other pictures")
 
     def change(self, nets: Mapping[str, nn.Module], source: Tensor, draw: Draw) -> Tensor:
-        """Of games that change pictures: [n, *shape] for what is put in [n, *wiring.source]."""
+        """Of games that change pictures or answer: [n, *shape] for what is put in [n, *wiring.source]."""
         raise RecipeError("this game makes pictures of noise, not of other pictures")
 
     def logits(self, nets: Mapping[str, nn.Module], x: Tensor) -> Tensor:

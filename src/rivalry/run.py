@@ -118,7 +118,7 @@ class Run:
         return Spec(
             spec["kind"], tuple(spec["shape"]), tuple(spec["range"]), tuple(spec["class_names"]), spec["vocabulary"],
             blocks, tuple((str(name), str(kind)) for name, kind in spec.get("columns", ())),
-            spec.get("static", 0), spec.get("visits", 0), outcome, tuple(spec.get("source", ())),
+            spec.get("static", 0), spec.get("visits", 0), outcome, tuple(spec.get("source", ())), spec.get("context", 0),
         )  # fmt: skip
 
     def metrics(self) -> list[dict[str, Any]]:

@@ -74,7 +74,7 @@ class Sampler:
         if self.rows is None:
             return self.game.sample(self.nets, self.wiring, draw, size, label, truncation)
         mine = picked(len(self.rows), n, seed)[start : start + size]
-        made = [self._changed(part, draw.at(i)) for i, part in enumerate(mine.split(AT_ONCE))]
+        made = [self._changed(part, draw.at(i)) for i, part in enumerate(mine.split(AT_ONCE if self.game.changes else CHUNK))]
         return torch.cat(made)
 
     def _changed(self, index: Tensor, draw: Draw) -> Tensor:
@@ -293,8 +293,8 @@ def _draw_batches(sampler: Sampler, seed: int, batches: int) -> None:
 
 
 def sampler_of(game: Game, wiring: Wiring, nets: Mapping[str, nn.Module], device: torch.device, data: Dataset) -> Sampler:
-    """The sampler while data are at hand: games that change pictures change held-out ones."""
-    return Sampler(game, wiring, nets, device, class_shares(data), rows=data.held if game.changes else None)
+    """The sampler while data are at hand: games that change pictures change held-out ones, and those that answer answer them."""
+    return Sampler(game, wiring, nets, device, class_shares(data), rows=data.held if game.changes or game.answers else None)
 
 
 def class_shares(data: Dataset) -> tuple[float, ...]:

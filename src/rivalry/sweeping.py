@@ -157,6 +157,8 @@ def sweep(
 
 
 def _sampler(run: Run, which: str, engine: Engine) -> Sampler:
+    if run.spec.context:
+        raise RecipeError(f"{run.name} replies, and a sweep is of texts that are drawn by themselves; leave --sweep out")
     if run.spec.kind != "tokens":
         raise RecipeError(f"{run.name} makes no text, and temperatures are for text; leave --sweep out")
     return Sampler(run.recipe.game, run.recipe.game.wiring(run.spec), run.networks(which, engine.device), engine.device)

@@ -61,6 +61,10 @@ class Spec:
     each begins with a choice of 'there is this visit' and 'there is none'.  survival: where their columns hold an outcome.
 
     source: (C, H, W) of the pictures that pictures are made from, where the data are pairs (Batch.extra['source']).
+
+    context: of dialogue, kind 'tokens': the first so many places of a row hold what is replied to, pushed to the right: turns that
+    begin with BOS (who will reply) or with `vocabulary - 1` (anybody else) and end with EOS, and BOS in the last place, after
+    which the reply begins.
     """
 
     kind: str
@@ -74,6 +78,7 @@ class Spec:
     visits: int = 0
     survival: Outcome | None = None
     source: tuple[int, ...] = ()
+    context: int = 0
 
     @property
     def classes(self) -> int:

@@ -78,6 +78,8 @@ def audit(
     """
     if dataset.spec.kind not in ("image", "table", "records", "points", "tokens"):
         raise DataError(f"an audit knows pictures, tables, patient records, points and text, not data of kind {dataset.spec.kind!r}")
+    if dataset.spec.context:
+        raise DataError("an audit knows lines of text, and no conversations yet; audit a run on lines, for example on the replies alone")
     sides = Sides.choose(dataset, MEMBERS.get(dataset.spec.kind, OTHER), setting.seed)
     n = setting.n if setting.n is not None else SAMPLES.get(dataset.spec.kind, min(MOST, 10 * len(sides.members)))
     plan = setting.retraining

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
+from rivalry.cli.chat import talk, talking_options
 from rivalry.cli.options import device
 
 
 @click.command("apply")
 @click.argument("run")
-@click.argument("source", metavar="FILE|FOLDER", type=click.Path(path_type=Path))
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True,
+@click.argument("source", metavar="FILE|FOLDER", type=click.Path(path_type=Path), required=False)
+@click.option("-o", "--out", type=click.Path(path_type=Path),
               help="Where to: a file of the ending wanted or, for pictures, a folder that mirrors FOLDER.")
 @click.option("--draws", type=int, default=1, show_default=True, help="So many results, OUT-1 ...: each is drawn anew (tables; networks with noise).")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of what is drawn.")
@@ -32,10 +33,12 @@ from rivalry.cli.options import device
 @click.option("--keep-identity", is_flag=True, help="Scans: keep what tells who the patient is; it is removed otherwise.")
 @click.option("--likely", is_flag=True, help="Tables: the most likely value (numbers: the mean) in place of a draw.")
 @click.option("--pool", type=int, metavar="ROWS", help="Tables: generated rows among which like ones are looked for (50,000).")
+@talking_options
 @device
 def command(
-    run: str, source: Path, out: Path, draws: int, seed: int, which: str, strength: float | None, perception: float, label: str | None, self_ensemble: bool, tile: int | None,
+    run: str, source: Path | None, out: Path | None, draws: int, seed: int, which: str, strength: float | None, perception: float, label: str | None, self_ensemble: bool, tile: int | None,
     mask: Path | None, sheet: Path | None, quality: int | None, overwrite: bool, window: str | None, keep_identity: bool, likely: bool, pool: int | None, device: str,
+    chat: bool, candidates: int | None, temperature: float, top_p: float,
 ) -> None:  # fmt: skip
     """Put RUN to work on files of yours; what RUN was trained on decides how.
 
@@ -50,6 +53,9 @@ def command(
 
     Runs on tables fill missing cells by what they make of the cells that are there; all others stay as they are.
 
+    Runs on conversations reply: --chat talks with them, a FILE has a context in each line (turns parted by tabs, or JSON lines), and of
+    several candidates the best rated is given.
+
     No training data are read.
 
     \b
@@ -57,9 +63,16 @@ def command(
     rivalry apply sharper holiday/ -o holiday-sharp/ --strength .7 --sheet look.png
     rivalry apply filler photo.png --mask holes.png -o whole.png
     rivalry apply patients gaps.csv -o filled.csv --draws 5
+    rivalry apply talks --chat
     """
     from rivalry.api import load
     from rivalry.cli.bars import bar
+    from rivalry.talking import Talking
+
+    if talk(run, chat, source, out, Talking(candidates, temperature, top_p, seed), which, device):
+        return
+    if source is None or out is None:
+        raise click.UsageError("name a FILE or FOLDER, and with -o where to write to")
 
     with bar() as tick:
         done = load(run).apply(

@@ -83,7 +83,7 @@ class Inspection:
 
     def text(self) -> str:
         """Lines for people."""
-        what = {"image": "picture", "points": "point", "records": "patient", "text": "line"}.get(self.kind, "row")
+        what = {"image": "picture", "points": "point", "records": "patient", "text": "line", "dialogue": "conversation"}.get(self.kind, "row")
         lines = [f"{self.name}: {count(self.total, what)} in {self.where}"]
         if self.held is not None:
             lines.append(f"official split: {self.total - self.held:,} to train on, {self.held:,} held back")

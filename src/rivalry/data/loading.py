@@ -8,13 +8,14 @@ from pathlib import Path
 from rivalry.data import builtin
 from rivalry.data.base import Dataset, Modality, Plain
 from rivalry.data.columns.schema import Schema
+from rivalry.data.dialogue import DialogueModality
 from rivalry.data.image import ImageModality
 from rivalry.data.inspection import Inspection
 from rivalry.data.opening import Given, open_source
 from rivalry.data.options import ReadOptions
 from rivalry.data.points import PointsModality
 from rivalry.data.records import RecordModality
-from rivalry.data.sources import Arrays, Columns, Other, Source, Tables, Texts
+from rivalry.data.sources import Arrays, Columns, Other, Source, Tables, Talks, Texts
 from rivalry.data.table import TableModality
 from rivalry.data.text import TextModality
 from rivalry.errors import DataError, UnknownName
@@ -29,6 +30,7 @@ def register_modality(modality: Modality) -> None:
 
 
 register_modality(ImageModality())
+register_modality(DialogueModality())
 register_modality(PointsModality())
 register_modality(TableModality())
 register_modality(RecordModality())
@@ -51,8 +53,10 @@ def claimant(source: Source, options: ReadOptions = DEFAULTS) -> Modality:
             return _MODALITIES["records"]
         if options.kind == "text" and isinstance(source, Texts):
             return _MODALITIES["text"]
+        if options.kind == "dialogue" and isinstance(source, Talks):
+            return _MODALITIES["dialogue"]
         if not isinstance(source, Columns) and not (isinstance(source, Arrays) and source.x.ndim == 2):
-            what = "table and no text" if options.kind == "text" else "table"
+            what = {"text": "table and no text", "dialogue": "table and no conversation"}.get(options.kind, "table")
             raise DataError(f"{source.where} is no {what}, so it cannot be read as {options.kind!r}; leave kind out")
         return _MODALITIES[options.kind]
     for modality in _MODALITIES.values():

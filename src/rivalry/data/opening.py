@@ -14,7 +14,7 @@ import numpy.typing as npt
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
-from rivalry.data import arrays, builtin, idx, joining, json_lines, parquet, tables, text_files
+from rivalry.data import arrays, builtin, idx, joining, json_lines, parquet, tables, talks, text_files
 from rivalry.data.containers import Container, Content, Entry, Folder, is_archive, open_container, read_one
 from rivalry.data.medical.parts import begins_like_dicom, named_like_scan, without_ending
 from rivalry.data.options import ReadOptions
@@ -102,6 +102,8 @@ def _open_file(path: Path, options: ReadOptions) -> Source:
         )
     if ending in TABLES or (ending in TEXTS and tables.begins_with_numbers(_bytes(path, 4096), where)):
         return tables.read_table(path, where, options)
+    if (ending in LINES and talks.told_in_json(_bytes(path), where)) or (ending in TEXTS and _told(_bytes(path), where, options)):
+        return talks.read([(path.name, _bytes(path))], name, where)
     if ending in LINES:
         return json_lines.read(_bytes(path), where, options)
     if ending in PICTURES:
@@ -114,6 +116,11 @@ def _open_file(path: Path, options: ReadOptions) -> Source:
         x = idx.parse(_bytes(path), where)
         return idx.joined(name, where, [arrays.numeric(x, where)], [None])
     return Other(name, where, f"a file ending in {ending or 'nothing'}")
+
+
+def _told(raw: bytes, where: str, options: ReadOptions) -> bool:
+    """Whether plain text is to be read as conversations."""
+    return options.kind == "dialogue" or (options.kind is None and talks.told_in_text(idx.unzip(raw, where)))
 
 
 def _bytes(path: Path, most: int = -1) -> bytes:
@@ -171,7 +178,12 @@ def _open_inner(container: Container, path: Path, name: str, options: ReadOption
         return split
     if data:
         raise DataError(f"{path} holds several data files ({some([e.name for e in data])}); name one of them")
+    told = [(e.name, read_one(container, e)) for e in container.entries if e.name.lower().removesuffix(".gz").endswith(LINES)]
+    if told and all(talks.told_in_json(content, file) for file, content in told):
+        return talks.read(told, name, str(path))
     lines = [e for e in container.entries if e.name.lower().removesuffix(".gz").endswith(".txt")]
+    if lines and options.kind == "dialogue":
+        return talks.read([(e.name, read_one(container, e)) for e in lines], name, str(path))
     if lines:
         return text_files.read([(e.name, read_one(container, e)) for e in lines], name, str(path))
     return Other(name, str(path), endings([e.name for e in container.entries]))

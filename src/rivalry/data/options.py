@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 from rivalry.errors import DataError, UnknownName
 
 Fit = Literal["crop", "pad", "stretch"]
-Kind = Literal["points", "table", "records", "text"]
+Kind = Literal["points", "table", "records", "text", "dialogue"]
 Tokenizer = Literal["bpe", "words"]
 GIB = 1 << 30
 
@@ -31,7 +31,7 @@ class ReadOptions:
         columns of numbers without missing cells.
     tokenizer: of text: 'bpe' (byte pairs, learned from the training lines) or 'words'.  vocabulary: at most so many tokens
         (None: by the amount of text).  tokens: longer lines are cut after so many (None: nearly all lines are whole, 128 at
-        most).
+        most); of dialogue: tokens of a reply (None: 32).  context: of dialogue, tokens of what is replied to (None: 48).
     schema: a TOML file that says what the columns of a table mean, where it is not as it looks.
     constraints: on the rows of a table, such as 'discharge >= admission', beside those of the schema; 'proposed' stands for
         those that the data suggest.
@@ -90,6 +90,7 @@ class ReadOptions:
     tokenizer: Tokenizer = "bpe"
     vocabulary: int | None = None
     tokens: int | None = None
+    context: int | None = None
 
     def __post_init__(self) -> None:
         _check_size(self.size)
@@ -110,6 +111,8 @@ class ReadOptions:
         if self.spacing is not None and not 0.01 <= self.spacing <= 100:
             raise DataError(f"--spacing is the side of a pixel in mm, between .01 and 100, not {self.spacing:g}")
         _check_tokens(self.tokenizer, self.vocabulary, self.tokens)
+        if self.context is not None and not 4 <= self.context <= 1024:
+            raise DataError(f"context must be between 4 and 1,024 tokens, not {self.context}")
         _check_defences(self.k_anonymous, self.quasi, self.clip)
 
     @property

@@ -122,6 +122,22 @@ class Texts:
     broken: tuple[tuple[str, str], ...] = ()
 
 
+Talk = tuple[tuple[int, str], ...]
+"""A conversation: (number of the speaker, what they say) of each turn."""
+
+
+@dataclass(frozen=True)
+class Talks:
+    """Conversations of two turns or more.  rows: of conversations, their names say file and line; the official split, if file
+    names give one.  broken: (place, reason) of those that cannot be used."""
+
+    name: str
+    where: str
+    rows: Rows
+    talks: tuple[Talk, ...] = field(repr=False)
+    broken: tuple[tuple[str, str], ...] = ()
+
+
 @dataclass(frozen=True)
 class Drawn:
     """Points that are drawn from a density that is known."""
@@ -143,4 +159,4 @@ class Other:
     holds: str
 
 
-Source = Encoded | Scans | Arrays | Columns | Tables | Texts | Drawn | Other
+Source = Encoded | Scans | Arrays | Columns | Tables | Texts | Talks | Drawn | Other

@@ -16,7 +16,7 @@ from rivalry.evaluate.scores import Scores, available, evaluate
 from rivalry.evaluate.target import Condition, Target
 from rivalry.streams import key
 
-COSTLY = frozenset({"copies", "memorisation", "c2st", "span", "verbatim"})
+COSTLY = frozenset({"copies", "memorisation", "c2st", "span", "verbatim", "adversuc"})
 """Searched among all training rows, or trained for the purpose: for the verdict only."""
 
 HEADLINES = {"points": "swd", "table": "trend", "records": "trend"}

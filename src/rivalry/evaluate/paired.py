@@ -13,6 +13,7 @@ from torch import Tensor
 
 from rivalry.data.base import Dataset
 from rivalry.errors import Diverged
+from rivalry.evaluate.dialogue import DialogueJudge
 from rivalry.evaluate.extractor import Pixels, choose_extractor
 from rivalry.evaluate.features import Draw, FeatureSpace
 from rivalry.evaluate.judge import Judge, Looks
@@ -145,7 +146,9 @@ def judge_of(
 ) -> Judge:  # fmt: skip
     """Who judges runs of the recipe on these data.  Where pixels alone decide (pictures are changed, and nobody is fooled), no
     feature space is trained; weights bring one.  Text without a discriminator is
-    judged by its likelihood.  folder: where a trained one is kept.  recipe: None for baselines."""
+    judged by its likelihood; conversations have a judge of their own.  folder: where a trained one is kept.  recipe: None for baselines."""
+    if data.spec.context:
+        return DialogueJudge(data, recipe is not None and "discriminator" in recipe.nets, target, seed, device, looks)
     changes = recipe is not None and recipe.game.changes
     if recipe is not None and changes and data.layout in ("patches", "pairs"):
         blind = weights is None and not any(side.fools for side in recipe.sides())

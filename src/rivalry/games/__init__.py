@@ -9,6 +9,7 @@ from rivalry.games.lazy import LazyPlay, lazy
 from rivalry.games.leaking import Leak
 from rivalry.games.naming import Adapt, Context
 from rivalry.games.pate import Partitioned, Pate
+from rivalry.games.reply import Reply, ReplyRollout
 from rivalry.games.rollouts import Energy, Likeliest, Rollout
 from rivalry.games.sample import Sample, StyleSample
 from rivalry.games.samplers import IID, Poisson, Unpaired
@@ -19,6 +20,6 @@ from rivalry.games.timegan import TimeGAN
 
 __all__ = [
     "IID", "Adapt", "Autoencode", "Bicycle", "ByColumn", "ByLength", "ByLevel", "Change", "Context", "Cycle", "Decode", "Domains", "Energy", "Invert",
-    "LazyPlay", "Leak", "Likeliest", "Partitioned", "Pate", "Poisson", "RelaxedText", "Rollout", "Sample", "SharedCode", "StyleSample", "Styles", "Text",
-    "TextCodes", "TimeGAN", "Unpaired", "lazy",
+    "LazyPlay", "Leak", "Likeliest", "Partitioned", "Pate", "Poisson", "RelaxedText", "Reply", "ReplyRollout", "Rollout", "Sample", "SharedCode",
+    "StyleSample", "Styles", "Text", "TextCodes", "TimeGAN", "Unpaired", "lazy",
 ]  # fmt: skip

@@ -48,6 +48,8 @@ class Text(Game):
             )
 
     def wiring(self, spec: Spec) -> Wiring:
+        if spec.context:
+            raise RecipeError("this recipe is for lines of text, and these data are conversations; pick another row, such as 'dialogue'")
         if spec.kind != "tokens":
             raise RecipeError(f"this recipe is for text, and these data are of kind {spec.kind!r}; pick another row")
         return Wiring()

@@ -21,6 +21,7 @@ from rivalry.nets.patches import PatchGAN, UNetJudge
 from rivalry.nets.projected import Projected
 from rivalry.nets.records import RecordNet, RecordTrunk
 from rivalry.nets.relational import RelationalLM, TextViews
+from rivalry.nets.replying import ReplyJudge, ReplyLM
 from rivalry.nets.resnet import ResNet, ResNetTrunk
 from rivalry.nets.resnet3 import ResNet3, ResNet3Trunk
 from rivalry.nets.restorers import Restorer
@@ -87,6 +88,8 @@ __all__ = [
     "RecordNet",
     "RecordTrunk",
     "RelationalLM",
+    "ReplyJudge",
+    "ReplyLM",
     "ResNet",
     "ResNet3",
     "ResNet3Trunk",

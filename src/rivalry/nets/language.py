@@ -175,14 +175,16 @@ class Block(nn.Module):
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.wide, self.narrow = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
 
-    def forward(self, x: Tensor, past: list[Tensor] | None = None) -> tuple[Tensor, list[Tensor]]:
-        """x [N, T, H]; past: keys and values [N, heads, S, H / heads] of earlier places, for one new place at a time."""
+    def forward(self, x: Tensor, past: list[Tensor] | None = None, allowed: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
+        """x [N, T, H]; past: keys and values [N, heads, S, H / heads] of earlier places, for one new place at a time.  allowed
+        [N, 1, T, S + T]: which places each may look at; all up to itself without it."""
         n, t, width = x.shape
         q, k, v = self.qkv(self.before(x)).view(n, t, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
         if past is not None:
             k, v = torch.cat([past[0], k], 2), torch.cat([past[1], v], 2)
         drop = self.drop if self.training else 0.0
-        mixed = scaled_dot_product_attention(q, k, v, dropout_p=drop, is_causal=past is None)
+        causal = past is None and allowed is None
+        mixed = scaled_dot_product_attention(q, k, v, attn_mask=allowed, dropout_p=drop, is_causal=causal)
         x = x + dropout(self.out(mixed.transpose(1, 2).reshape(n, t, width)), self.drop, self.training)
         x = x + dropout(self.narrow(gelu(self.wide(self.after(x)))), self.drop, self.training)
         return x, [k, v]
@@ -227,7 +229,9 @@ class TransformerLanguageModel(LanguageModel):
         return hidden @ self.embed.weight.T + self.bias
 
 
-def check_text(spec: Spec, name: str, drop: float) -> None:
+def check_text(spec: Spec, name: str, drop: float, dialogue: bool = False) -> None:
+    if spec.context and not dialogue:
+        raise RecipeError(f"the net {name!r} is for lines of text, and these data are conversations; pick another row, such as 'dialogue'")
     if spec.kind != "tokens":
         raise RecipeError(f"the net {name!r} is for text, and these data are of kind {spec.kind!r}; pick another row")
     if not 0 <= drop < 1:

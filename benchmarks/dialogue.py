@@ -1,0 +1,388 @@
+"""Dialogue: adversarial replies against the teacher-forced model they began as, and against one taught as long by likelihood alone.
+
+    python benchmarks/dialogue.py --train self --row dialogue --seed 0 --budget 8m
+    python benchmarks/dialogue.py --train self --row dialogue-mle --seed 0 --budget 8m
+    python benchmarks/dialogue.py --measure
+
+A budget is CPU seconds of one core, spent on steps; what is looked at meanwhile comes on top.  Runs lie in work/runs.  Held-out conversations
+are others than those learned from (self: by other people); everything is measured with one decoding for all.  What was measured is kept in
+work/measured by the weights it was measured of, so that a measurement goes on where it was interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+from common import WORK, keep, shared, table
+from torch import nn
+
+from rivalry import train, zoo
+from rivalry.data import Dataset, ReadOptions, load
+from rivalry.data.text_tokens import words_of
+from rivalry.evaluate import Budget, Looks, fresh
+from rivalry.evaluate.dialogue import CANDIDATES, PLACE, Asked, DialogueJudge, nats, ranked
+from rivalry.games import Reply
+from rivalry.recipe import Recipe, set_value
+from rivalry.run import ROOT, Run, stage_checkpoint
+from rivalry.sampling import Sampler, sampler_of
+from rivalry.stats import ngrams
+from rivalry.stats.clusters import bootstrap_ratio, resampled, totals
+from rivalry.stats.ngrams import Floats, Ints, Sentences
+from rivalry.training.engine import Engine
+from rivalry.training.loop import Trainer
+from rivalry.training.state import build_state
+
+CPU = torch.device("cpu")
+READING = {
+    "self": ReadOptions(vocabulary=3000), "daily": ReadOptions(vocabulary=1500, kind="dialogue"), "chitchat": ReadOptions(vocabulary=3000),
+}  # fmt: skip
+SETTINGS = {"self": ("batch=32",), "daily": ("batch=32", "generator.dropout=.3"), "chitchat": ("batch=32",)}
+SHOWN = ("chitchat",)
+"""Data whose licence lets dialogues be printed: the BYU Chit-Chat set (MIT)."""
+DECODINGS = ((1.0, 1.0, 1), (1.0, 1.0, 4))
+"""Temperature, top-p, candidates: of several the best is given, by the discriminator or, where there is none, by the mean of log p."""
+ASKED = 1600
+"""Held-out contexts that are replied to; half of their conversations train the judges of AdverSuc."""
+RANKED = 800
+JUDGES = 2
+"""Fresh judges of each contender, trained from different seeds; their verdicts are averaged."""
+
+
+def folder(data: str) -> Path:
+    """The conversations as they are read."""
+    if data == "self":
+        return shared("dialogue_self")
+    if data == "chitchat":
+        return chitchat()
+    path = WORK / "daily"
+    if not path.exists():
+        path.mkdir(parents=True)
+        for side, file in (("train", "valid"), ("test", "test")):
+            (path / f"{side}.txt").write_bytes(gzip.decompress((shared("dialogue_dailydialog_eval") / f"{file}.utts.txt.gz").read_bytes()))
+    return path
+
+
+def chitchat() -> Path:
+    """7,168 conversations of the package chitchat-dataset (MIT), a list of turns with their speakers a line."""
+    path = WORK / "chitchat.jsonl"
+    if not path.exists():
+        spec = find_spec("chitchat_dataset")
+        if spec is None or spec.origin is None:
+            raise SystemExit("these data come with a package; install it with: pip install --no-deps chitchat-dataset")
+        told = json.loads((Path(spec.origin).parent / "dataset.json").read_text(encoding="utf-8"))
+        lines = (
+            json.dumps([{"speaker": m["sender"], "text": m["text"]} for turn in talk["messages"] for m in turn], ensure_ascii=False)
+            for talk in told.values()
+        )
+        path.write_text("".join(f"{line}\n" for line in lines if line != "[]"), encoding="utf-8")
+    return path
+
+
+def recipe_of(row: str, data: str) -> Recipe:
+    recipe = zoo.get(f"{row}-small")
+    for line in SETTINGS[data]:
+        recipe = set_value(recipe, *line.split("=", 1))
+    return recipe
+
+
+def seconds_a_step(recipe: Recipe, data: Dataset, steps: int = 6) -> float:
+    """CPU seconds of a step, stage by stage, weighed by their shares."""
+    whole, total = sum(s.share for s in recipe.stages), 0.0
+    for stage in recipe.stages:
+        trainer = Trainer(build_state(replace(recipe, stages=(stage,)), data.spec, 0, CPU), data.train, 1000, Engine("cpu"))
+        trainer.step()
+        began = time.process_time()
+        for _ in range(steps):
+            trainer.step()
+        total += (time.process_time() - began) / steps * stage.share / whole
+    return total
+
+
+def train_row(data: str, row: str, seed: int, budget: str) -> None:
+    dataset, recipe = load(folder(data), options=READING[data]), recipe_of(row, data)
+    cpu = Budget.parse(budget).seconds
+    assert cpu is not None, "give the budget as time, such as 8m"
+    steps = int(cpu / seconds_a_step(recipe, dataset))
+    train(
+        folder(data), recipe=recipe, seed=seed, run=f"talk-{data}-{row}-{seed}", budget=f"{steps}steps", tensorboard=False,
+        options=READING[data], overwrite=True,
+    )  # fmt: skip
+
+
+Decoding = tuple[float, float, int]
+
+
+def remembered(name: str, compute: Callable[[], Mapping[str, np.ndarray]]) -> Mapping[str, np.ndarray]:
+    """What was measured before, or is measured now."""
+    path = WORK / "measured" / f"{name}.npz"
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        np.savez(path.with_suffix(".part.npz"), **compute())
+        path.with_suffix(".part.npz").rename(path)
+        print("measured", name, flush=True)
+    with np.load(path, allow_pickle=False) as found:
+        return dict(found)
+
+
+# -- measuring ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Contender:
+    """Who replies.  nets: None for baselines, whose replies are `fixed`."""
+
+    name: str
+    game: Reply
+    nets: Mapping[str, nn.Module] | None
+    fixed: tuple[str, ...] = ()
+
+    @property
+    def sha(self) -> str:
+        """Of the weights, or of the replies."""
+        found = hashlib.sha256(repr(self.fixed).encode())
+        for net in (self.nets or {}).values():
+            for value in net.state_dict().values():
+                found.update(value.numpy().tobytes())
+        return found.hexdigest()[:12]
+
+    def sampler(self, data: Dataset, decoding: Decoding = DECODINGS[0]) -> Sampler:
+        assert self.nets is not None
+        game = replace(self.game, temperature=decoding[0], top_p=decoding[1], candidates=decoding[2])
+        return sampler_of(game, game.wiring(data.spec), self.nets, CPU, data)
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """One data set, and what all contenders are asked."""
+
+    data: str
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        return load(folder(self.data), options=READING[self.data])
+
+    @cached_property
+    def judge(self) -> DialogueJudge:
+        return DialogueJudge(self.dataset, True, looks=Looks(gate=256, verdict=ASKED))
+
+    @cached_property
+    def asked(self) -> Asked:
+        return self.judge.asked(min(ASKED, len(self.dataset.held)))
+
+    def contenders(self, seed: int) -> list[Contender]:
+        own, twin = (Run.open(f"talk-{self.data}-{row}-{seed}") for row in ("dialogue", "dialogue-mle"))
+        game = own.recipe.game
+        assert isinstance(game, Reply)
+        common = max(set(self.asked.human), key=self.asked.human.count)
+        moved = fresh.displaced(self.asked.talk)
+        return [
+            Contender("teacher-forced start", game, {"generator": own.networks(stage_checkpoint("likelihood"))["generator"]}),
+            Contender("adversarial", game, own.networks("last")),
+            Contender("teacher-forced, equal time", game, {"generator": twin.networks("last")["generator"]}),
+            Contender(f"always '{common}'", game, None, (common,) * len(self.asked)),
+            Contender("human reply to something else", game, None, tuple(self.asked.human[i] for i in moved.tolist())),
+        ]
+
+    def replies(self, who: Contender, decoding: Decoding) -> list[str]:
+        if who.nets is None:
+            return list(who.fixed)
+
+        def draw() -> Mapping[str, np.ndarray]:
+            return {"texts": np.array(self.judge.modality.texts(who.sampler(self.dataset, decoding)(len(self.asked), PLACE)))}
+
+        found: list[str] = remembered(f"{self.data}-{who.sha}-replies-{decoding}", draw)["texts"].tolist()
+        return found
+
+    def fooled(self, who: Contender, decoding: Decoding, judges: int) -> tuple[Floats, Ints]:
+        """1 less whether each verdict is right, averaged over judges, and the conversations."""
+        asked, made = self.asked, self.replies(who, decoding)
+
+        def examine(seed: int) -> Mapping[str, np.ndarray]:
+            found = fresh.examined(asked.contexts, asked.human, made, asked.talk, seed, self.judge.space)
+            return {"right": found.right, "talk": found.talk}
+
+        found = [remembered(f"{self.data}-{who.sha}-judged-{decoding}-{seed}", lambda seed=seed: examine(seed)) for seed in range(judges)]  # type: ignore[misc]
+        return 1 - np.mean([v["right"] for v in found], axis=0), found[0]["talk"]
+
+    def likelihood(self, who: Contender) -> Mapping[str, np.ndarray]:
+        """nats, counts of each reply; hits1 and, where there is a discriminator, hits1-critic."""
+
+        def compute() -> Mapping[str, np.ndarray]:
+            sums, counts = nats(who.sampler(self.dataset), self.asked)
+            return {"nats": sums, "counts": counts, **ranked(who.sampler(self.dataset), self.asked, RANKED)}
+
+        return remembered(f"{self.data}-{who.sha}-likelihood", compute)
+
+    def controls(self) -> Mapping[str, np.ndarray]:
+        return remembered(f"{self.data}-controls-{ASKED}", lambda: {k: np.array(v) for k, v in self.judge.controls(len(self.asked)).items()})
+
+
+def told(value: float, low: float, high: float, digits: int = 3) -> str:
+    return f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def mean(values: Floats, talk: Ints) -> str:
+    found = bootstrap_ratio(values, np.ones(len(values)), talk)
+    return told(found.value, found.low, found.high)
+
+
+def gain(ours: Floats, theirs: Floats, talk: Ints) -> tuple[float, float, float]:
+    """Mean difference with its interval: both on the same conversations, drawn anew together."""
+    found = bootstrap_ratio(ours - theirs, np.ones(len(ours)), talk)
+    return found.value, found.low, found.high
+
+
+def ratio(ours: tuple[Floats, Floats], theirs: tuple[Floats, Floats], talk: Ints) -> tuple[float, float, float]:
+    """Ratio of perplexities with its interval over conversations."""
+    sums = [(totals(s, talk), totals(c, talk)) for s, c in (ours, theirs)]
+    weight = resampled(len(sums[0][0]))
+    logs = [(weight @ s) / (weight @ c) for s, c in sums]
+    low, high = np.percentile(np.exp(logs[0] - logs[1]), [2.5, 97.5])
+    return float(np.exp(sums[0][0].sum() / sums[0][1].sum() - sums[1][0].sum() / sums[1][1].sum())), float(low), float(high)
+
+
+def variety(made: Sequence[str], human: Sequence[str]) -> tuple[list[float], list[float]]:
+    """[distinct-1, distinct-2, repetition, words a reply] of both."""
+    numbers: dict[str, int] = {}
+    found = []
+    for side in (made, human):
+        words = Sentences.of([[numbers.setdefault(w, len(numbers)) for w in words_of(t)] for t in side])
+        found.append([ngrams.distinct(words, 1), ngrams.distinct(words, 2), float(ngrams.repetition(words).mean()), float(words.lengths.mean())])
+    return found[0], found[1]
+
+
+def named(decoding: Decoding) -> str:
+    return f"{decoding[0]:g} / {decoding[1]:g}" + (f", best of {decoding[2]}" if decoding[2] > 1 else "")
+
+
+def measure(data: str, seed: int) -> str:
+    """A section of the results page."""
+    bench = Bench(data)
+    who, asked = bench.contenders(seed), bench.asked
+    models = [w for w in who if w.nets is not None]
+    likely = {w.name: bench.likelihood(w) for w in models}
+    n = len(next(iter(likely.values()))["hits1"])
+    rows, fooled, shapes = [], dict[tuple[str, Decoding], Floats](), dict[tuple[str, Decoding], list[float]]()
+    talk, human = asked.talk, [0.0]
+    for decoding in DECODINGS:
+        for w in who if decoding == DECODINGS[0] else models:
+            shapes[w.name, decoding], human = variety(bench.replies(w, decoding), asked.human)
+            fooled[w.name, decoding], talk = bench.fooled(w, decoding, JUDGES if w.nets is not None else 1)
+            called = named(decoding) if w.nets is not None else ""
+            rows.append((w.name, called, mean(fooled[w.name, decoding], talk), *(f"{v:.3f}" for v in shapes[w.name, decoding])))
+    rows.append(("human", "", "0.5 at best", *(f"{v:.3f}" for v in human)))
+    judged = bench.controls()
+    first = [
+        (w.name, told(*_perplexity(likely[w.name], asked.talk), 2), mean(likely[w.name]["hits1"], asked.talk[:n]),
+         mean(likely[w.name]["hits1-critic"], asked.talk[:n]) if "hits1-critic" in likely[w.name] else "")
+        for w in models
+    ]  # fmt: skip
+    checks = targets(*(w.name for w in models), likely, fooled, shapes, human, talk, asked.talk)
+    trained = "; ".join(f"{row}: {steps(data, row, seed)}" for row in ("dialogue", "dialogue-mle"))
+    return (
+        f"## {data}\n\n{len(bench.dataset.train):,} replies to learn from; {len(asked):,} held-out contexts of {len(np.unique(asked.talk)):,} conversations. "
+        f"Seed {seed}; {trained}. Checkpoints: the last ones; the start is the one that its adversarial run went on from.\n\n"
+        f"Likelihood (perplexity per token of human replies; Hits@1 of {CANDIDATES} candidates, {n:,} contexts, by likelihood and by the discriminator):\n\n"
+        + table(("", "perplexity", "Hits@1, likelihood", "Hits@1, discriminator"), first)
+        + f"\n\nReplies (AdverSuc by {JUDGES} judges trained afresh on one half of the held-out conversations and asked about the other; decoding: temperature / top-p):\n\n"
+        + table(("", "decoding", "AdverSuc", "distinct-1", "distinct-2", "repetition", "words"), rows)
+        + f"\n\nThe judge itself: people against people {float(judged['same']):.3f} right (.5 is right), people's replies to something else "
+        f"{float(judged['misplaced']):.3f}.\n\n" + table(("target", "value", "verdict"), checks) + dialogues(bench, models[1])
+    )
+
+
+def dialogues(bench: Bench, who: Contender) -> str:
+    """The first 20 replies of those that were measured, unpicked, where the data may be shown."""
+    if bench.data not in SHOWN:
+        return ""
+    made = bench.replies(who, DECODINGS[-1])[:20]
+    turns = bench.judge.modality.turns(bench.asked.x[:20])
+    lines = [
+        (" / ".join(text.replace("|", "\\|") for _, text in told), reply.replace("|", "\\|"), human.replace("|", "\\|"))
+        for told, reply, human in zip(turns, made, bench.asked.human, strict=False)
+    ]
+    called = named(DECODINGS[-1])
+    return f"\n\n20 dialogues, unpicked: the first that were measured ({called}).\n\n" + table(("said before", "reply", "what a person replied"), lines)
+
+
+def targets(
+    start: str, ours: str, twin: str, likely: Mapping[str, Mapping[str, np.ndarray]], fooled: Mapping[tuple[str, Decoding], Floats],
+    shapes: Mapping[tuple[str, Decoding], list[float]], human: Sequence[float], judged: Ints, talk: Ints,
+) -> list[tuple[str, str, str]]:  # fmt: skip
+    """(target, value, verdict): differences are of the same conversations, drawn anew together."""
+    checks = list[tuple[str, str, str]]()
+    n = len(likely[ours]["hits1"])
+    for rival in (start, twin):
+        for decoding in DECODINGS:
+            checks.append(above(f"AdverSuc above {rival}'s, {named(decoding)}", fooled[ours, decoding], fooled[rival, decoding], judged))
+        checks.append(above(f"Hits@1 by likelihood above {rival}'s", likely[ours]["hits1"], likely[rival]["hits1"], talk[:n]))
+        checks.append(
+            above(f"Hits@1 by the discriminator above {rival}'s by likelihood", likely[ours]["hits1-critic"], likely[rival]["hits1"], talk[:n])
+        )
+        r = ratio(*((likely[w]["nats"], likely[w]["counts"]) for w in (ours, rival)), talk)
+        checks.append((f"perplexity at most 1.05 times {rival}'s", told(*r), "met" if r[0] <= 1.05 else "missed"))
+    for decoding in DECODINGS:
+        share = shapes[ours, decoding][1] / human[1]
+        checks.append((f"distinct-2 within 10 % of people's, {named(decoding)}", f"{share:.3f} of theirs", "met" if abs(share - 1) <= 0.1 else "missed"))
+    return checks
+
+
+def above(what: str, ours: Floats, theirs: Floats, talk: Ints) -> tuple[str, str, str]:
+    d = gain(ours, theirs, talk)
+    return what, told(*d), verdict(d[1] > 0, d[2] < 0)
+
+
+def _perplexity(found: Mapping[str, np.ndarray], talk: Ints) -> tuple[float, float, float]:
+    r = bootstrap_ratio(found["nats"], found["counts"], talk)
+    return float(np.exp(r.value)), float(np.exp(r.low)), float(np.exp(r.high))
+
+
+def verdict(better: bool, worse: bool) -> str:
+    return "met" if better else "worse" if worse else "not shown"
+
+
+def steps(data: str, row: str, seed: int) -> str:
+    run = Run.open(f"talk-{data}-{row}-{seed}")
+    return f"{run.settings['plan']['steps']:,} steps"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--train", choices=sorted(READING))
+    parser.add_argument("--row", default="dialogue", choices=["dialogue", "dialogue-mle"])
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--budget", default="8m", help="CPU time of the steps")
+    parser.add_argument("--measure", action="store_true")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    WORK.mkdir(parents=True, exist_ok=True)
+    os.chdir(WORK)
+    if given.train:
+        train_row(given.train, given.row, given.seed, given.budget)
+    if given.measure:
+        there = [d for d in READING if all((ROOT / f"talk-{d}-{row}-{given.seed}").exists() for row in ("dialogue", "dialogue-mle"))]
+        keep("dialogue", "Dialogue: adversarial against teacher-forced", INTRO + "\n\n".join(measure(d, given.seed) for d in there))
+
+
+INTRO = """Rows were trained for equal CPU time of one core (7 minutes), looks left out: so of its steps the adversarial row spends a part on likelihood
+only. The likelihood stage of the adversarial run below was taken over from an earlier run of the same seed and settings, and the
+rest computed anew with the row as it is now: 399 CPU seconds in all, looks included (docs/lab/dialogue.md). Intervals are over conversations, drawn anew 1,000
+times. Self-dialogues and DailyDialog may not be shown (research use), so none of their dialogues are printed.
+
+"""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""Conversations as users keep them: what they are laid out as is found, and no reply has its context on the other side."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from data.conversations import conversations, write
+from rivalry.data import Dataset, ReadOptions, inspect, load, restore
+from rivalry.data.dialogue import DialogueModality
+from rivalry.errors import DataError
+from rivalry.types import BOS, EOS, PAD
+
+CPU = torch.device("cpu")
+
+
+def told(dataset: Dataset, side: str = "train") -> list[tuple[list[tuple[bool, str]], str]]:
+    """(turns of the context, reply) of every row."""
+    store, modality = (dataset.train if side == "train" else dataset.held), dataset.modality
+    assert isinstance(modality, DialogueModality)
+    x = store.raw(torch.arange(len(store)))
+    return list(zip(modality.turns(x), modality.texts(x), strict=True))
+
+
+def layouts(folder: Path) -> dict[str, Path]:
+    """The same conversations in every layout that is read."""
+    talks = conversations(60)
+    name = ("Ann", "Bob")
+    files = {
+        "lists": ("a.jsonl", "".join(json.dumps(t) + "\n" for t in talks)),
+        "turns": ("b.jsonl", "".join(json.dumps({"topic": "x", "turns": t}) + "\n" for t in talks)),
+        "speakers": (
+            "c.jsonl",
+            "".join(json.dumps({"dialogue": [{"speaker": name[i % 2], "text": s} for i, s in enumerate(t)]}) + "\n" for t in talks),
+        ),
+        "blank lines": ("d.txt", "\n\n".join("\n".join(t) for t in talks) + "\n"),
+        "named": ("e.txt", "\n\n".join("\n".join(f"{name[i % 2]}: {s}" for i, s in enumerate(t)) for t in talks) + "\n"),
+        "eou": ("f.txt", "".join(" __eou__ ".join(t) + " __eou__\n" for t in talks)),
+        "table": (
+            "g.csv",
+            "conversation_id,turn,speaker,text\n"
+            + "".join(f'{k},{i},{name[i % 2]},"{s}"\n' for k, t in enumerate(talks) for i, s in reversed(list(enumerate(t)))),
+        ),
+    }
+    for file, text in files.values():
+        (folder / file).write_text(text)
+    return {kind: folder / file for kind, (file, _) in files.items()}
+
+
+def test_every_layout_is_found_and_holds_the_same(tmp_path: Path) -> None:
+    found = {}
+    for kind, path in layouts(tmp_path).items():
+        options = ReadOptions(kind="dialogue" if kind == "blank lines" else None, tokenizer="words")
+        dataset = load(path, options=options)
+        assert dataset.modality.kind == "dialogue", kind
+        found[kind] = told(dataset)
+        assert any("conversations: 60 of 6.0 turns" in note for note in dataset.notes), kind
+    assert all(rows == found["lists"] for rows in found.values())
+    assert any("each line names its speaker" in note for note in load(tmp_path / "e.txt").notes)
+    assert any("'conversation_id' names the conversation" in note for note in load(tmp_path / "g.csv").notes)
+
+
+def test_replies_come_after_what_was_said_before_them(tmp_path: Path) -> None:
+    talks = {" / ".join(t): t for t in conversations(60)}
+    dataset = load(write(tmp_path / "a.jsonl", 60), options=ReadOptions(tokenizer="words", vocabulary=400))
+    rows = told(dataset)
+    for turns, reply in rows[:100]:
+        history = [text for _, text in turns] + [reply]
+        assert any(" / ".join(history) in " / ".join(t) for t in talks.values())
+        mine = [m for m, _ in turns]
+        assert mine == [(len(mine) - i) % 2 == 0 for i in range(len(mine))], "speakers take turns, the other one spoke last"
+
+
+def test_a_conversation_is_on_one_side_only(tmp_path: Path) -> None:
+    talks = [[f"word{k}a is said ?", f"word{k}b is said .", f"word{k}c too ."] for k in range(40)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(t) + "\n" for t in talks))
+    dataset = load(tmp_path / "a.jsonl")
+    sides = [{word for turns, reply in told(dataset, side) for text in [*(t for _, t in turns), reply] for word in text.split() if word.startswith("word")} for side in ("train", "held")]
+    numbers = [{w.strip("wordabc") for w in side} for side in sides]
+    assert numbers[0] | numbers[1] == {str(k) for k in range(40)}
+    assert not numbers[0] & numbers[1]
+    assert len(dataset.train) + len(dataset.held) == 80
+    batch = dataset.train.batch(torch.arange(4), CPU)
+    assert batch.extra["talk"].tolist() == [0, 0, 1, 1]
+
+
+def test_contexts_are_cut_from_the_left(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", 60)
+    whole, cut = (load(path, options=ReadOptions(context=c, tokens=6)) for c in (64, 12))
+    a, b = (d.train.raw(torch.arange(50)) for d in (whole, cut))
+    assert b.shape == (50, 18)
+    assert torch.equal(a[:, 64 - 11 : 64], b[:, 1:12])
+    assert torch.equal(a[:, 64:], b[:, 12:])
+    assert bool((b[:, 11] == BOS).all())
+    last = b[:, -1]
+    assert bool(((last == PAD) | (last == EOS) | (b[:, 12:] != EOS).all(1)).all())
+
+
+def test_what_is_typed_is_encoded_as_what_was_read(tmp_path: Path) -> None:
+    dataset = load(write(tmp_path / "a.jsonl", 60))
+    modality = dataset.modality
+    assert isinstance(modality, DialogueModality)
+    x = dataset.train.raw(torch.arange(30))
+    for row, turns in zip(x, modality.turns(x), strict=True):
+        if row[0] == PAD:
+            assert torch.equal(modality.contexts([[text for _, text in turns]])[0], row[: modality.context])
+    assert torch.equal(modality.replies(modality.texts(x)), x[:, modality.context :])
+    again = restore("dialogue", dict(modality.state()))
+    assert again == modality
+    with pytest.raises(DataError, match="context 2 says nothing"):
+        modality.contexts([["hello"], ["", "  "]])
+
+
+def test_one_speaker_in_a_row_is_one_turn(tmp_path: Path) -> None:
+    turns = [("a", "hello"), ("a", "are you there ?"), ("b", "yes"), ("c", "me too"), ("a", "good")]
+    line = json.dumps([{"role": s, "content": t} for s, t in turns])
+    (tmp_path / "a.jsonl").write_text((line + "\n") * 3 + "".join(json.dumps(t) + "\n" for t in conversations(20)))
+    rows = told(load(tmp_path / "a.jsonl", options=ReadOptions(holdout=0.1)), "train") + told(load(tmp_path / "a.jsonl", options=ReadOptions(holdout=0.1)), "held")
+    assert ([(False, "hello are you there ?")], "yes") in rows
+    assert ([(True, "hello are you there ?"), (False, "yes"), (False, "me too")], "good") in rows
+
+
+def test_names_of_files_give_the_official_split(tmp_path: Path) -> None:
+    for name, seed in (("train", 0), ("valid", 1)):
+        raw = write(tmp_path / "x", 40, seed).read_bytes()
+        (tmp_path / f"{name}.jsonl.gz").write_bytes(gzip.compress(raw))
+    (tmp_path / "x").unlink()
+    dataset = load(tmp_path)
+    assert any("official split" in note for note in dataset.notes)
+    assert dataset.spec.context == 48
+
+
+def test_inspection_says_what_there_is(tmp_path: Path) -> None:
+    text = inspect(write(tmp_path / "a.jsonl", 60)).text()
+    assert "60 conversations" in text
+    assert "turns a conversation" in text
+    assert "speakers a conversation: 2 (60)" in text
+
+
+def test_plain_lines_stay_lines(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("\n".join(f"a line of {i} words\n" for i in range(40)))
+    assert load(tmp_path / "a.txt").modality.kind == "text"
+    (tmp_path / "b.csv").write_text("text,label\n" + "".join(f"hello {i},{'ab'[i % 2]}\n" for i in range(40)))
+    assert load(tmp_path / "b.csv").modality.kind == "table"
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "kind", "says"),
+    [
+        ("a.jsonl", '["only one"]\n' * 20, None, "no conversation of .* has two turns"),
+        ("a.jsonl", '["a", "b"]\n' * 3, None, "has only 3 conversations"),
+        ("a.jsonl", '["a", "b"]\n' + '{"x": 1}\n' * 40, None, "no list of turns"),
+        ("a.txt", "one\ntwo\nthree\n", "dialogue", "a single block of lines"),
+        ("a.csv", "who,what\na,b\n", "dialogue", "no column that is the conversation"),
+        ("a.csv", "conversation,text,turn\n" + "1,hello,x\n1,there,y\n" * 9, None, "holds no numbers"),
+    ],
+)
+def test_bad_conversations_are_one_sentence(tmp_path: Path, file: str, text: str, kind: str | None, says: str) -> None:
+    (tmp_path / file).write_text(text)
+    with pytest.raises(DataError, match=says):
+        load(tmp_path / file, options=ReadOptions(kind=kind))  # type: ignore[arg-type]
+
+
+def test_broken_lines_are_left_out_and_said(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", 40)
+    path.write_text(path.read_text() + '{"turns": ["a", 5]}\n["alone"]\nnot json\n')
+    dataset = load(path)
+    assert any("3 conversations that cannot be used" in note for note in dataset.notes)
+    assert "a turn is neither text nor an object" in repr(inspect(path).broken)
+
+
+def test_options_for_tables_and_sizes_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", 40)
+    with pytest.raises(DataError, match="context must be between 4"):
+        ReadOptions(context=2)
+    with pytest.raises(DataError, match="is for the columns of tables"):
+        load(path, options=ReadOptions(dedupe=True))
+    with pytest.raises(DataError, match="no table"):
+        load(path, options=ReadOptions(kind="points"))
+    assert np.isclose(len(load(path, options=ReadOptions(limit=20)).train), 16 * 5, atol=25)
