@@ -11,6 +11,7 @@ from rivalry.nets.contrast import PatchContrast, PatchProjector
 from rivalry.nets.coupled import Coupled, CoupledDiscriminator
 from rivalry.nets.dcgan import DCGAN, DCGANTrunk
 from rivalry.nets.discriminators import Discriminator, Encoder, JointDiscriminator
+from rivalry.nets.editor import Editor
 from rivalry.nets.fastgan import FastGAN, FastGANTrunk
 from rivalry.nets.language import LSTMLM, TransformerLM
 from rivalry.nets.latent import LatentJudge
@@ -32,6 +33,7 @@ from rivalry.nets.series import (
 )
 from rivalry.nets.spectral import spectral
 from rivalry.nets.square import SquareTable, SquareTrunk
+from rivalry.nets.style_judges import StyleJudge
 from rivalry.nets.stylegan2 import StyleGAN2, StyleGAN2Trunk, Truncates
 from rivalry.nets.summary import count, describe
 from rivalry.nets.table import TableNet
@@ -57,6 +59,7 @@ __all__ = [
     "CoupledDiscriminator",
     "DCGANTrunk",
     "Discriminator",
+    "Editor",
     "EfficientNetLite0",
     "Encoder",
     "FastGAN",
@@ -84,6 +87,7 @@ __all__ = [
     "SquareTrunk",
     "StyleGAN2",
     "StyleGAN2Trunk",
+    "StyleJudge",
     "TableNet",
     "Teachers",
     "TextCNN",

@@ -14,7 +14,7 @@ from rivalry.zoo.rows import MAKERS, Row
 
 GROUPS = (
     "losses", "latent", "conditional", "backbones", "stabilisers", "house", "changing", "points", "tables", "conditional_tables", "records",
-    "text",
+    "text", "styles",
 )  # fmt: skip
 SMALL = "-small"
 
