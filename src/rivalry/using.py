@@ -16,9 +16,11 @@ from rivalry.data.medical.volume import holds_scans
 from rivalry.data.table import TableModality
 from rivalry.errors import RecipeError, RunError
 from rivalry.exporting import Exported, export_changer, export_generator
+from rivalry.games.restyle import Restyling
 from rivalry.privacy.quota import spend
 from rivalry.run import Run
 from rivalry.sampling import Sampler, Tick
+from rivalry.styling import needed
 from rivalry.training.engine import keep_freed_memory
 
 
@@ -84,6 +86,8 @@ def apply(
     options: Options, tick: Tick,
 ) -> Filled | Changed | ChangedVolumes:  # fmt: skip
     """Fills a table's missing cells, or changes pictures, by what the run was trained on."""
+    if isinstance(run.recipe.game, Restyling):
+        raise needed(run)
     if not isinstance(modality, TableModality):
         network = changer()
         keep_freed_memory()

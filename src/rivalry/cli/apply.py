@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from rivalry.cli.options import device
+from rivalry.errors import DataError
 
 
 @click.command("apply")
 @click.argument("run")
-@click.argument("source", metavar="FILE|FOLDER", type=click.Path(path_type=Path))
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True,
+@click.argument("source", metavar="FILE|FOLDER|TEXT", type=click.Path(path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path),
               help="Where to: a file of the ending wanted or, for pictures, a folder that mirrors FOLDER.")
 @click.option("--draws", type=int, default=1, show_default=True, help="So many results, OUT-1 ...: each is drawn anew (tables; networks with noise).")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of what is drawn.")
@@ -32,10 +33,11 @@ from rivalry.cli.options import device
 @click.option("--keep-identity", is_flag=True, help="Scans: keep what tells who the patient is; it is removed otherwise.")
 @click.option("--likely", is_flag=True, help="Tables: the most likely value (numbers: the mean) in place of a draw.")
 @click.option("--pool", type=int, metavar="ROWS", help="Tables: generated rows among which like ones are looked for (50,000).")
+@click.option("--style", metavar="STYLE", help="Texts: the style to rewrite TEXT, or the lines of FILE, in.")
 @device
 def command(
-    run: str, source: Path, out: Path, draws: int, seed: int, which: str, strength: float | None, perception: float, label: str | None, self_ensemble: bool, tile: int | None,
-    mask: Path | None, sheet: Path | None, quality: int | None, overwrite: bool, window: str | None, keep_identity: bool, likely: bool, pool: int | None, device: str,
+    run: str, source: Path, out: Path | None, draws: int, seed: int, which: str, strength: float | None, perception: float, label: str | None, self_ensemble: bool, tile: int | None,
+    mask: Path | None, sheet: Path | None, quality: int | None, overwrite: bool, window: str | None, keep_identity: bool, likely: bool, pool: int | None, style: str | None, device: str,
 ) -> None:  # fmt: skip
     """Put RUN to work on files of yours; what RUN was trained on decides how.
 
@@ -47,6 +49,8 @@ def command(
 
     Runs on tables fill missing cells by what they make of the cells that are there; all others stay as they are.
 
+    Runs on texts in several styles rewrite a text that is typed, or a file line by line, in the one --style names.
+
     No training data are read.
 
     \b
@@ -54,10 +58,18 @@ def command(
     rivalry apply sharper holiday/ -o holiday-sharp/ --strength .7 --sheet look.png
     rivalry apply filler photo.png --mask holes.png -o whole.png
     rivalry apply patients gaps.csv -o filled.csv --draws 5
+    rivalry apply mood --style positive "the food was cold"
+    rivalry apply mood --style positive reviews.txt -o kinder.txt
     """
     from rivalry.api import load
     from rivalry.cli.bars import bar
+    from rivalry.cli.styles import show_restyled
 
+    if style is not None:
+        show_restyled(run, source, style, out, which, device)
+        return
+    if out is None:
+        raise DataError(f"say where the result goes with -o OUT, for example: rivalry apply {run} {source.name} -o {source.stem}-out{source.suffix}")
     with bar() as tick:
         done = load(run).apply(
             source, out, draws=draws, seed=seed, likely=likely, pool=pool, strength=strength, self_ensemble=self_ensemble, tile=tile,

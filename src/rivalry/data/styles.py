@@ -144,7 +144,7 @@ def styled(source: Columns | Texts, texts: Texts) -> Texts:
     if codes is None or not 2 <= len(classes) <= MOST:
         raise DataError(f"the column {column!r} of {source.where} names no styles: there must be 2 to {MOST} of them; give another file")
     rows = replace(texts.rows, codes=codes[numbers], classes=classes)
-    kept = np.flatnonzero(rows.codes >= 0)
+    kept = np.flatnonzero(codes[numbers] >= 0)
     rows = rows.take(kept).noted(f"the column {column!r} gives the styles: {some(classes, 5)}")
     return _enough(replace(texts, rows=rows, lines=tuple(texts.lines[i] for i in kept.tolist()), styled=True))
 
@@ -200,4 +200,5 @@ def _in_both(plain: np.ndarray[tuple[int, ...], np.dtype[np.int64]], codes: np.n
     high = np.full(len(low), -1)
     np.minimum.at(low, plain, codes)
     np.maximum.at(high, plain, codes)
-    return (low != high)[plain]
+    differ: Flags = low != high
+    return differ[plain]

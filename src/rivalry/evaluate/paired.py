@@ -18,6 +18,7 @@ from rivalry.evaluate.features import Draw, FeatureSpace
 from rivalry.evaluate.judge import Judge, Looks
 from rivalry.evaluate.rulers import METRICS, Ruler, Score
 from rivalry.evaluate.scores import Scores
+from rivalry.evaluate.styled import StyledJudge
 from rivalry.evaluate.target import Target
 from rivalry.extractors import Perceptual, SqueezeNet
 from rivalry.games.change import Untouched
@@ -147,6 +148,8 @@ def judge_of(
     feature space is trained; weights bring one.  Text without a discriminator is
     judged by its likelihood.  folder: where a trained one is kept.  recipe: None for baselines."""
     changes = recipe is not None and recipe.game.changes
+    if changes and data.layout == "styles":
+        return StyledJudge(data, target, seed, device, looks)
     if recipe is not None and changes and data.layout in ("patches", "pairs"):
         blind = weights is None and not any(side.fools for side in recipe.sides())
         space: FeatureSpace = Pixels() if blind else choose_extractor(data, weights, device, folder)

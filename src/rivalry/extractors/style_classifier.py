@@ -26,8 +26,8 @@ CPU = torch.device("cpu")
 class StyleClassifier:
     """Joulin et al. 2017 (fastText, arXiv:1607.01759): the mean of hashed words' and word pairs' vectors, then a linear layer.
 
-    It shares no weights, no tokenizer and no architecture with the networks that rewrite or judge while training.  accuracy: on
-    lines it was not trained on, once `test` was asked.
+    It shares no weights, no tokenizer and no architecture with the networks that rewrite or judge while training.  sha: of all that it
+    was made of.
     """
 
     bag: nn.EmbeddingBag = field(repr=False)
@@ -41,16 +41,15 @@ class StyleClassifier:
         lengths = np.diff(np.r_[starts, len(ids)])
         wanted = torch.tensor(list(styles))
         weight = len(wanted) / (kinds * torch.bincount(wanted, minlength=kinds).clamp_min(1).float())
-        bag = nn.EmbeddingBag(BUCKETS, WIDTH, mode="mean", sparse=False)
+        bag = nn.EmbeddingBag(BUCKETS, WIDTH, mode="mean", sparse=True)
         out = nn.Linear(WIDTH, kinds)
         with torch.no_grad():
             bag.weight.copy_(torch.randn(BUCKETS, WIDTH, generator=generator(CPU, seed, "bag")) * 0.1)
             out.weight.copy_(torch.randn(kinds, WIDTH, generator=generator(CPU, seed, "out")) * 0.1)
             out.bias.zero_()
-        found = cls(bag, out, "")
+        digest = hashlib.sha256(f"{seed, kinds, BUCKETS, WIDTH, BATCH, EPOCHS, LR}".encode() + ids.tobytes() + wanted.numpy().tobytes())
+        found = cls(bag, out, digest.hexdigest())
         _train(found, ids, starts, lengths, wanted, weight, seed)
-        digest = hashlib.sha256(b"".join(p.detach().numpy().tobytes() for p in (bag.weight, out.weight, out.bias)))
-        found.sha = digest.hexdigest()
         return found
 
     @torch.inference_mode()
@@ -70,19 +69,21 @@ def _train(
 ) -> None:
     n = len(starts)
     steps = max(LEAST_STEPS, EPOCHS * n // BATCH)
-    optimiser = torch.optim.Adam([*found.bag.parameters(), *found.out.parameters()], LR)
+    optimisers = [torch.optim.SparseAdam(found.bag.parameters(), LR), torch.optim.Adam(found.out.parameters(), LR)]
     rng = np.random.default_rng(key(seed, "style-classifier"))
     order = np.concatenate([rng.permutation(n) for _ in range(-(-steps * BATCH // n))])
     for step in range(steps):
         index = order[step * BATCH : (step + 1) * BATCH]
         mine, own = _taken(ids, starts, lengths, index)
-        for group in optimiser.param_groups:
-            group["lr"] = LR * (1 - step / steps)
         logits = found.out(found.bag(torch.from_numpy(mine), torch.from_numpy(own)))
         loss = cross_entropy(logits, wanted[index], weight)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+        for optimiser in optimisers:
+            optimiser.zero_grad()
+            for group in optimiser.param_groups:
+                group["lr"] = LR * (1 - step / steps)
+        loss.backward()  # type: ignore[no-untyped-call]
+        for optimiser in optimisers:
+            optimiser.step()
 
 
 def _taken(ids: Ints, starts: Ints, lengths: Ints, index: Ints) -> tuple[Ints, Ints]:

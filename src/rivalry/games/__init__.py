@@ -7,7 +7,7 @@ from rivalry.games.decode import Decode
 from rivalry.games.invert import Autoencode, Invert
 from rivalry.games.lazy import LazyPlay, lazy
 from rivalry.games.pate import Partitioned, Pate
-from rivalry.games.restyle import Restyle
+from rivalry.games.restyle import CrossAlign, Restyle
 from rivalry.games.rollouts import Energy, Rollout
 from rivalry.games.sample import Sample, StyleSample
 from rivalry.games.samplers import IID, Poisson, Unpaired
@@ -15,6 +15,6 @@ from rivalry.games.text import Text
 from rivalry.games.timegan import TimeGAN
 
 __all__ = [
-    "IID", "Autoencode", "Bicycle", "ByColumn", "ByLength", "ByLevel", "Change", "Cycle", "Decode", "Domains", "Energy", "Invert", "LazyPlay",
+    "IID", "Autoencode", "Bicycle", "ByColumn", "ByLength", "ByLevel", "Change", "CrossAlign", "Cycle", "Decode", "Domains", "Energy", "Invert", "LazyPlay",
     "Partitioned", "Pate", "Poisson", "Restyle", "Rollout", "Sample", "StyleSample", "Text", "TimeGAN", "Unpaired", "lazy",
 ]  # fmt: skip

@@ -14,7 +14,8 @@ from rivalry.catalogue import register
 from rivalry.errors import RecipeError
 from rivalry.games.by_length import STREAM as SORTED
 from rivalry.games.lazy import LazyPlay, lazy, need_label
-from rivalry.games.text import trimmed
+from rivalry.games.text import there, trimmed
+from rivalry.nets.cross_aligned import CrossAlignedModule
 from rivalry.nets.rewriters import Rewriter
 from rivalry.parts import Game, Play, Source, Turn, Wiring
 from rivalry.streams import Draw
@@ -26,6 +27,9 @@ class Restyling(Game):
     see `source`), then the text."""
 
     changes: ClassVar[bool] = True
+
+    def used(self, run: str) -> str:
+        return f'rivalry apply {run} --style STYLE "a text"'
 
     def wiring(self, spec: Spec) -> Wiring:
         if spec.kind != "tokens":
@@ -126,6 +130,43 @@ class Restyle(Restyling):
             "fooling": lazy(lambda: (classes(read()[0], other(), read()[1]), other())),
         }
         return LazyPlay(nets, matches, pairs)
+
+
+@register("game", "cross-aligned")
+@dataclass(frozen=True)
+class CrossAlign(Restyling):
+    """Shen et al. 2017 (arXiv:1705.09655), section 4.2: states of a writer that is told the words of a true text of a style, against those
+    of one that rewrites a text of another style in it and is fed its own words.
+
+    Match 'main': (states [N, T, H], style, mask [N, T]) of either; pair 'self' = (logits, tokens, mask) of a text from its own z.
+    temperature: of the words fed back; the knob 'tau' is a factor.
+    """
+
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise RecipeError(f"temperature of game 'cross-aligned' must be above 0, not {self.temperature:g}")
+
+    def play(self, nets: Mapping[str, nn.Module], source: Source, turn: Turn) -> Play:
+        net = nets["generator"]
+        if not isinstance(net, CrossAlignedModule):
+            raise RecipeError("the game 'cross-aligned' needs the net 'cross-aligned' as generator")
+        batch = lazy(lambda: source.batch(SORTED, turn))
+        x = lazy(lambda: trimmed(batch().x))
+        style = lazy(lambda: need_label(batch().label, "this game"))
+        other = lazy(lambda: another(style(), net.styles, turn.draw))
+        given = lazy(lambda: net.lesson(x(), turn.draw.at("lesson"))[0])
+        told = lazy(lambda: net.states(net.first(given(), None, style(), style()), x()))
+
+        def main() -> Match:
+            first = net.first(x(), None, other(), style())
+            free, mask = net.free(first, x().shape[1], float(turn.knob("tau")) * self.temperature)
+            return Match(
+                "discriminator", Point(told(), (style(), there(x()))), Point(free, (other(), mask)), augment=False
+            )
+
+        return LazyPlay(nets, {"main": lazy(main)}, {"self": lazy(lambda: (net.out(told()), x(), there(x())))})
 
 
 def rewriter(nets: Mapping[str, nn.Module]) -> Rewriter:

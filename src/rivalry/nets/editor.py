@@ -27,6 +27,8 @@ class TextEditor(Rewriter):
     what stands there already.  noise: shares of tokens that lessons hide, replace by another text's, leave out, and put in.
     """
 
+    never: Tensor
+
     def __init__(
         self, vocabulary: int, length: int, styles: int, width: int, layers: int, heads: int, drop: float, noise: tuple[float, ...],
         keep: float,
@@ -93,7 +95,8 @@ class TextEditor(Rewriter):
             x = layer(x, allowed)
         logits = self.norm(x) @ self.embed.weight.T + (self.bias + self.never)
         kept = self.keep.to(logits.dtype).expand(*given.shape, 1) * (given != MASKED)[..., None].to(logits.dtype)
-        return logits.scatter_add(2, given[..., None], kept)
+        found: Tensor = logits.scatter_add(2, given[..., None], kept)
+        return found
 
     def counted(self, wanted: Tensor) -> Tensor:
         return _free(wanted).float()
