@@ -8,12 +8,16 @@
 from __future__ import annotations
 
 import gzip
+import json
+import re
 import sys
+from functools import cache
 from pathlib import Path
 
 from common import WORK, shared
 
 from rivalry.data.text_twins import plainly
+from rivalry.streams import key
 
 YELP = ("negative", "positive")
 
@@ -57,6 +61,68 @@ def yelp() -> Path:
     return folder
 
 
+BIBLE = ("king-james", "modern")
+MARKS = re.compile("[\u201c\u201d\u2018]|(?<!\\w)\u2019|\u2019(?!\\w)|\u00b6")
+
+
+def _sword() -> Path:
+    """Where the verses are: Debian's sword-text-kjv and sword-text-web, installed or unpacked under work/."""
+    found = next((p for p in (WORK / "sword/usr/share/sword", Path("/usr/share/sword")) if (p / "mods.d").exists()), None)
+    if found is None:
+        sys.exit(
+            "this benchmark reads Debian's Bible texts: in benchmarks/work/sword, run `apt-get download sword-text-kjv sword-text-web` and "
+            "`for f in *.deb; do dpkg -x $f .; done`, and install the reader with: pip install --no-deps pysword"
+        )
+    return found
+
+
+def verses() -> dict[tuple[str, int], list[tuple[str, str]]]:
+    """(book, chapter) -> (King James, modern) of its verses that both have; without quotation marks, which only one of them has."""
+    from pysword.modules import SwordModules
+
+    modules = SwordModules(str(_sword()))
+    modules.parse_modules()
+    bibles = [modules.get_bible_from_module(name) for name in ("engKJV2006eb", "engWEB2015eb")]
+    for one in bibles:
+        one._decompress = cache(one._decompress)  # else a book is unpacked anew for every verse
+    found: dict[tuple[str, int], list[tuple[str, str]]] = {}
+    books = [b for part in bibles[0].get_structure().get_books().values() for b in part]
+    for book in books:
+        for chapter in range(1, book.num_chapters + 1):
+            sides = [list(bible.get_iter(books=[book.name.lower()], chapters=[chapter])) for bible in bibles]
+            pairs = [(_plain(a), _plain(b)) for a, b in zip(*sides, strict=False)]
+            found[book.name, chapter] = [(a, b) for a, b in pairs if a and b]
+    return found
+
+
+def _plain(verse: str) -> str:
+    return " ".join(MARKS.sub("", verse).replace("\u2019", "'").split())
+
+
+def bible() -> Path:
+    """A folder of King James and modern verses of different chapters; held-out chapters of both for choosing, others for the test."""
+    folder, test = WORK / "bible", WORK / "bible-test.jsonl"
+    if folder.exists() and test.exists():
+        return folder
+    files: dict[str, list[str]] = {f"{style}.{part}.txt": [] for style in BIBLE for part in ("train", "dev")}
+    held: list[tuple[str, str]] = []
+    for number, ((book, chapter), pairs) in enumerate(verses().items()):
+        drawn = key("bible", book, chapter) % 20
+        if drawn == 0:
+            held += pairs
+        elif drawn == 1:
+            for style, side in zip(BIBLE, zip(*pairs, strict=True), strict=True):
+                files[f"{style}.dev.txt"] += side
+        else:
+            files[f"{BIBLE[number % 2]}.train.txt"] += [pair[number % 2] for pair in pairs]
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, lines in files.items():
+        (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        print(f"{name}: {len(lines):,} verses")
+    test.write_text("".join(json.dumps(pair, ensure_ascii=False) + "\n" for pair in held), encoding="utf-8")
+    print(f"test: {len(held):,} verses")
+    return folder
+
+
 if __name__ == "__main__":
-    yelp()
-    sys.exit()
+    {"yelp": yelp, "bible": bible}[sys.argv[1]]()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,16 +32,14 @@ LONGEST = 10_000_000
 
 @dataclass(frozen=True)
 class Restyled:
-    """What was done to a file.  cut: lines that were longer than the network's, and lost their ends."""
+    """What was done to a file."""
 
     lines: int
     style: str
     out: Path
-    cut: int
 
     def text(self) -> str:
-        lost = f"; {count(self.cut, 'line')} cut at their ends, being longer than any it learned from" if self.cut else ""
-        return f"{count(self.lines, 'line')} rewritten as {self.style!r} in {self.out}{lost}"
+        return f"{count(self.lines, 'line')} rewritten as {self.style!r} in {self.out}"
 
 
 @dataclass(frozen=True)
@@ -75,22 +74,25 @@ class Stylist:
             raise UnknownName("style", style, self.styles)
         return known[style.casefold()]
 
-    def rewrite(self, lines: Sequence[str], style: str) -> tuple[list[str], int]:
-        """(the lines in that style, how many were cut); lines without a word stay as they are."""
+    def rewrite(self, lines: Sequence[str], style: str) -> list[str]:
+        """The lines in that style, blank ones as they are; one that is longer than any the run learned from goes piece by piece."""
         number, modality, engine = self.number(style), self.modality, Engine(self.device)
+        most = modality.length - 1  # the end needs a place
+
+        def tokens(text: str) -> int:
+            return len(modality.coder.encode([text])[0])
+
         spelled = [clean(line) for line in lines]
-        there = [i for i, line in enumerate(spelled) if line]
-        out = list(spelled)
-        if not there:
-            return out, 0
-        coded = modality.coder.encode([spelled[i] for i in there])
-        cut = sum(len(tokens) > modality.length for tokens in coded)
-        x = modality.rows(coded).to(engine.device)
-        nets = self.folder.networks(self.which, engine.device)
-        made = restyled(self.folder.recipe.game, nets, x, torch.full((len(x),), number, device=engine.device))
-        for i, line in zip(there, modality.texts(made), strict=True):
-            out[i] = line
-        return out, cut
+        lengths = [len(coded) for coded in modality.coder.encode(spelled)]
+        parts = [(i, part) for i, line in enumerate(spelled) for part in (pieces(line, tokens, most) if lengths[i] > most else [line]) if part]
+        out: list[list[str]] = [[] for _ in spelled]
+        if parts:
+            x = modality.tokens([part for _, part in parts]).to(engine.device)
+            nets = self.folder.networks(self.which, engine.device)
+            made = restyled(self.folder.recipe.game, nets, x, torch.full((len(x),), number, device=engine.device))
+            for (i, _), line in zip(parts, modality.texts(made), strict=True):
+                out[i].append(line)
+        return [" ".join(line) for line in out]
 
     def rewrite_file(self, source: Path, style: str, out: Path) -> Restyled:
         """A line for each line of a text file.  DataError where it cannot be read, or is not to be written."""
@@ -100,9 +102,29 @@ class Stylist:
         if out.suffix.lower() != ".txt":
             raise DataError(f"rewritten lines go into a text file, not {out.name}; name one ending in .txt")
         lines = lines_of(source)
-        made, cut = self.rewrite(lines, style)
+        made = self.rewrite(lines, style)
         write_text(out, "".join(f"{line}\n" for line in made))
-        return Restyled(len(made), self.styles[self.number(style)], out, cut)
+        return Restyled(len(made), self.styles[self.number(style)], out)
+
+
+def pieces(line: str, tokens: Callable[[str], int], most: int) -> list[str]:
+    """The line in pieces of at most so many tokens, where that is possible: at punctuation, and in its words where there is none."""
+    found: list[str] = []
+    for clause in re.split(r"(?<=[.,;:!?])\s+", line):
+        whole = f"{found[-1]} {clause}" if found else clause
+        if found and tokens(whole) <= most:
+            found[-1] = whole
+        elif tokens(clause) <= most:
+            found.append(clause)
+        else:
+            found.append("")
+            for word in clause.split():
+                longer = f"{found[-1]} {word}".strip()
+                if not found[-1] or tokens(longer) <= most:
+                    found[-1] = longer
+                else:
+                    found.append(word)
+    return found
 
 
 def lines_of(source: Path) -> list[str]:
@@ -129,7 +151,7 @@ def restyle(run: Run | Folder, lines: Sequence[str], style: str, *, which: str =
     if isinstance(lines, str):
         raise DataError("restyle takes a list of lines; put the one there is into a list")
     folder = run if isinstance(run, Folder) else run.folder
-    return Stylist(folder, which, device).rewrite(lines, style)[0]
+    return Stylist(folder, which, device).rewrite(lines, style)
 
 
 def needed(folder: Folder) -> DataError:

@@ -28,7 +28,7 @@ def show_restyled(run: str, source: Path, style: str, out: Path | None, which: s
         raise DataError(f"there is no file {source}; -o goes with a file of lines, a text that is typed is answered at once")
     else:
         lines = [str(source)]
-    for line in stylist.rewrite(lines, style)[0]:
+    for line in stylist.rewrite(lines, style):
         click.echo(line)
 
 

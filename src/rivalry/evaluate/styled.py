@@ -95,7 +95,7 @@ class StyledJudge(Judge):
 def _readings(ruler: StyleRuler, lines: Sequence[str], source: Sequence[str], wanted: Tensor) -> dict[str, Reading]:
     """All measures with their intervals; sentences are what scatters."""
     n, hits = len(lines), ruler.hits(lines, wanted)
-    share = stats.wilson(float(hits.mean()), n, CONFIDENCE)
+    share = stats.wilson(float(hits.sum()), n, CONFIDENCE)
     style = Reading(100 * share.value, 100 * share.low, 100 * share.high, ruler.accuracy)
     parts = {m: _grouped(how, lines, source) for m, how in (("kept", bleu), ("kept-chrf", chrf))}
     sums, counts = ruler.surprise(lines, wanted)

@@ -16,7 +16,7 @@ from rivalry.games.by_length import STREAM as SORTED
 from rivalry.games.lazy import LazyPlay, lazy, need_label
 from rivalry.games.text import there, trimmed
 from rivalry.nets.cross_aligned import CrossAlignedModule
-from rivalry.nets.rewriters import Rewriter
+from rivalry.nets.rewriters import Rewriter, Taught
 from rivalry.parts import Game, Play, Source, Turn, Wiring
 from rivalry.streams import Draw
 from rivalry.types import EOS, PAD, Batch, Match, Point, Spec
@@ -68,7 +68,8 @@ class Restyle(Restyling):
 
     Matches: 'main', a text with its style against one that was rewritten in that style; 'mismatched', only fakes: texts with a style
     they do not have; 'fooling', the rewritten ones straight-through.  Pairs of (logits, tokens, mask): 'self', a text from itself with
-    noise; 'same', from itself as it is; 'cycle', from what was rewritten of it; pairs of (logits [M, styles + 1], class [M]): 'told', of true and
+    noise; 'same', from itself as it is; 'cycle', from what was rewritten of it; of nets that edit: 'doubt' = (logits, whether a word was
+    replaced, mask), 'edits' and 'own-edits' = (chance of a change, 0, mask) for another style and for the text's own; pairs of (logits [M, styles + 1], class [M]): 'told', of true and
     rewritten texts, the latter of the last class; 'fooling', of rewritten texts and the style they should have.
 
     temperature: of the shares that gradients go to; the knob 'tau' is a factor.  drawn: tokens are drawn while training, not the likeliest.
@@ -98,11 +99,23 @@ class Restyle(Restyling):
         read = lazy(lambda: net.text(*made()))
 
         def pair(given: Tensor, shares: Tensor | None, wanted: Tensor) -> tuple[Tensor, ...]:
-            return net(given, shares, style(), wanted), wanted, net.counted(wanted)
+            return net.taught(given, shares, style(), wanted).words
 
-        def taught() -> tuple[Tensor, ...]:
+        def taught() -> Taught:
             given, wanted = net.lesson(x(), turn.draw.at("lesson"))
-            return pair(given, None, wanted)
+            return net.taught(given, None, style(), wanted)
+
+        lesson = lazy(taught)
+
+        def doubt() -> tuple[Tensor, ...]:
+            found = lesson().doubt
+            if found is None:
+                raise RecipeError("this net has no doubt that could be taught; 'text-editor' has")
+            return found
+
+        def edits(wanted: Tensor) -> tuple[Tensor, ...]:
+            chance, there = net.edits(sheet(), wanted)
+            return chance, torch.zeros_like(chance), there
 
         def classes(tokens: Tensor, wanted: Tensor, shares: Tensor | None = None) -> Tensor:
             heads: dict[str, Tensor] = nets["discriminator"](tokens, wanted, shares)
@@ -123,7 +136,10 @@ class Restyle(Restyling):
             "fooling": lazy(fooling),
         }
         pairs = {
-            "self": lazy(taught),
+            "self": lazy(lambda: lesson().words),
+            "doubt": lazy(doubt),
+            "edits": lazy(lambda: edits(other())),
+            "own-edits": lazy(lambda: edits(style())),
             "same": lazy(lambda: pair(sheet(), None, sheet())),
             "cycle": lazy(lambda: pair(*made(), sheet())),
             "told": lazy(told),

@@ -11,7 +11,7 @@ from torch.nn.functional import dropout, pad, relu
 from rivalry.catalogue import register
 from rivalry.errors import RecipeError
 from rivalry.nets.language import check_text, shifted
-from rivalry.nets.rewriters import looked_up
+from rivalry.nets.rewriters import looked_up, wide
 from rivalry.nets.style_transformer import Cache, Written, check_noise
 from rivalry.parts import Net, Wiring
 from rivalry.types import BOS, EOS, PAD, Heads, Spec
@@ -83,7 +83,7 @@ class CrossAlignedModule(Written):
             states.append(state)
             going.append(alive)
             alive = alive * (logits.argmax(1) != EOS)
-            x = (logits.float() / temperature).softmax(1) @ self.embed.weight
+            x = (wide(logits) / temperature).softmax(1) @ self.embed.weight
         return torch.stack(states, 1), torch.stack(going, 1)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout, gelu
 
+from rivalry.errors import RecipeError
 from rivalry.nets.language import picked
 from rivalry.streams import Draw
 from rivalry.types import PAD, UNKNOWN
@@ -54,6 +55,17 @@ def looked_up(weight: Tensor, tokens: Tensor, shares: Tensor | None) -> Tensor:
     return found
 
 
+Pair = tuple[Tensor, Tensor, Tensor]
+
+
+class Taught(NamedTuple):
+    """Of a lesson: words, (logits [N, M, V], tokens [N, M], mask) of what is to be found; doubt, (logits [N, S], 1 where a word is not
+    the text's own [N, S], mask), of networks that have any."""
+
+    words: Pair
+    doubt: Pair | None = None
+
+
 class Rewriter(nn.Module):
     """Texts in, texts of a given style out.  It works on *sheets* [N, S]: texts as it lays them out.
 
@@ -80,6 +92,14 @@ class Rewriter(nn.Module):
     @abstractmethod
     def counted(self, wanted: Tensor) -> Tensor:
         """[N, S] 1 where a token of the sheet has to be found, 0 where there is nothing to find."""
+
+    def taught(self, given: Tensor, shares: Tensor | None, style: Tensor, wanted: Tensor) -> Taught:
+        """What is learned of finding `wanted` from `given`."""
+        return Taught((self(given, shares, style, wanted), wanted, self.counted(wanted)))
+
+    def edits(self, given: Tensor, style: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
+        """([N, S] the chance that each slot is changed, [N, S] 1 where there is a slot), of networks that edit."""
+        raise RecipeError("this net writes a text anew, so it has no edits that could be charged; 'text-editor' has")
 
     @abstractmethod
     def rewrite(self, given: Tensor, style: Tensor, temperature: float, uniform: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -143,10 +163,15 @@ def seen(tokens: Tensor) -> Tensor:
     return (tokens != PAD)[:, None, None]
 
 
+def wide(logits: Tensor) -> Tensor:
+    """In 32 bits at least, as sums over a vocabulary want it."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
 def soft(logits: Tensor, temperature: float, uniform: Tensor | None) -> tuple[Tensor, Tensor]:
     """[N, S, V] -> (tokens [N, S], shares [N, S, V] = softmax(logits / temperature)): the likeliest, or drawn from the shares by uniform
     numbers [N, S]."""
-    shares = (logits.float() / temperature).softmax(-1)
+    shares = (wide(logits) / temperature).softmax(-1)
     if uniform is None:
         return shares.argmax(-1), shares
     flat = shares.detach().flatten(0, 1)

@@ -12,7 +12,7 @@ from torch.nn.functional import dropout, gelu
 from rivalry.catalogue import register
 from rivalry.errors import RecipeError
 from rivalry.nets.language import SILENT, check_text, picked, shifted
-from rivalry.nets.rewriters import MASKED, NEVER, Attention, Layer, Rewriter, looked_up, seen
+from rivalry.nets.rewriters import MASKED, NEVER, Attention, Layer, Rewriter, looked_up, seen, wide
 from rivalry.parts import Net, Wiring
 from rivalry.streams import Draw
 from rivalry.types import BOS, EOS, PAD, Spec
@@ -65,7 +65,7 @@ class Written(Rewriter):
             tokens = self.written(given, style, uniform)
         self.train(learning)
         logits = self(given, None, style, tokens)
-        return tokens, (logits.float() / temperature).softmax(-1)
+        return tokens, (wide(logits) / temperature).softmax(-1)
 
     def write(self, given: Tensor, style: Tensor) -> Tensor:
         with torch.no_grad():
@@ -79,7 +79,7 @@ class Written(Rewriter):
         going = torch.ones_like(token, dtype=torch.bool)
         for t in range(most):
             logits, cache = self.step(token, t, kept, cache)
-            logits = logits.float()
+            logits = wide(logits).clone()
             logits[:, list(SILENT)] = NEVER
             column = min(t, given.shape[1] - 1)
             token = logits.argmax(1) if uniform is None else picked(logits.softmax(1), _mixed(uniform, column, t))
