@@ -16,7 +16,7 @@ from rivalry.games.by_length import STREAM as SORTED
 from rivalry.games.lazy import LazyPlay, lazy, need_label
 from rivalry.games.text import there, trimmed
 from rivalry.nets.cross_aligned import CrossAlignedModule
-from rivalry.nets.rewriters import Rewriter, Taught
+from rivalry.nets.rewriters import Rewriter, Rewritten, Taught
 from rivalry.parts import Game, Play, Source, Turn, Wiring
 from rivalry.streams import Draw
 from rivalry.types import EOS, PAD, Batch, Match, Point, Spec
@@ -69,7 +69,7 @@ class Restyle(Restyling):
     Matches: 'main', a text with its style against one that was rewritten in that style; 'mismatched', only fakes: texts with a style
     they do not have; 'fooling', the rewritten ones straight-through.  Pairs of (logits, tokens, mask): 'self', a text from itself with
     noise; 'same', from itself as it is; 'cycle', from what was rewritten of it; of nets that edit: 'doubt' = (logits, whether a word was
-    replaced, mask), 'edits' and 'own-edits' = (chance of a change, 0, mask) for another style and for the text's own; pairs of (logits [M, styles + 1], class [M]): 'told', of true and
+    replaced, mask), 'edits' = (chance that a slot is changed, 0, mask); pairs of (logits [M, styles + 1], class [M]): 'told', of true and
     rewritten texts, the latter of the last class; 'fooling', of rewritten texts and the style they should have.
 
     temperature: of the shares that gradients go to; the knob 'tau' is a factor.  drawn: tokens are drawn while training, not the likeliest.
@@ -91,12 +91,12 @@ class Restyle(Restyling):
         other = lazy(lambda: another(style(), net.styles, turn.draw))
         sheet = lazy(lambda: net.sheet(x()))
 
-        def written() -> tuple[Tensor, Tensor]:
+        def written() -> Rewritten:
             uniform = turn.draw.uniform("tokens", *sheet().shape) if self.drawn else None
             return net.rewrite(sheet(), other(), float(turn.knob("tau")) * self.temperature, uniform)
 
         made = lazy(written)
-        read = lazy(lambda: net.text(*made()))
+        read = lazy(lambda: net.text(made().sheet, made().shares))
 
         def pair(given: Tensor, shares: Tensor | None, wanted: Tensor) -> tuple[Tensor, ...]:
             return net.taught(given, shares, style(), wanted).words
@@ -113,9 +113,11 @@ class Restyle(Restyling):
                 raise RecipeError("this net has no doubt that could be taught; 'text-editor' has")
             return found
 
-        def edits(wanted: Tensor) -> tuple[Tensor, ...]:
-            chance, there = net.edits(sheet(), wanted)
-            return chance, torch.zeros_like(chance), there
+        def edits() -> tuple[Tensor, ...]:
+            found = made().edits
+            if found is None:
+                raise RecipeError("this net writes a text anew, so it has no edits that could be charged; 'text-editor' has")
+            return found[0], torch.zeros_like(found[0]), found[1]
 
         def classes(tokens: Tensor, wanted: Tensor, shares: Tensor | None = None) -> Tensor:
             heads: dict[str, Tensor] = nets["discriminator"](tokens, wanted, shares)
@@ -138,10 +140,9 @@ class Restyle(Restyling):
         pairs = {
             "self": lazy(lambda: lesson().words),
             "doubt": lazy(doubt),
-            "edits": lazy(lambda: edits(other())),
-            "own-edits": lazy(lambda: edits(style())),
+            "edits": lazy(edits),
             "same": lazy(lambda: pair(sheet(), None, sheet())),
-            "cycle": lazy(lambda: pair(*made(), sheet())),
+            "cycle": lazy(lambda: pair(made().sheet, made().shares, sheet())),
             "told": lazy(told),
             "fooling": lazy(lambda: (classes(read()[0], other(), read()[1]), other())),
         }

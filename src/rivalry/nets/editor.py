@@ -11,7 +11,7 @@ from torch.nn.functional import dropout
 from rivalry.catalogue import register
 from rivalry.errors import RecipeError
 from rivalry.nets.language import check_text
-from rivalry.nets.rewriters import MASKED, NEVER, Layer, Rewriter, Taught, looked_up, seen, soft
+from rivalry.nets.rewriters import MASKED, NEVER, Layer, Rewriter, Rewritten, Taught, looked_up, seen, soft, wide
 from rivalry.parts import Net, Wiring
 from rivalry.streams import Draw
 from rivalry.types import BOS, EOS, PAD, Spec
@@ -139,16 +139,16 @@ class TextEditor(Rewriter):
         doubt = self.doubt(hidden)[..., 0].masked_fill(~asked, NEVER)
         return Taught(words, (doubt, ((given != wanted) & asked).float(), asked.float()))
 
-    def edits(self, given: Tensor, style: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
-        free = _free(given)
-        doubt = self.doubt(self.hidden(given, None, style))[..., 0]
-        return (doubt / temperature).sigmoid() * free, free.float()
+    def doubted(self, given: Tensor, style: Tensor) -> Tensor:
+        """[N, S] the chance that a slot is to be hidden, 0 where there is none."""
+        return wide(self.doubt(self.hidden(given, None, style))[..., 0]).sigmoid() * _free(given)
 
-    def rewrite(self, given: Tensor, style: Tensor, temperature: float, uniform: Tensor | None) -> tuple[Tensor, Tensor]:
-        doubt, _ = self.edits(given, style)
+    def rewrite(self, given: Tensor, style: Tensor, temperature: float, uniform: Tensor | None) -> Rewritten:
+        doubt = self.doubted(given, style)
         hide = doubt > (0.5 if uniform is None else uniform)
-        place, there = _places(hide & _free(given))
-        logits = self._guided(given.masked_fill(hide, MASKED), style, place)
+        place, there = _places(hide)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.share > 0):
+            logits = self._guided(given.masked_fill(hide, MASKED), style, place)
         tokens, shares = soft(logits, temperature, None if uniform is None else _again(uniform.gather(1, place)))
         old = given.gather(1, place)
         tokens = torch.where(there, tokens, old)
@@ -160,7 +160,7 @@ class TextEditor(Rewriter):
         spread = spread.scatter(1, place[..., None].expand_as(filled), filled)
         spread = spread.scatter_add(2, torch.full_like(given, MASKED)[..., None], (doubt * ~hide)[..., None])
         spread = spread.scatter_add(2, given[..., None], -doubt[..., None])
-        return given.scatter(1, place, tokens), spread
+        return Rewritten(given.scatter(1, place, tokens), spread, (doubt, _free(given).float()))
 
     def _guided(self, sheet: Tensor, style: Tensor, place: Tensor) -> Tensor:
         """Logits [N, M, V] of the hidden slots `place` [N, M]."""
@@ -175,8 +175,7 @@ class TextEditor(Rewriter):
     @torch.no_grad()
     def write(self, given: Tensor, style: Tensor) -> Tensor:
         """The surest of the hidden slots are filled first, and those that are left see them (Ghazvininejad et al. 2019, mask-predict)."""
-        doubt, _ = self.edits(given, style)
-        left = doubt > 0.5
+        left = self.doubted(given, style) > 0.5
         sheet = given.masked_fill(left, MASKED)
         for turn in range(self.rounds, 0, -1):
             place, there = _places(left)

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout, gelu
 
-from rivalry.errors import RecipeError
 from rivalry.nets.language import picked
 from rivalry.streams import Draw
 from rivalry.types import PAD, UNKNOWN
@@ -66,6 +65,15 @@ class Taught(NamedTuple):
     doubt: Pair | None = None
 
 
+class Rewritten(NamedTuple):
+    """sheet [N, S'] and the shares [N, S', V] its words were taken from; edits, (the chance that each slot is changed [N, S], 1 where there
+    is a slot), of networks that edit."""
+
+    sheet: Tensor
+    shares: Tensor
+    edits: tuple[Tensor, Tensor] | None = None
+
+
 class Rewriter(nn.Module):
     """Texts in, texts of a given style out.  It works on *sheets* [N, S]: texts as it lays them out.
 
@@ -97,14 +105,9 @@ class Rewriter(nn.Module):
         """What is learned of finding `wanted` from `given`."""
         return Taught((self(given, shares, style, wanted), wanted, self.counted(wanted)))
 
-    def edits(self, given: Tensor, style: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
-        """([N, S] the chance that each slot is changed, [N, S] 1 where there is a slot), of networks that edit."""
-        raise RecipeError("this net writes a text anew, so it has no edits that could be charged; 'text-editor' has")
-
     @abstractmethod
-    def rewrite(self, given: Tensor, style: Tensor, temperature: float, uniform: Tensor | None) -> tuple[Tensor, Tensor]:
-        """(sheets [N, S'], shares [N, S', V] they were taken from, softmax(logits / temperature)): drawn by uniform numbers [N, S'], or the
-        likeliest."""
+    def rewrite(self, given: Tensor, style: Tensor, temperature: float, uniform: Tensor | None) -> Rewritten:
+        """Shares are softmax(logits / temperature); words are drawn by uniform numbers [N, S], or the likeliest."""
 
     @abstractmethod
     def write(self, given: Tensor, style: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch.nn.functional import dropout, gelu
 from rivalry.catalogue import register
 from rivalry.errors import RecipeError
 from rivalry.nets.language import SILENT, check_text, picked, shifted
-from rivalry.nets.rewriters import MASKED, NEVER, Attention, Layer, Rewriter, looked_up, seen, wide
+from rivalry.nets.rewriters import MASKED, NEVER, Attention, Layer, Rewriter, Rewritten, looked_up, seen, wide
 from rivalry.parts import Net, Wiring
 from rivalry.streams import Draw
 from rivalry.types import BOS, EOS, PAD, Spec
@@ -57,7 +57,7 @@ class Written(Rewriter):
         """([N] the word before, its place) -> (logits [N, V], the new state)."""
         raise NotImplementedError
 
-    def rewrite(self, given: Tensor, style: Tensor, temperature: float, uniform: Tensor | None) -> tuple[Tensor, Tensor]:
+    def rewrite(self, given: Tensor, style: Tensor, temperature: float, uniform: Tensor | None) -> Rewritten:
         """Written without a gradient, then scored in one pass, in which gradients do not go through the words fed back."""
         learning = self.training
         self.eval()
@@ -65,7 +65,7 @@ class Written(Rewriter):
             tokens = self.written(given, style, uniform)
         self.train(learning)
         logits = self(given, None, style, tokens)
-        return tokens, (wide(logits) / temperature).softmax(-1)
+        return Rewritten(tokens, (wide(logits) / temperature).softmax(-1))
 
     def write(self, given: Tensor, style: Tensor) -> Tensor:
         with torch.no_grad():

@@ -28,14 +28,14 @@ EDITOR = About(
 
 
 def editor(
-    name: str, net: Editor, judge: StyleJudge, *, batch: int = 64, steps: int = 8000, warm: float = 0.7, g_lr: float = 1e-3, d_lr: float = 1e-3,
-    late: float = 0.3, edits: float = 3.0, own: float = 1.0,
+    name: str, net: Editor, judge: StyleJudge, *, batch: int = 64, steps: int = 8000, warm: float = 0.7, g_lr: float = 2e-3, d_lr: float = 1e-3,
+    late: float = 0.15, edits: float = 3.0,
 ) -> Recipe:  # fmt: skip
     """Filling and doubting for the first share of the training, then against the discriminator as well."""
     taught = (Likelihood(pair="self", length=4.0), Bernoulli(pair="doubt", weight=0.1))
     lessons = Side("generator", ("generator",), terms=taught, optimiser=Adam(g_lr, 0.9, 0.98), clip_gradient=1.0)
     critic = Side("discriminator", ("discriminator",), ("main", "mismatched"), optimiser=Adam(d_lr, 0.5, 0.98))
-    charged = (Likelihood(pair="self", length=4.0), L1(edits, pair="edits"), L1(own, pair="own-edits"))
+    charged = (Likelihood(pair="self", length=4.0), L1(edits, pair="edits"))
     player = Side("generator", ("generator",), fools=("fooling",), terms=charged, optimiser=Adam(g_lr * late, 0.9, 0.98), clip_gradient=1.0)
     stages = (
         Stage((lessons,), "filling", warm),
