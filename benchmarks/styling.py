@@ -199,7 +199,7 @@ def measure_yelp() -> str:
     head = ("system", "style accuracy %", "self-BLEU", "BLEU", "geometric mean", "BLEU, 4 people", "chrF", "perplexity")
     return (
         f"Yelp, Li et al.'s 1,000 test sentences. The classifier (words and pairs of words, seed {JUDGING}) was trained on training lines alone and "
-        f"knows {one.accuracy:.1f} % of {len(source):,} held-out dev lines. BLEU is against the first person's rewriting (Human0), self-BLEU against "
+        f"knows {one.accuracy:.1f} % of the dev lines. BLEU is against the first person's rewriting (Human0), self-BLEU against "
         "the input, both by sacrebleu 13a; the mean is of the three columns before it. Perplexity is of an n-gram model of the style wanted.\n\n"
         + "\n".join(f"- {told(run)}" for run in mine)
         + f"\n\n{table(head, rows)}"
@@ -220,7 +220,7 @@ def measure_bible() -> str:
     head = ("direction", "system", "style accuracy %", "chrF", "BLEU", "self-BLEU", "self-chrF", "perplexity")
     return (
         f"King James and modern (World English Bible), {len(pairs):,} verses of held-out chapters; the two styles were learned from different chapters. "
-        f"The classifier (seed {JUDGING}) knows {one.accuracy:.1f} % of held-out dev verses. chrF and BLEU are against the true verse of the other "
+        f"The classifier (seed {JUDGING}) knows {one.accuracy:.1f} % of the dev verses. chrF and BLEU are against the true verse of the other "
         "version, sacrebleu. Quotation marks, which only one version has, were taken out.\n\n"
         + "\n".join(f"- {told(run)}" for run in mine)
         + f"\n\n{table(head, rows)}\n\n{_shown(mine, pairs)}"

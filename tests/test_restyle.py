@@ -54,19 +54,35 @@ def test_pairs_are_what_they_are_called(name: str) -> None:
     batch = StoreSource(styled(), recipe.sampler, CPU).batch("likelihood", turn)
     x, style = batch.x[:, : int((batch.x != PAD).sum(1).max())], batch.label
     main, mismatched, fooling = (play.match(m) for m in ("main", "mismatched", "fooling"))
-    assert torch.equal(main.real.x, x) and torch.equal(main.real.cond[0], style)
-    assert torch.equal(mismatched.fake.x, x) and torch.equal(mismatched.fake.cond[0], 1 - style) and mismatched.real is None
-    assert torch.equal(main.fake.x, fooling.fake.x) and torch.equal(fooling.fake.cond[0], 1 - style) and fooling.real is None
-    logits, wanted, mask = play.pair("cycle")
-    made, shares = net.rewrite(net.sheet(x), 1 - style, 1.0, None) if not recipe.game.drawn else (None, None)
-    if made is not None:
-        assert torch.allclose(logits, net(made, None, style, net.sheet(x)), atol=1e-9)
-    assert torch.equal(wanted, net.sheet(x)) and torch.equal(mask, net.counted(wanted))
+    assert torch.equal(main.real.x, x)
+    assert torch.equal(main.real.cond[0], style)
+    assert torch.equal(mismatched.fake.x, x)
+    assert torch.equal(mismatched.fake.cond[0], 1 - style)
+    assert mismatched.real is None
+    assert torch.equal(main.fake.x, fooling.fake.x)
+    assert torch.equal(fooling.fake.cond[0], 1 - style)
+    assert fooling.real is None
+    if recipe.game.drawn:
+        chance, zero, there = play.pair("edits")
+        assert chance.shape == net.sheet(x).shape
+        assert not zero.any()
+        assert bool(((chance > 0) == there.bool()).all())
+    else:
+        logits, wanted, mask = play.pair("cycle")
+        made = net.rewrite(net.sheet(x), 1 - style, 1.0, None).sheet
+        assert torch.allclose(logits, net(made, None, style, x), atol=1e-9)
+        assert torch.equal(wanted, x)
+        assert torch.equal(mask, (x != PAD).float())
+        with pytest.raises(RecipeError, match="no edits"):
+            play.pair("edits")
+        with pytest.raises(RecipeError, match="no doubt"):
+            play.pair("doubt")
     told, classes = play.pair("told")
     assert classes.tolist() == [*style.tolist(), *[2] * len(style)]
     assert torch.allclose(told[: len(x)], judge(x, style)["class"])
     own, target = play.pair("fooling")
-    assert torch.equal(target, 1 - style) and torch.allclose(own, told[len(x) :], atol=1e-9)
+    assert torch.equal(target, 1 - style)
+    assert torch.allclose(own, told[len(x) :], atol=1e-9)
 
 
 def test_losses_of_the_style_transformer_are_those_of_the_paper() -> None:
@@ -75,7 +91,7 @@ def test_losses_of_the_style_transformer_are_those_of_the_paper() -> None:
         ("Likelihood", 0.25), ("Likelihood", 0.5), ("CrossEntropy", 1.0),
     ]  # fmt: skip
     assert (recipe.schedules["tau"](0.0), recipe.schedules["tau"](1.0)) == (1.0, 0.5)
-    play, state, turn = play_of(recipe, tau=0.5)
+    play, _state, turn = play_of(recipe, tau=0.5)
     critic, writer = recipe.stages[1].sides
     found = losses(recipe, writer, play, turn, {"discriminator": True})
     for key, pair, weight in (("likelihood", "self", 0.25), ("likelihood-2", "cycle", 0.5)):
@@ -93,24 +109,30 @@ def test_losses_of_the_style_transformer_are_those_of_the_paper() -> None:
 def test_the_editor_s_discriminator_is_charged_for_true_texts_of_the_wrong_style() -> None:
     recipe = zoo.get("style-editor-small")
     play, state, turn = play_of(recipe)
-    critic = recipe.stages[1].sides[0]
+    critic, player = recipe.stages[2].sides
     found = losses(recipe, critic, play, turn, {"discriminator": True})
     score = {m: state.nets["discriminator"](p.x, *p.cond)["score"] for m, p in (
         ("real", play.match("main").real), ("fake", play.match("main").fake), ("wrong", play.match("mismatched").fake))}  # fmt: skip
     assert torch.allclose(found["main.real"], softplus(-score["real"]), rtol=0, atol=1e-12)
     assert torch.allclose(found["main.fake"], softplus(score["fake"]), rtol=0, atol=1e-12)
     assert torch.allclose(found["mismatched.fake"], softplus(score["wrong"]), rtol=0, atol=1e-12)
+    charged = losses(recipe, player, play, turn, {"discriminator": True})
+    chance, _, there = play.pair("edits")
+    edits = next(t for t in player.terms if type(t).__name__ == "L1").weight
+    assert torch.allclose(charged["l1"], edits * chance.sum(1) / there.sum(1), rtol=0, atol=1e-6)
+    assert torch.allclose(charged["fooling.fake"], softplus(-score["fake"]), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ROWS)
 def test_gradients_of_being_judged_reach_the_writer(name: str) -> None:
     recipe = zoo.get(name)
     play, state, turn = play_of(recipe)
-    writer = next(s for s in recipe.stages[1].sides if s.name == "generator")
+    writer = next(s for s in recipe.stages[-1].sides if s.name == "generator")
     found = losses(recipe, replace(writer, terms=tuple(t for t in writer.terms if type(t).__name__ == "CrossEntropy")), play, turn, {"discriminator": True})
     sum(v.sum() for v in found.values()).backward()
     slopes = [p.grad for p in state.nets["generator"].parameters() if p.grad is not None]
-    assert slopes and max(float(g.abs().max()) for g in slopes) > 0
+    assert slopes
+    assert max(float(g.abs().max()) for g in slopes) > 0
 
 
 def test_cross_alignment_compares_states_of_each_style() -> None:

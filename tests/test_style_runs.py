@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from collections.abc import Iterator
+from contextlib import redirect_stderr
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from click.testing import CliRunner
@@ -12,11 +16,13 @@ from click.testing import CliRunner
 from data.moods import MOODS, lines
 from rivalry import ReadOptions, load, restyle, train
 from rivalry.api import Run
-from rivalry.cli import cli
+from rivalry.cli import cli, main
 from rivalry.errors import DataError, RecipeError, UnknownName
 from rivalry.styling import Stylist, measured, pieces
 
-SMALL = ("generator.width=32", "generator.dropout=0.0", "discriminator.embed=24", "discriminator.filters=24", "batch=32", "stages.0.share=0.4", "stages.1.share=0.6")
+SMALL = ("generator.width=32", "generator.dropout=0.0", "discriminator.embed=16", "discriminator.filters=16", "batch=32", "generator.layers=2",
+         "stages.0.share=0.75", "stages.1.share=0.04", "stages.2.share=0.21", "stages.0.sides.0.optimiser.lr=0.003",
+         "stages.2.sides.1.optimiser.lr=0.0003")  # fmt: skip
 WORDS = ReadOptions(tokenizer="words")
 
 
@@ -32,26 +38,39 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(here: Path) -> Iterator[Run]:
-    patch = pytest.MonkeyPatch()
-    patch.chdir(here)
+    place = pytest.MonkeyPatch()
+    place.chdir(here)
     said: list[str] = []
-    yield train("moods", settings=SMALL, budget="400steps", run="mood", tensorboard=False, say=said.append, options=WORDS)
-    patch.undo()
+    yield train("moods", settings=SMALL, budget="1000steps", run="mood", tensorboard=False, say=said.append, options=WORDS)
+    place.undo()
     assert any("styles that have no partners" in line for line in said)
 
 
-def told(*arguments: str, code: int = 0) -> str:
+def told(*arguments: str) -> str:
     found = CliRunner().invoke(cli, list(arguments))
-    assert found.exit_code == code, found.output
+    assert found.exit_code == 0, found.output
     return found.output
+
+
+def refused(*arguments: str) -> str:
+    """What is said on stderr of a command that ends with exit code 2."""
+    said = io.StringIO()
+    with patch.object(sys, "argv", ["rivalry", *arguments]), redirect_stderr(said), pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    assert said.getvalue().startswith("error: ")
+    assert said.getvalue().count("\n") == 1
+    return said.getvalue()
 
 
 def test_a_short_run_learns_to_turn_the_mood_and_to_keep_the_rest(run: Run) -> None:
     assert run.recipe.name == "house-style"
     found = measured(run)
     assert found.accuracy > 97
-    assert found.scores["style"].value > 85 and found.scores["kept"].value > 45
-    assert found.copied["style"] < 5 and found.copied["kept"] == pytest.approx(100)
+    assert found.scores["style"].value > 85
+    assert found.scores["kept"].value > 45
+    assert found.copied["style"] < 5
+    assert found.copied["kept"] == pytest.approx(100)
     assert found.scores["transfer"].value > 2 * found.copied["transfer"]
 
 
@@ -65,14 +84,15 @@ def test_a_line_that_is_typed_is_answered_at_once(run: Run) -> None:
 def test_a_file_gives_a_line_for_each_of_its_lines(run: Run, here: Path) -> None:
     assert "3 lines rewritten as 'glad' in out.txt" in told("apply", "mood", "--style", "glad", "some.txt", "-o", "out.txt")
     made = (here / "out.txt").read_text().split("\n")
-    assert made[1] == "" and made[0] == restyle(run, ["the soup and the bread were stale today ."], "glad")[0]
+    assert made[1] == ""
+    assert made[0] == restyle(run, ["the soup and the bread were stale today ."], "glad")[0]
     assert told("apply", "mood", "--style", "glad", "some.txt").split("\n") == made
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--style", "glat", "a text"), "no style 'glat'; did you mean 'glad'"),
+        (("--style", "glat", "a text"), "unknown style 'glat'; did you mean 'glad'"),
         (("a text",), "say where the result goes with -o OUT"),
         (("some.txt", "-o", "out2.txt"), "say in which style with --style, one of glad, sour"),
         (("--style", "glad", "some.txt", "-o", "some.txt"), "is what is to be rewritten"),
@@ -81,8 +101,9 @@ def test_a_file_gives_a_line_for_each_of_its_lines(run: Run, here: Path) -> None
     ],
 )
 def test_bad_asking_gets_a_sentence_and_exit_code_2(run: Run, here: Path, arguments: tuple[str, ...], said: str) -> None:
-    assert said in told("apply", "mood", *arguments, code=2)
-    assert not (here / "out2.txt").exists() and not (here / "out2.png").exists()
+    assert said in refused("apply", "mood", *arguments)
+    assert not (here / "out2.txt").exists()
+    assert not (here / "out2.png").exists()
 
 
 def test_files_that_hold_no_lines_are_refused(run: Run, here: Path) -> None:
@@ -90,8 +111,8 @@ def test_files_that_hold_no_lines_are_refused(run: Run, here: Path) -> None:
     (here / "binary.txt").write_bytes(b"\x00\x01\xff")
     (here / "latin.txt").write_bytes("café\n".encode("latin-1"))
     for name, said in (("empty.txt", "holds no line of text"), ("latin.txt", "is not in UTF-8")):
-        assert said in told("apply", "mood", "--style", "glad", name, "-o", "out3.txt", code=2)
-    assert told("apply", "mood", "--style", "glad", "binary.txt", "-o", "out3.txt", code=2)
+        assert said in refused("apply", "mood", "--style", "glad", name, "-o", "out3.txt")
+    assert "is not in UTF-8" in refused("apply", "mood", "--style", "glad", "binary.txt", "-o", "out3.txt")
     assert not (here / "out3.txt").exists()
     with pytest.raises(DataError, match="a list of lines"):
         restyle(run, "one line", "glad")
@@ -101,11 +122,14 @@ def test_files_that_hold_no_lines_are_refused(run: Run, here: Path) -> None:
 
 def test_evaluate_shows_copying_beside_and_examples(run: Run) -> None:
     shown = told("evaluate", "mood", "-n", "60")
-    assert "copying the input" in shown and "style accuracy" in shown and "at random:" in shown
+    assert "copying the input" in shown
+    assert "style accuracy" in shown
+    assert "at random:" in shown
     assert "the classifier of styles is trained apart" in shown
     found = json.loads(told("evaluate", "mood", "-n", "60", "--json"))
     assert set(found["scores"]) == {"transfer", "style", "kept", "kept-chrf", "perplexity"}
-    assert found["copied"]["kept"] == pytest.approx(100) and found["examples"]
+    assert found["copied"]["kept"] == pytest.approx(100)
+    assert found["examples"]
 
 
 def test_held_out_lines_are_shown_in_private_only(run: Run, here: Path) -> None:
@@ -118,7 +142,7 @@ def test_held_out_lines_are_shown_in_private_only(run: Run, here: Path) -> None:
 
 def test_the_run_says_how_it_is_used_and_what_it_is_not_for(run: Run) -> None:
     assert "rivalry apply mood --style STYLE" in (run.path / "report.md").read_text()
-    assert "rivalry apply mood --style STYLE" in told("sample", "mood", "-n", "3", "-o", "o.txt", code=2)
+    assert "rivalry apply mood --style STYLE" in refused("sample", "mood", "-n", "3", "-o", "o.txt")
     with pytest.raises(RecipeError):
         run.sample(3)
     with pytest.raises(DataError):
@@ -141,4 +165,4 @@ def test_other_runs_have_no_styles(run: Run, here: Path) -> None:
     made = train("ring8", recipe="house-points", budget="2steps", run="ring", tensorboard=False, say=lambda _: None)
     with pytest.raises(RecipeError, match="--style is for runs on texts"):
         Stylist(made.folder)
-    assert "--style is for runs on texts" in told("apply", "ring", "--style", "glad", "a text", code=2)
+    assert "--style is for runs on texts" in refused("apply", "ring", "--style", "glad", "a text")

@@ -29,7 +29,8 @@ def written(folder: Path, files: dict[str, list[str]]) -> Path:
 def texts(data: Dataset, side: str) -> dict[str, set[str]]:
     """The lines of a side by style."""
     store = data.train if side == "train" else data.held
-    assert isinstance(data.modality, TextModality) and store.labels is not None
+    assert isinstance(data.modality, TextModality)
+    assert store.labels is not None
     found = data.modality.texts(store.raw(torch.arange(len(store))))
     return {name: {t for t, k in zip(found, store.labels.tolist(), strict=True) if k == i} for i, name in enumerate(data.spec.class_names)}
 
@@ -68,7 +69,8 @@ def test_a_folder_with_a_file_for_each_style_is_read_so_and_it_is_said(tmp_path:
     assert {t for part in texts(data, "train").values() for t in part} & {t for part in held.values() for t in part} == set()
     assert inspect(tmp_path).classes == {"glad": 200, "sour": 200}
     plain = load(tmp_path, options=ReadOptions(tokenizer="words", kind="text"))
-    assert plain.layout == "" and plain.spec.classes == 0
+    assert plain.layout == ""
+    assert plain.spec.classes == 0
     assert plain.fingerprint != data.fingerprint
 
 
@@ -92,7 +94,8 @@ def test_what_leaks_between_parts_and_styles_is_taken_out_and_said(tmp_path: Pat
     assert glad[5] not in train["glad"]
     assert texts(data, "held")["sour"] <= set(sour[200:250])
     said = " / ".join(data.notes)
-    assert "1 line that two styles have: left out" not in said and "2 lines that two styles have: left out" in said
+    assert "1 line that two styles have: left out" not in said
+    assert "2 lines that two styles have: left out" in said
     assert "11 lines that the test files have too: left out" in said
     assert "that held-out lines repeat, or nearly do: left out" in said
     assert "the test files are left aside: 101 lines" in said

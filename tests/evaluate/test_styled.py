@@ -59,7 +59,8 @@ def test_a_classifier_is_a_function_of_its_lines_and_seed(seed: int, sets: dict[
     words = [words_of(line) for line in sets["train"][0][::10]]
     kinds = sets["train"][1][::10].tolist()
     one, two = (StyleClassifier.fit(words, kinds, 2, seed) for _ in range(2))
-    assert torch.equal(one.logits(words), two.logits(words)) and one.sha == two.sha
+    assert torch.equal(one.logits(words), two.logits(words))
+    assert one.sha == two.sha
     assert one.sha != StyleClassifier.fit(words, kinds, 2, seed + 1).sha
     assert one.logits([[]]).shape == (1, 2)
 
@@ -70,12 +71,18 @@ def test_only_good_work_is_good_by_all_measures(ruler: StyleRuler, sets: dict[st
     truth = [turned(line, 1) for line in source]
     found = {name: ruler.measured([model(line) for line in source], source, wanted, [truth]) for name, model in MODELS.items()}
     good, copied, collapsed, noise = (found[m] for m in ("good", "copies", "collapsed", "noisy"))
-    assert good["style"] > 95 and copied["style"] < 5
-    assert copied["kept"] == pytest.approx(100) and copied["kept-chrf"] == pytest.approx(100)
-    assert collapsed["style"] > 95 and collapsed["kept"] < 15, "style alone does not see collapse; what is left of the input does"
-    assert noise["style"] < 20 and noise["kept"] < 40 and noise["perplexity"] > 3 * good["perplexity"]
+    assert good["style"] > 95
+    assert copied["style"] < 5
+    assert copied["kept"] == pytest.approx(100)
+    assert copied["kept-chrf"] == pytest.approx(100)
+    assert collapsed["style"] > 95
+    assert collapsed["kept"] < 15, "style alone does not see collapse; what is left of the input does"
+    assert noise["style"] < 20
+    assert noise["kept"] < 40
+    assert noise["perplexity"] > 3 * good["perplexity"]
     for other in (copied, collapsed, noise):
-        assert good["transfer"] > 1.4 * other["transfer"] and good["overall"] > 1.4 * other["overall"]
+        assert good["transfer"] > 1.4 * other["transfer"]
+        assert good["overall"] > 1.4 * other["overall"]
     assert good["perplexity"] < 1.5 * ruler.perplexity
 
 
@@ -97,7 +104,8 @@ def test_bleu_and_chrf_are_those_of_sacrebleu_by_hand() -> None:
     assert bleu(line, reference) == pytest.approx(100 * math.exp(sum(map(math.log, precisions)) / 4))
     assert bleu(line, ["quite other words here ."], line) == pytest.approx(100)
     assert chrf(line, line) == pytest.approx(100)
-    assert geometric_mean(2.0, 4.0, 8.0) == pytest.approx(4.0) and geometric_mean(0.0, 9.0) == 0.0
+    assert geometric_mean(2.0, 4.0, 8.0) == pytest.approx(4.0)
+    assert geometric_mean(0.0, 9.0) == 0.0
 
 
 def test_without_sacrebleu_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-
 from rivalry.errors import RecipeError
 from rivalry.nets import CrossAligned, Editor, StyleJudge, StyleTransformer
 from rivalry.nets.cross_aligned import CrossAlignedModule
 from rivalry.nets.editor import BLANK, TextEditor
-from rivalry.nets.rewriters import Rewriter, looked_up, soft
+from rivalry.nets.rewriters import MASKED, Rewriter, looked_up, soft
 from rivalry.nets.style_transformer import StyleTransformerModule
 from rivalry.parts import Net, Wiring
 from rivalry.streams import Draw
@@ -76,28 +75,72 @@ def test_lessons_of_an_editor_ask_for_the_text_itself_whatever_the_noise() -> No
     ended = torch.cat([texts, torch.full_like(texts[:, :1], PAD)], 1)
     ended[texts[:, -1] > EOS, -1] = EOS
     assert torch.equal(back, ended[:, : back.shape[1]])
-    assert torch.equal(given == EOS, wanted == EOS) and torch.equal(given == PAD, wanted == PAD)
+    assert torch.equal(given == EOS, wanted == EOS)
+    assert torch.equal(given == PAD, wanted == PAD)
     slots = (given != PAD) & (given != EOS)
     asked = slots & (given != wanted)
-    put_in, filled = asked & (wanted == BLANK), asked & (given == BLANK)
-    assert put_in.any() and filled.any()
-    still = net.counted(wanted)
-    assert torch.equal(still.bool(), slots)
-    quiet = Editor(16, heads=2, hidden=0, replaced=0, left_out=0, put_in=0).build(SPEC, Wiring(classes=2))
+    hidden, replaced = asked & (given == MASKED), asked & (given != MASKED)
+    assert hidden.any()
+    assert replaced.any()
+    assert bool((hidden & (wanted == BLANK)).any())
+    assert bool((torch.stack([wanted[replaced], given[replaced]]) > EOS).all()), "words are replaced by words"
+    words, doubt = net.eval().taught(given, None, STYLE.repeat(50), wanted)
+    assert doubt is not None
+    assert int(words[2].sum()) == int((given == MASKED).sum()), "words are asked of hidden slots only"
+    assert torch.equal(words[1][words[2].bool()].sort()[0], wanted[given == MASKED].sort()[0])
+    assert torch.equal(doubt[2].bool(), slots & (given != MASKED))
+    assert torch.equal(doubt[1].bool(), replaced)
+    quiet = Editor(16, heads=2, hidden=0, blank=0, replaced=0, left_out=0, put_in=0).build(SPEC, Wiring(classes=2))
     assert isinstance(quiet, TextEditor)
     same, also = quiet.lesson(TEXTS, Draw(0))
-    assert torch.equal(same, also) and torch.equal(same, net.sheet(TEXTS)[:, : same.shape[1]])
+    assert torch.equal(same, also)
+    assert torch.equal(same, net.sheet(TEXTS)[:, : same.shape[1]])
 
 
-def test_an_untrained_editor_keeps_what_stands_there_and_never_moves_the_end() -> None:
-    torch.manual_seed(0)
-    net = Editor(16, heads=2, keep=50.0).build(SPEC, Wiring(classes=2)).eval()
+def test_an_editor_without_doubt_keeps_all_and_one_that_doubts_all_never_moves_the_end() -> None:
+    net = built(NETS[0])
     assert isinstance(net, TextEditor)
-    assert torch.equal(net.write(net.sheet(TEXTS), STYLE)[:, :8], TEXTS)
-    loose = Editor(16, heads=2, keep=0.0).build(SPEC, Wiring(classes=2)).eval()
-    assert isinstance(loose, TextEditor)
-    written, _ = loose.rewrite(loose.sheet(TEXTS), STYLE, 1.0, torch.rand(3, 18))
-    assert torch.equal(written == EOS, net.sheet(TEXTS) == EOS)
+    with torch.no_grad():
+        net.doubt.bias.fill_(-50.0)
+    sheet = net.sheet(TEXTS)
+    assert torch.equal(net.write(sheet, STYLE)[:, :8], TEXTS)
+    with torch.no_grad():
+        net.doubt.bias.fill_(50.0)
+    written = net.rewrite(sheet, STYLE, 1.0, torch.rand(3, 18))
+    assert torch.equal(written.sheet == EOS, sheet == EOS)
+    assert torch.equal(written.sheet == PAD, sheet == PAD)
+    assert not bool((written.sheet == MASKED).any())
+    assert not bool((net.write(sheet, STYLE) == MASKED).any())
+
+
+def test_a_discriminator_s_gradient_goes_to_the_doubt_by_what_hiding_a_slot_would_change() -> None:
+    net = built(NETS[0])
+    assert isinstance(net, TextEditor)
+    sheet = net.sheet(TEXTS)
+    uniform = torch.full((3, 18), 0.9, dtype=torch.float64)
+    uniform[:, 3] = 0.0  # the slot of each second word is hidden, and no other
+    made = net.rewrite(sheet, STYLE, 1.0, uniform)
+    assert made.edits is not None
+    doubt, hide = made.edits[0], torch.zeros_like(sheet, dtype=torch.bool)
+    hide[:, 3] = True
+    assert bool(((made.sheet != sheet) <= hide).all())
+    weight = torch.randn(20, 5, dtype=torch.float64)
+    slope = torch.randn(3, 18, 5, dtype=torch.float64)
+    (found,) = torch.autograd.grad((looked_up(weight, made.sheet, made.shares.double()) * slope).sum(), doubt, retain_graph=True)
+    words = net._guided(sheet.masked_fill(hide, MASKED), STYLE, torch.full((3, 1), 3)).softmax(-1)[:, 0] @ weight
+    other = torch.where(hide[..., None], words[:, None], weight[MASKED])
+    expected = ((other - weight[sheet]) * slope).sum(2)
+    assert torch.allclose(found, expected, atol=1e-5)
+    to_words = torch.autograd.grad((made.shares * torch.randn_like(made.shares)).sum(), net.bias, allow_unused=True)[0]
+    assert to_words is None or float(to_words.abs().max()) == 0, "words are not taught by the discriminator"
+
+
+def test_words_are_guided_by_what_the_style_adds() -> None:
+    net = built(Editor(16, heads=2, dropout=0.0, guide=1.5))
+    assert isinstance(net, TextEditor)
+    sheet, place = net.sheet(TEXTS), torch.full((3, 1), 3)
+    told, untold = (net(sheet, None, s, sheet)[:, 3] for s in (STYLE, torch.full_like(STYLE, 2)))
+    assert torch.allclose(net._guided(sheet, STYLE, place)[:, 0], told + 1.5 * (told - untold), atol=1e-10)
 
 
 @pytest.mark.parametrize("net", NETS, ids=lambda n: type(n).__name__)
@@ -113,7 +156,7 @@ def test_padding_and_neighbours_do_not_bear_on_a_text(net: Net) -> None:
 @pytest.mark.parametrize("net", NETS, ids=lambda n: type(n).__name__)
 def test_what_is_written_reads_the_same_straight_through(net: Net) -> None:
     model = built(net).train()
-    sheet, shares = model.rewrite(model.sheet(TEXTS), STYLE, 0.7, None)
+    sheet, shares, _ = model.rewrite(model.sheet(TEXTS), STYLE, 0.7, None)
     assert shares.shape == (*sheet.shape, 20)
     hard, straight = (model(sheet, s, 1 - STYLE, sheet) for s in (None, shares.double()))
     assert torch.equal(hard, straight)
@@ -139,7 +182,7 @@ def test_writing_with_a_cache_agrees_with_the_pass_over_all_words(net: Net) -> N
 
 def test_the_judge_reads_soft_words_as_hard_ones_and_answers_for_the_style_asked() -> None:
     torch.manual_seed(0)
-    judge = StyleJudge(6, filters=5, dropout=0.0).build(SPEC, Wiring(classes=2)).double()
+    judge = StyleJudge(6, filters=5, dropout=0.0).build(SPEC, Wiring(classes=2)).double().eval()
     shares = torch.randn(3, 8, 20, dtype=torch.float64).softmax(-1).requires_grad_()
     hard, straight = judge(TEXTS, STYLE), judge(TEXTS, STYLE, shares)
     assert torch.equal(hard["score"], straight["score"])
@@ -158,11 +201,12 @@ def test_free_running_states_are_those_of_told_ones_where_words_agree() -> None:
     logits = model.out(states)
     words = logits.argmax(-1)
     assert torch.allclose(model.states(first, words), states, atol=1e-9)
-    assert mask.shape == (3, 6) and bool((mask[:, 0] == 1).all())
+    assert mask.shape == (3, 6)
+    assert bool((mask[:, 0] == 1).all())
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: Editor(hidden=0.8, replaced=0.5), lambda: Editor(width=10, heads=4), lambda: StyleTransformer(left_out=1.0),
+    "make", [lambda: Editor(hidden=1.0), lambda: Editor(width=10, heads=4), lambda: Editor(taught=2.0), lambda: Editor(rounds=0), lambda: StyleTransformer(left_out=1.0),
              lambda: CrossAligned(code=0)],
 )  # fmt: skip
 def test_settings_that_make_no_sense_are_refused(make: object) -> None:
