@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 
@@ -19,11 +19,18 @@ from rivalry.evaluate import Looks, Scores
 from rivalry.files import write_text
 from rivalry.games.restyle import Restyling, restyled
 from rivalry.run import Run as Folder
+from rivalry.sampling import sampler_of
 from rivalry.stats.translation import chrf
 from rivalry.training.engine import Engine
+from rivalry.training.session import reload_data
 
-if TYPE_CHECKING:
-    from rivalry.api import Run
+
+class Trained(Protocol):
+    """What `rivalry.load` gives."""
+
+    @property
+    def folder(self) -> Folder: ...
+
 
 SHOWN, WORST = 24, 1000
 LONGEST = 10_000_000
@@ -143,15 +150,14 @@ def lines_of(source: Path) -> list[str]:
     return lines
 
 
-def restyle(run: Run | Folder, lines: Sequence[str], style: str, *, which: str = "best", device: str = "auto") -> list[str]:
+def restyle(run: Trained, lines: Sequence[str], style: str, *, which: str = "best", device: str = "auto") -> list[str]:
     """Each line rewritten in the style, by a run trained on texts in that and other styles.
 
     >>> restyle(rivalry.load("mood"), ["the food was cold"], "positive")  # doctest: +SKIP
     """
     if isinstance(lines, str):
         raise DataError("restyle takes a list of lines; put the one there is into a list")
-    folder = run if isinstance(run, Folder) else run.folder
-    return Stylist(folder, which, device).rewrite(lines, style)
+    return Stylist(run.folder, which, device).rewrite(lines, style)
 
 
 def needed(folder: Folder) -> DataError:
@@ -190,16 +196,19 @@ class Measured:
 
 
 def measured(
-    run: Run, n: int | None = None, *, which: str = "best", seed: int = 1, device: str = "auto", data: Dataset | None = None
+    run: Trained, n: int | None = None, *, which: str = "best", seed: int = 1, device: str = "auto", data: Dataset | None = None
 ) -> Measured:
-    """Rewrites held-out lines (n of them, 4,000 at most without it) and measures; the classifier is one of that seed, not the one that
-    chose the checkpoint."""
+    """Rewrites held-out lines (n of them, 4,000 at most without it) and measures.  seed: of the classifier; the one that chose the
+    checkpoint had 0."""
     from rivalry.evaluate.styled import LOOKS, StyledJudge
 
     Stylist(run.folder)
-    engine, dataset = Engine(device), data if data is not None else run.data()
-    judge = StyledJudge(dataset, None, seed, engine.device, LOOKS if n is None else Looks(max(4, min(n, LOOKS.gate)), max(n, 4)))
-    sampler = run.sampler(which, device, data=dataset)
+    folder, engine = run.folder, Engine(device)
+    dataset = data if data is not None else reload_data(folder)
+    looks = LOOKS if n is None else Looks(max(4, min(n, LOOKS.gate)), max(n, 4))
+    judge = StyledJudge(dataset, None, seed, engine.device, looks, judging=seed)
+    game, nets = folder.recipe.game, folder.networks(which, engine.device)
+    sampler = sampler_of(game, game.wiring(folder.spec), nets, engine.device, dataset)
     found = judge.final(sampler, 0)
     source, lines, wanted, _ = judge.rewritten(sampler, judge.looks.verdict)
     hits, kept = judge.ruler.hits(lines, wanted).bool().tolist(), [chrf([a], [b]) for a, b in zip(lines[:WORST], source[:WORST], strict=True)]

@@ -37,21 +37,23 @@ LOOKS = Looks(gate=1000, verdict=4000, confirm=1)
 class StyledJudge(Judge):
     """Rewrites held-out lines in another style, the same lines in the same styles at every look.
 
-    The best checkpoint is that of the best `transfer`.  seed: of the classifier too.  details: what copying the input scores
+    The best checkpoint is that of the best `transfer`.  judging: the seed of the classifier, the same for all runs.  details: what copying the input scores
     ('untouched'), and the classifier's own accuracy.
     """
 
     def __init__(
-        self, dataset: Dataset, target: Target | None = None, seed: int = 0, device: torch.device | None = None, looks: Looks | None = None
-    ) -> None:
+        self, dataset: Dataset, target: Target | None = None, seed: int = 0, device: torch.device | None = None, looks: Looks | None = None,
+        judging: int = 0,
+    ) -> None:  # fmt: skip
         super().__init__(dataset, Pixels(), target, seed, device, looks or LOOKS, "transfer")
+        self.judging = judging
 
     def known(self) -> tuple[str, ...]:
         return STYLED
 
     @cached_property
     def ruler(self) -> StyleRuler:
-        return ruler_of(self.dataset, self.seed)
+        return ruler_of(self.dataset, self.judging)
 
     def gate(self, draw_samples: Draw, step: int) -> Scores:
         return self._measured(draw_samples, self.looks.gate)
