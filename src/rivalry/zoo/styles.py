@@ -29,7 +29,7 @@ EDITOR = About(
 
 def editor(
     name: str, net: Editor, judge: StyleJudge, *, batch: int = 64, steps: int = 8000, warm: float = 0.7, g_lr: float = 2e-3, d_lr: float = 1e-3,
-    late: float = 0.15, edits: float = 3.0,
+    late: float = 0.25, edits: float = 3.0,
 ) -> Recipe:  # fmt: skip
     """Filling and doubting for the first share of the training, then against the discriminator as well."""
     taught = (Likelihood(pair="self", length=4.0), Bernoulli(pair="doubt", weight=0.1))
@@ -39,8 +39,8 @@ def editor(
     player = Side("generator", ("generator",), fools=("fooling",), terms=charged, optimiser=Adam(g_lr * late, 0.9, 0.98), clip_gradient=1.0)
     stages = (
         Stage((lessons,), "filling", warm),
-        Stage((critic,), "critic", (1 - warm) * 0.1),
-        Stage((critic, player), "adversarial", (1 - warm) * 0.9, fresh=True, together=True),
+        Stage((critic,), "critic", (1 - warm) * 0.2),
+        Stage((critic, player), "adversarial", (1 - warm) * 0.8, fresh=True, together=True),
     )
     return Recipe(
         name, {"generator": net, "discriminator": judge}, Restyle(drawn=True), stages, GAN(), about=EDITOR, sampler=ByLength(),
