@@ -13,7 +13,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from rivalry import ReadOptions, load, restyle, train
 from rivalry.api import Run
 from rivalry.data import load as load_data
 from rivalry.data.text_twins import plainly
-from rivalry.evaluate.style_ruler import StyleRuler, ruler_of
+from rivalry.evaluate.style_ruler import StyleRuler, lines_of, ruler_of
 from rivalry.run import ROOT
 from rivalry.stats.translation import bleu
 from rivalry.streams import key
@@ -174,7 +174,7 @@ def told(run: Run) -> str:
     return f"{run.name}: {plan['steps']:,} steps, {seconds / 60:.0f} min of one core, kept that of step {run.folder.step('best'):,}"
 
 
-def measure_yelp() -> str:
+def measure_yelp(strengths: Mapping[str, float]) -> str:
     """Li et al.'s 1,000 sentences: the runs beside stored outputs, all by one classifier."""
     source, styles, _ = yelp_test()
     wanted = 1 - torch.tensor(styles)
@@ -186,7 +186,7 @@ def measure_yelp() -> str:
     outputs["a person (Human1)"] = people[1]
     mine = runs("yelp")
     for run in mine:
-        made = [restyle(run, source[500 * k : 500 * k + 500], YELP[1 - k]) for k in (0, 1)]
+        made = [restyle(run, source[500 * k : 500 * k + 500], YELP[1 - k], strength=strengths["yelp"]) for k in (0, 1)]
         outputs[run.name] = [*made[0], *made[1]]
     rows = []
     for system, lines in outputs.items():
@@ -206,14 +206,14 @@ def measure_yelp() -> str:
     )
 
 
-def measure_bible() -> str:
+def measure_bible(strengths: Mapping[str, float]) -> str:
     """Held-out verses both ways: what was made of one version against the other."""
     bible()
     pairs = [json.loads(line) for line in (WORK / "bible-test.jsonl").read_text(encoding="utf-8").splitlines()]
     one, rows, mine = ruler("bible"), [], runs("bible")
     for k, style in enumerate(BIBLE):
         truth, source = [p[k] for p in pairs], [p[1 - k] for p in pairs]
-        outputs = {"copying the input": source, **{run.name: restyle(run, source, style) for run in mine}, "the true verse": truth}
+        outputs = {"copying the input": source, **{run.name: restyle(run, source, style, strength=strengths["bible"]) for run in mine}, "the true verse": truth}
         for system, lines in outputs.items():
             found = one.measured(lines, source, torch.full((len(lines),), k), [truth])
             rows.append((f"to {style}", system, *(f"{found[m]:.1f}" for m in ("style", "chrf", "bleu", "kept", "kept-chrf")), f"{found['perplexity']:.0f}"))
@@ -223,18 +223,32 @@ def measure_bible() -> str:
         f"The classifier (seed {JUDGING}) knows {one.accuracy:.1f} % of the dev verses. chrF and BLEU are against the true verse of the other "
         "version, sacrebleu. Quotation marks, which only one version has, were taken out.\n\n"
         + "\n".join(f"- {told(run)}" for run in mine)
-        + f"\n\n{table(head, rows)}\n\n{_shown(mine, pairs)}"
+        + f"\n\n{table(head, rows)}\n\n{_shown(mine, pairs, strengths['bible'])}"
     )
 
 
-def _shown(mine: list[Run], pairs: list[tuple[str, str]]) -> str:
+def tune(name: str) -> None:
+    """Dev lines at several strengths, by the classifier that chose the checkpoint."""
+    data = load_data(SETS[name][0](), options=SETS[name][1])
+    one = ruler_of(data, 0)
+    lines, styles = lines_of(data, "held")
+    few = torch.randperm(len(lines), generator=torch.Generator().manual_seed(0))[:600].tolist()
+    source, wanted = [lines[i] for i in few], 1 - styles[few]
+    for run in runs(name):
+        for strength in (0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8):
+            made = [restyle(run, source, style, strength=strength) for style in data.spec.class_names]
+            found = one.measured([made[w][i] for i, w in enumerate(wanted.tolist())], source, wanted)
+            print(run.name, strength, {k: round(v, 1) for k, v in found.items()}, flush=True)
+
+
+def _shown(mine: list[Run], pairs: list[tuple[str, str]], strength: float) -> str:
     """Verses at even distances, unpicked (public domain), of the last run."""
     if not mine:
         return ""
     few = pairs[:: max(1, len(pairs) // 8)][:8]
     found = []
     for k, style in enumerate(BIBLE):
-        made = restyle(mine[-1], [p[1 - k] for p in few], style)
+        made = restyle(mine[-1], [p[1 - k] for p in few], style, strength=strength)
         found += [f"- to {style}: {p[1 - k]}\n  - made: {line}\n  - true: {p[k]}" for p, line in zip(few, made, strict=True)]
     return f"Unpicked, by {mine[-1].name}:\n\n" + "\n".join(found)
 
@@ -247,16 +261,21 @@ def main() -> None:
     parser.add_argument("--budget", default="20m")
     parser.add_argument("--set", action="append", default=[], dest="settings")
     parser.add_argument("--measure", choices=["yelp", "bible", "all"])
+    parser.add_argument("--strength", type=float, default=1.0, help="how much is changed; found on dev lines by --tune")
+    parser.add_argument("--tune", choices=sorted(SETS), help="measures strengths on dev lines, never on the test")
     given = parser.parse_args()
+    strengths = dict.fromkeys(SETS, given.strength)
     torch.set_num_threads(1)
     WORK.mkdir(exist_ok=True)
     os.chdir(WORK)
     if given.train:
         train_one(given.train, given.row, given.seed, given.budget, given.settings)
+    if given.tune:
+        tune(given.tune)
     if given.measure in ("yelp", "all"):
-        keep("styling_yelp", "Style transfer: Yelp sentiment without pairs", measure_yelp())
+        keep("styling_yelp", "Style transfer: Yelp sentiment without pairs", measure_yelp(strengths))
     if given.measure in ("bible", "all"):
-        keep("styling_bible", "Style transfer: modern English and King James without pairs", measure_bible())
+        keep("styling_bible", "Style transfer: modern English and King James without pairs", measure_bible(strengths))
 
 
 if __name__ == "__main__":

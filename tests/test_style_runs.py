@@ -79,6 +79,8 @@ def test_a_line_that_is_typed_is_answered_at_once(run: Run) -> None:
     assert restyle(run, ["the soup and the bread were stale today ."], "Glad") == [made]
     assert restyle(load("mood"), ["the soup and the bread were stale today .", ""], "glad") == [made, ""]
     assert any(word in made for word in MOODS["glad"])
+    same = "the soup and the bread were stale today ."
+    assert told("apply", "mood", "--style", "glad", "--strength", "0", same).strip() == same
 
 
 def test_a_file_gives_a_line_for_each_of_its_lines(run: Run, here: Path) -> None:
@@ -93,6 +95,7 @@ def test_a_file_gives_a_line_for_each_of_its_lines(run: Run, here: Path) -> None
     ("arguments", "said"),
     [
         (("--style", "glat", "a text"), "unknown style 'glat'; did you mean 'glad'"),
+        (("--style", "glad", "--strength", "3", "a text"), "strength lies between 0, which changes nothing, and 2, not 3"),
         (("a text",), "say where the result goes with -o OUT"),
         (("some.txt", "-o", "out2.txt"), "say in which style with --style, one of glad, sour"),
         (("--style", "glad", "some.txt", "-o", "some.txt"), "is what is to be rewritten"),

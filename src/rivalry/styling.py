@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -56,12 +56,20 @@ class Stylist:
     folder: Folder
     which: str = "best"
     device: str = "auto"
+    strength: float = 1.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.folder.recipe.game, Restyling):
+        self.game  # noqa: B018 - checked before anything is read
+
+    @property
+    def game(self) -> Restyling:
+        """The run's game, changing as much as is asked for."""
+        game = self.folder.recipe.game
+        if not isinstance(game, Restyling):
             raise RecipeError(
                 f"{self.folder.name} rewrites no texts, so it has no styles; --style is for runs on texts in two styles or more"
             )
+        return replace(game, strength=self.strength)
 
     @property
     def styles(self) -> tuple[str, ...]:
@@ -96,7 +104,7 @@ class Stylist:
         if parts:
             x = modality.tokens([part for _, part in parts]).to(engine.device)
             nets = self.folder.networks(self.which, engine.device)
-            made = restyled(self.folder.recipe.game, nets, x, torch.full((len(x),), number, device=engine.device))
+            made = restyled(self.game, nets, x, torch.full((len(x),), number, device=engine.device))
             for (i, _), line in zip(parts, modality.texts(made), strict=True):
                 out[i].append(line)
         return [" ".join(line) for line in out]
@@ -150,14 +158,17 @@ def lines_of(source: Path) -> list[str]:
     return lines
 
 
-def restyle(run: Trained, lines: Sequence[str], style: str, *, which: str = "best", device: str = "auto") -> list[str]:
-    """Each line rewritten in the style, by a run trained on texts in that and other styles.
+def restyle(
+    run: Trained, lines: Sequence[str], style: str, *, strength: float = 1.0, which: str = "best", device: str = "auto"
+) -> list[str]:
+    """Each line rewritten in the style, by a run trained on texts in that and other styles.  strength: from 0, which changes nothing, over 1,
+    as trained, to 2, of runs that edit.
 
     >>> restyle(rivalry.load("mood"), ["the food was cold"], "positive")  # doctest: +SKIP
     """
     if isinstance(lines, str):
         raise DataError("restyle takes a list of lines; put the one there is into a list")
-    return Stylist(run.folder, which, device).rewrite(lines, style)
+    return Stylist(run.folder, which, device, strength).rewrite(lines, style)
 
 
 def needed(folder: Folder) -> DataError:

@@ -135,6 +135,20 @@ def test_a_discriminator_s_gradient_goes_to_the_doubt_by_what_hiding_a_slot_woul
     assert to_words is None or float(to_words.abs().max()) == 0, "words are not taught by the discriminator"
 
 
+def test_strength_says_how_much_is_changed_by_networks_that_edit() -> None:
+    net = built(NETS[0])
+    assert isinstance(net, TextEditor)
+    sheet = net.sheet(TEXTS)
+    hidden = [int((net.doubted(sheet, STYLE) > 1 - s / 2).sum()) for s in (0.0, 1.0, 1.8, 2.0)]
+    assert hidden[0] == 0
+    assert hidden == sorted(hidden)
+    assert hidden[-1] == int(net.counted(sheet).sum())
+    assert torch.equal(net.write(sheet, STYLE, 0.0)[:, :8], TEXTS)
+    writer = built(NETS[1])
+    with pytest.raises(RecipeError, match="leave --strength out"):
+        writer.write(TEXTS, STYLE, 0.5)
+
+
 def test_words_are_guided_by_what_the_style_adds() -> None:
     net = built(Editor(16, heads=2, dropout=0.0, guide=1.5))
     assert isinstance(net, TextEditor)

@@ -19,7 +19,7 @@ from rivalry.errors import DataError
 @click.option("--seed", type=int, default=0, show_default=True, help="Of what is drawn.")
 @click.option("--which", type=click.Choice(["best", "last"]), default="best", show_default=True, help="The checkpoint.")
 @click.option("--strength", type=float, metavar="0..1.5", help="Pictures: 0 keeps the picture (enlarged, where the run enlarges), 1 is the "
-              "network's answer (as usual), more goes beyond it.")
+              "network's answer (as usual), more goes beyond it. Texts: 0 changes nothing, 2 all words.")
 @click.option("--perception", type=float, default=1.0, metavar="0..1", help="Pictures: 0 invents nothing (pixels alone decided), 1 is as trained; for "
               "runs whose judge joined later.")
 @click.option("--label", help="Pictures: the class to make, of runs that go between several (stargan).")
@@ -66,7 +66,7 @@ def command(
     from rivalry.cli.styles import show_restyled
 
     if style is not None:
-        show_restyled(run, source, style, out, which, device)
+        show_restyled(run, source, style, out, 1.0 if strength is None else strength, which, device)
         return
     if out is None:
         raise DataError(f"say where the result goes with -o OUT, for example: rivalry apply {run} {source.name} -o {source.stem}-out{source.suffix}")

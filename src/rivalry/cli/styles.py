@@ -13,12 +13,12 @@ from rivalry.errors import DataError
 SHOWN = 8
 
 
-def show_restyled(run: str, source: Path, style: str, out: Path | None, which: str, device: str) -> None:
+def show_restyled(run: str, source: Path, style: str, out: Path | None, strength: float, which: str, device: str) -> None:
     """Rewrites a text that was typed, or the lines of a file, in the style."""
     from rivalry.api import load
     from rivalry.styling import Stylist, lines_of
 
-    stylist = Stylist(load(run).folder, which, device)
+    stylist = Stylist(load(run).folder, which, device, strength)
     if source.is_file():
         if out is not None:
             click.echo(stylist.rewrite_file(source, style, out).text())

@@ -22,11 +22,13 @@ from rivalry.streams import Draw
 from rivalry.types import EOS, PAD, Batch, Match, Point, Spec
 
 
+@dataclass(frozen=True)
 class Restyling(Game):
-    """What games share that rewrite texts.  What is put in is a row [1 + T]: the number of the style wanted (negative:
+    """What games share that rewrite texts.  strength: see `rivalry.nets.rewriters.Rewriter.write`.  What is put in is a row [1 + T]: the number of the style wanted (negative:
     see `source`), then the text."""
 
     changes: ClassVar[bool] = True
+    strength: float = 1.0
 
     def used(self, run: str) -> str:
         return f'rivalry apply {run} --style STYLE "a text"'
@@ -50,7 +52,7 @@ class Restyling(Game):
         style, tokens = source[:, 0], source[:, 1:]
         net = rewriter(nets)
         style = torch.where(style < 0, another((-1 - style).clamp_min(0), net.styles, draw), style)
-        return fitted(net.write(net.sheet(trimmed(tokens)), style), tokens.shape[1])
+        return fitted(net.write(net.sheet(trimmed(tokens)), style, self.strength), tokens.shape[1])
 
     def sample(
         self, nets: Mapping[str, nn.Module], wiring: Wiring, draw: Draw, n: int, label: Tensor | None = None, truncation: float = 1.0
@@ -81,6 +83,8 @@ class Restyle(Restyling):
     def __post_init__(self) -> None:
         if not self.temperature > 0:
             raise RecipeError(f"temperature of game 'restyle' must be above 0, not {self.temperature:g}")
+        if not 0 <= self.strength <= 2:
+            raise RecipeError(f"strength lies between 0, which changes nothing, and 2, not {self.strength:g}")
 
     def play(self, nets: Mapping[str, nn.Module], source: Source, turn: Turn) -> Play:
         net = rewriter(nets)

@@ -173,9 +173,9 @@ class TextEditor(Rewriter):
         return guided
 
     @torch.no_grad()
-    def write(self, given: Tensor, style: Tensor) -> Tensor:
-        """The surest of the hidden slots are filled first, and those that are left see them (Ghazvininejad et al. 2019, mask-predict)."""
-        left = self.doubted(given, style) > 0.5
+    def write(self, given: Tensor, style: Tensor, strength: float = 1.0) -> Tensor:
+        """Hidden is what is doubted by more than 1 - strength / 2.  The surest of the hidden slots are filled first, and those that are left see them (Ghazvininejad et al. 2019, mask-predict)."""
+        left = self.doubted(given, style) > 1 - strength / 2
         sheet = given.masked_fill(left, MASKED)
         for turn in range(self.rounds, 0, -1):
             place, there = _places(left)

@@ -110,8 +110,9 @@ class Rewriter(nn.Module):
         """Shares are softmax(logits / temperature); words are drawn by uniform numbers [N, S], or the likeliest."""
 
     @abstractmethod
-    def write(self, given: Tensor, style: Tensor) -> Tensor:
-        """Sheets -> texts [N, T'], the likeliest, without a gradient and with what helps: caches."""
+    def write(self, given: Tensor, style: Tensor, strength: float = 1.0) -> Tensor:
+        """Sheets -> texts [N, T'], the likeliest, without a gradient and with what helps: caches.  strength: of networks that edit, from 0,
+        which changes nothing, over 1, as trained, to 2; RecipeError for others than 1 where a text is written anew."""
 
     def text(self, sheet: Tensor, shares: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """What was written as a reader sees it: texts [N, T'] and their shares."""

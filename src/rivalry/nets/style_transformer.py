@@ -67,7 +67,9 @@ class Written(Rewriter):
         logits = self(given, None, style, tokens)
         return Rewritten(tokens, (wide(logits) / temperature).softmax(-1))
 
-    def write(self, given: Tensor, style: Tensor) -> Tensor:
+    def write(self, given: Tensor, style: Tensor, strength: float = 1.0) -> Tensor:
+        if strength != 1:
+            raise RecipeError("this run writes a text anew, so it cannot change more or less of it; leave --strength out")
         with torch.no_grad():
             return self.written(given, style, None)
 
