@@ -8,7 +8,7 @@ import torch
 from rivalry.errors import RecipeError
 from rivalry.nets import CrossAligned, Editor, StyleJudge, StyleTransformer
 from rivalry.nets.cross_aligned import CrossAlignedModule
-from rivalry.nets.editor import BLANK, TextEditor
+from rivalry.nets.editor import BLANK, TextEditor, _words_first
 from rivalry.nets.rewriters import MASKED, Rewriter, looked_up, soft
 from rivalry.nets.style_transformer import StyleTransformerModule
 from rivalry.parts import Net, Wiring
@@ -127,7 +127,7 @@ def test_a_discriminator_s_gradient_goes_to_the_doubt_by_what_hiding_a_slot_woul
     weight = torch.randn(20, 5, dtype=torch.float64)
     slope = torch.randn(3, 18, 5, dtype=torch.float64)
     (found,) = torch.autograd.grad((looked_up(weight, made.sheet, made.shares.double()) * slope).sum(), doubt, retain_graph=True)
-    words = net._guided(sheet.masked_fill(hide, MASKED), STYLE, torch.full((3, 1), 3)).softmax(-1)[:, 0] @ weight
+    words = _words_first(net._guided(sheet.masked_fill(hide, MASKED), STYLE, torch.full((3, 1), 3))).softmax(-1)[:, 0] @ weight
     other = torch.where(hide[..., None], words[:, None], weight[MASKED])
     expected = ((other - weight[sheet]) * slope).sum(2)
     assert torch.allclose(found, expected, atol=1e-5)
@@ -147,6 +147,16 @@ def test_strength_says_how_much_is_changed_by_networks_that_edit() -> None:
     writer = built(NETS[1])
     with pytest.raises(RecipeError, match="leave --strength out"):
         writer.write(TEXTS, STYLE, 0.5)
+
+
+def test_a_slot_is_emptied_only_where_that_is_likelier_than_all_words_together() -> None:
+    shares = torch.full((2, 20), 0.6 / 18, dtype=torch.float64)
+    shares[:, BLANK], shares[:, 7] = 0.3, 0.1
+    shares[1, BLANK], shares[1, 7] = 0.7, 0.0001
+    found = _words_first(shares.log()).softmax(-1)
+    assert found.argmax(-1).tolist() == [7, BLANK]
+    assert float(found[0, BLANK]) < 1e-9
+    assert torch.allclose(found[0, 4:] / found[0, 7], shares[0, 4:] / shares[0, 7])
 
 
 def test_words_are_guided_by_what_the_style_adds() -> None:

@@ -149,7 +149,7 @@ class TextEditor(Rewriter):
         place, there = _places(hide)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.share > 0):
             logits = self._guided(given.masked_fill(hide, MASKED), style, place)
-        tokens, shares = soft(logits, temperature, None if uniform is None else _again(uniform.gather(1, place)))
+        tokens, shares = soft(_words_first(logits), temperature, None if uniform is None else _again(uniform.gather(1, place)))
         old = given.gather(1, place)
         tokens = torch.where(there, tokens, old)
         shares = self.share * shares + (1 - self.share) * shares.detach()
@@ -179,7 +179,7 @@ class TextEditor(Rewriter):
         sheet = given.masked_fill(left, MASKED)
         for turn in range(self.rounds, 0, -1):
             place, there = _places(left)
-            shares = self._guided(sheet, style, place).float().softmax(-1)
+            shares = _words_first(self._guided(sheet, style, place)).softmax(-1)
             sure, tokens = shares.max(-1)
             many = (there.sum(1, keepdim=True) / turn).ceil().long()
             rank = sure.masked_fill(~there, -1.0).argsort(dim=1, descending=True, stable=True).argsort(dim=1)
@@ -196,6 +196,15 @@ class TextEditor(Rewriter):
         if shares is None:
             return tokens, None
         return tokens, shares.gather(1, order[..., None].expand(-1, -1, shares.shape[2]))
+
+
+def _words_first(logits: Tensor) -> Tensor:
+    """Nothing stands in a slot only if that is likelier than all words together; one that is likelier than each word alone would take
+    out most of what is hidden, since words share what likelihood they have."""
+    shares = wide(logits).softmax(-1)
+    blank = shares[..., BLANK, None] > 0.5
+    odds = torch.arange(logits.shape[-1], device=logits.device) == BLANK
+    return wide(logits).masked_fill(odds != blank, NEVER)
 
 
 def _free(sheet: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ EDITOR = About(
 
 def editor(
     name: str, net: Editor, judge: StyleJudge, *, batch: int = 64, steps: int = 8000, warm: float = 0.7, g_lr: float = 2e-3, d_lr: float = 1e-3,
-    late: float = 0.25, edits: float = 3.0,
+    late: float = 0.25, edits: float = 6.0,
 ) -> Recipe:  # fmt: skip
     """Filling and doubting for the first share of the training, then against the discriminator as well."""
     taught = (Likelihood(pair="self", length=4.0), Bernoulli(pair="doubt", weight=0.1))
