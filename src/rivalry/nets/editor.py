@@ -11,7 +11,7 @@ from torch.nn.functional import dropout
 from rivalry.catalogue import register
 from rivalry.errors import RecipeError
 from rivalry.nets.language import check_text
-from rivalry.nets.rewriters import MASKED, NEVER, Layer, Rewriter, Rewritten, Taught, looked_up, seen, soft, wide
+from rivalry.nets.rewriters import MASKED, NEVER, Layer, Rewriter, Rewritten, Taught, looked_up, seen, soft, waves, wide
 from rivalry.parts import Net, Wiring
 from rivalry.streams import Draw
 from rivalry.types import BOS, EOS, PAD, Spec
@@ -58,7 +58,7 @@ class TextEditor(Rewriter):
         self.vocabulary, self.length, self.styles, self.drop, self.noise = vocabulary, length, styles, drop, noise
         self.guide, self.share, self.rounds = guide, taught, rounds
         self.embed = nn.Embedding(vocabulary, width)
-        self.places = nn.Parameter(torch.empty(4 * length + 4, width).normal_(std=0.02))
+        self.places = nn.Parameter(waves(4 * length + 4, width) * width**-0.5)
         self.style = nn.Embedding(styles + 1, width)
         nn.init.normal_(self.embed.weight, std=width**-0.5)
         nn.init.normal_(self.style.weight, std=0.1)

@@ -162,6 +162,13 @@ class Layer(nn.Module):
         return x + dropout(self.narrow(gelu(self.wide(self.after(x)))), self.drop, self.training)
 
 
+def waves(places: int, width: int) -> Tensor:
+    """[places, width] sines and cosines of wavelengths from 2 pi to 10,000 times that (Vaswani et al. 2017, section 3.5): a start from which
+    neighbours are told apart at once."""
+    angle = torch.arange(places)[:, None] / 10_000 ** (torch.arange(0, width, 2) / width)
+    return torch.stack([angle.sin(), angle.cos()], 2).flatten(1)[:, :width]
+
+
 def seen(tokens: Tensor) -> Tensor:
     """[N, S] -> [N, 1, 1, S]: which places attention may look at."""
     return (tokens != PAD)[:, None, None]
