@@ -235,7 +235,7 @@ def tune(name: str) -> None:
     few = torch.randperm(len(lines), generator=torch.Generator().manual_seed(0))[:400].tolist()
     source, wanted = [lines[i] for i in few], 1 - styles[few]
     for run in runs(name):
-        for strength in (0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0):
+        for strength in (0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.4):
             made = [restyle(run, source, style, strength=strength) for style in data.spec.class_names]
             found = one.measured([made[w][i] for i, w in enumerate(wanted.tolist())], source, wanted)
             print(run.name, strength, {k: round(v, 1) for k, v in found.items()}, flush=True)
