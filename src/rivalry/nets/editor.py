@@ -11,7 +11,19 @@ from torch.nn.functional import dropout
 from rivalry.catalogue import register
 from rivalry.errors import RecipeError
 from rivalry.nets.language import check_text
-from rivalry.nets.rewriters import MASKED, NEVER, Layer, Rewriter, Rewritten, Taught, looked_up, seen, soft, waves, wide
+from rivalry.nets.rewriters import (
+    MASKED,
+    NEVER,
+    Layer,
+    Rewriter,
+    Rewritten,
+    Taught,
+    looked_up,
+    seen,
+    soft,
+    waves,
+    wide,
+)
 from rivalry.parts import Net, Wiring
 from rivalry.streams import Draw
 from rivalry.types import BOS, EOS, PAD, Spec
