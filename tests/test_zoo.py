@@ -9,7 +9,21 @@ from rivalry import zoo
 from rivalry.checks import check_recipe
 from rivalry.errors import UnknownName
 from rivalry.types import Spec
-from tiny import DIALOGUE, POINTS, RECORDS, TABLE, TOKENS, Rows, histories, people, ring, sentences, talks
+from tiny import (
+    DIALOGUE,
+    POINTS,
+    RECORDS,
+    STYLES,
+    TABLE,
+    TOKENS,
+    Rows,
+    histories,
+    people,
+    ring,
+    sentences,
+    styled,
+    talks,
+)
 
 SPEC = Spec("image", (1, 28, 28), (-1.0, 1.0), ("shirt", "shoe", "bag"))
 
@@ -39,6 +53,8 @@ def test_small_setting_is_sound(name: str) -> None:
         check_recipe(replace(recipe, batch=8, schedules=schedules), POINTS, ring())
     elif recipe.about.group == "tables":
         check_recipe(replace(recipe, batch=8), TABLE, people())
+    elif recipe.about.group == "styles":
+        check_recipe(replace(recipe, batch=8), STYLES, styled())
     elif recipe.game.changes:
         check_recipe(replace(recipe, batch=8), PAIRS, pairs())
     elif recipe.about.group == "records":

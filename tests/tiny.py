@@ -20,6 +20,7 @@ ENGINE = Engine("cpu")
 POINTS = Spec("points", (2,), (-4.0, 4.0))
 PICTURES = Spec("image", (1, 16, 16), (-1.0, 1.0))
 TOKENS = Spec("tokens", (8,), (0.0, 9.0), vocabulary=10)
+STYLES = Spec("tokens", (8,), (0.0, 9.0), ("plain", "old"), 10)
 CLASSES = Spec("image", (1, 16, 16), (-1.0, 1.0), ("bar", "dash"))
 TABLE = Spec(
     "table",
@@ -114,6 +115,12 @@ def histories(n: int = 512) -> Rows:
         alive = there[:, i : i + 1]
         parts += [alive, ~alive, torch.cat([gap, ~gone, gone, lab, ward], 1) * alive]
     return Rows(torch.cat([p.float() for p in parts], 1))
+
+
+def styled(n: int = 64) -> Rows:
+    """The texts of `sentences`, of two styles in turn."""
+    rows = sentences(n)
+    return Rows(rows.x, torch.arange(n) % 2)
 
 
 def sentences(n: int = 512) -> Rows:

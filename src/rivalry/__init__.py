@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rivalry.data import ReadOptions, inspect
     from rivalry.errors import RivalryError
     from rivalry.recipe import Recipe
+    from rivalry.styling import restyle
 
 _WHERE = {
     "ReadOptions": ("rivalry.data", "ReadOptions"),
@@ -26,6 +27,7 @@ _WHERE = {
     "compare": ("rivalry.api", "compare"),
     "inspect": ("rivalry.data", "inspect"),
     "load": ("rivalry.api", "load"),
+    "restyle": ("rivalry.styling", "restyle"),
     "train": ("rivalry.api", "train"),
 }
 
@@ -37,6 +39,7 @@ __all__ = [
     "compare",
     "inspect",
     "load",
+    "restyle",
     "train",
 ]
 

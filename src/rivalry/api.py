@@ -88,7 +88,7 @@ class Run:
         if data is not None:
             return sampler_of(recipe.game, recipe.game.wiring(spec), nets, engine.device, data.to(engine.device))
         if recipe.game.changes:
-            raise RecipeError(f"{self.name} changes pictures, it makes none of noise; use: rivalry apply {self.name} FILES -o OUT")
+            raise RecipeError(f"{self.name} changes what it is given, it makes nothing of noise; use: {recipe.game.used(self.name)}")
         return Sampler(recipe.game, recipe.game.wiring(spec), nets, engine.device, tuple(self.folder.settings["data"]["class_shares"]))
 
     def sample(

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import torch
 
-from rivalry.data import Dataset
+from rivalry.data import Dataset, styles
 from rivalry.degrade import task
 from rivalry.errors import RecipeError
 from rivalry.evaluate import Budget
 from rivalry.games import Adapt, Change, Context, Domains
+from rivalry.games.restyle import Restyling
 from rivalry.nets import LSTMLM
 from rivalry.recipe import Recipe
 from rivalry.zoo import get
@@ -19,6 +20,7 @@ from rivalry.zoo.changing import house as changing
 from rivalry.zoo.house import critic_pictures, pictures, private_pictures
 from rivalry.zoo.records import ABOUT as RECORDS
 from rivalry.zoo.records import records
+from rivalry.zoo.styles import house as restyling
 from rivalry.zoo.tables import ABOUT as TABLE
 from rivalry.zoo.tables import private_table, table
 from rivalry.zoo.text import likelihood
@@ -87,6 +89,11 @@ def _text(dataset: Dataset, device: str, epsilon: float | None) -> tuple[Recipe,
         raise RecipeError("text cannot be trained under differential privacy yet; leave --dp-epsilon out")
     gpu = device in ("auto", "cuda") and torch.cuda.is_available()
     n, (length,) = len(dataset.train), dataset.spec.shape
+    if dataset.layout == "styles":
+        return restyling("house-style", gpu), (
+            f"{n:,} texts in {dataset.spec.classes} styles that have no partners: the house recipe for rewriting them, an editor that keeps, "
+            "replaces, takes out and puts in words; a discriminator says what does not sound like the style wanted.",
+        )
     epochs = max(EPOCHS, round(LEAST_STEPS * TEXT_BATCH / n))
     net = LSTMLM(512, 2, 0.5) if gpu else LSTMLM(256, 1, 0.4)
     recipe = likelihood("house-text", net, max(1, epochs * n // TEXT_BATCH), TEXT_BATCH)
@@ -123,6 +130,8 @@ def suited(recipe: Recipe) -> str | None:
         return None
     if isinstance(recipe.game, Adapt):
         return "adapt"
+    if isinstance(recipe.game, Restyling):
+        return styles.TASK
     if isinstance(recipe.game, Change):
         return "translate" if recipe.game.degradation is None else "restore"
     return "unpaired"

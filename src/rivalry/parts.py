@@ -134,6 +134,10 @@ class Game(ABC):
     ) -> Tensor:
         """[n, *shape] for given latents [n, wiring.latent]: what interpolations walk along."""
 
+    def used(self, run: str) -> str:
+        """The command that puts a run of a game that changes things to use; '' for others."""
+        return f"rivalry apply {run} FILES -o OUT" if self.changes else ""
+
     def source(self, batch: Batch, draw: Draw) -> Tensor:
         """Of games that change pictures or answer: what is put in, [n, *wiring.source], for rows."""
         raise RecipeError("this game makes pictures of noise, not of other pictures")

@@ -173,9 +173,7 @@ def _recipe(run: Run) -> list[str]:
 
 def _commands(run: Run) -> list[str]:
     out = "samples.txt" if run.spec.kind == "tokens" else "samples.png"
-    use = f"rivalry apply {run.name} FILES -o OUT" if run.recipe.game.changes else f"rivalry sample {run.name} -n 64 -o {out}"
-    if run.recipe.game.answers:
-        use = f"rivalry apply {run.name} --chat"
+    use = run.recipe.game.used(run.name) or f"rivalry sample {run.name} -n 64 -o {out}"
     return [
         "```",
         use,

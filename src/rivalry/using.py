@@ -16,9 +16,11 @@ from rivalry.data.medical.volume import holds_scans
 from rivalry.data.table import TableModality
 from rivalry.errors import RecipeError, RunError
 from rivalry.exporting import Exported, export_changer, export_generator
+from rivalry.games.restyle import Restyling
 from rivalry.privacy.quota import spend
 from rivalry.run import Run
 from rivalry.sampling import Sampler, Tick
+from rivalry.styling import needed
 from rivalry.training.engine import Engine, keep_freed_memory
 
 
@@ -94,6 +96,8 @@ def apply(
     options: Options, tick: Tick,
 ) -> Filled | Changed | ChangedVolumes | Named:  # fmt: skip
     """Fills a table's missing cells, changes pictures, or names them (into a .csv), by what the run was trained on."""
+    if isinstance(run.recipe.game, Restyling):
+        raise needed(run)
     if isinstance(modality, ImageModality) and out.suffix.lower() == ".csv":
         options.check_for_naming(run.name)
         return name_files(run, modality, source, out, options.which, Engine(options.device).device, options.overwrite, tick)

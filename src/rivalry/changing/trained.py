@@ -35,7 +35,7 @@ def changer_of(run: Run, which: str, device: torch.device, perception: float = 1
     class to make, of runs that go between classes; RecipeError where it is missing.
     """
     recipe, spec = run.recipe, run.spec
-    if not recipe.game.changes:
+    if not recipe.game.changes or spec.kind != "image":
         raise DataError(
             f"{run.name} was trained on {spec.kind} data to make more of them, so it changes no pictures; only the missing cells of tables "
             "can be filled, and pictures be changed by a run of such a task (rivalry train PICTURES --task denoise)"

@@ -8,18 +8,19 @@ import click
 
 from rivalry.cli.chat import talk, talking_options
 from rivalry.cli.options import device
+from rivalry.errors import DataError
 
 
 @click.command("apply")
 @click.argument("run")
-@click.argument("source", metavar="FILE|FOLDER", type=click.Path(path_type=Path), required=False)
+@click.argument("source", metavar="FILE|FOLDER|TEXT", type=click.Path(path_type=Path), required=False)
 @click.option("-o", "--out", type=click.Path(path_type=Path),
               help="Where to: a file of the ending wanted or, for pictures, a folder that mirrors FOLDER.")
 @click.option("--draws", type=int, default=1, show_default=True, help="So many results, OUT-1 ...: each is drawn anew (tables; networks with noise).")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of what is drawn.")
 @click.option("--which", type=click.Choice(["best", "last"]), default="best", show_default=True, help="The checkpoint.")
 @click.option("--strength", type=float, metavar="0..1.5", help="Pictures: 0 keeps the picture (enlarged, where the run enlarges), 1 is the "
-              "network's answer (as usual), more goes beyond it.")
+              "network's answer (as usual), more goes beyond it. Texts: 0 changes nothing, 2 all words.")
 @click.option("--perception", type=float, default=1.0, metavar="0..1", help="Pictures: 0 invents nothing (pixels alone decided), 1 is as trained; for "
               "runs whose judge joined later.")
 @click.option("--label", help="Pictures: the class to make, of runs that go between several (stargan).")
@@ -33,11 +34,12 @@ from rivalry.cli.options import device
 @click.option("--keep-identity", is_flag=True, help="Scans: keep what tells who the patient is; it is removed otherwise.")
 @click.option("--likely", is_flag=True, help="Tables: the most likely value (numbers: the mean) in place of a draw.")
 @click.option("--pool", type=int, metavar="ROWS", help="Tables: generated rows among which like ones are looked for (50,000).")
+@click.option("--style", metavar="STYLE", help="Texts: the style to rewrite TEXT, or the lines of FILE, in.")
 @talking_options
 @device
 def command(
     run: str, source: Path | None, out: Path | None, draws: int, seed: int, which: str, strength: float | None, perception: float, label: str | None, self_ensemble: bool, tile: int | None,
-    mask: Path | None, sheet: Path | None, quality: int | None, overwrite: bool, window: str | None, keep_identity: bool, likely: bool, pool: int | None, device: str,
+    mask: Path | None, sheet: Path | None, quality: int | None, overwrite: bool, window: str | None, keep_identity: bool, likely: bool, pool: int | None, style: str | None, device: str,
     chat: bool, candidates: int | None, temperature: float, top_p: float,
 ) -> None:  # fmt: skip
     """Put RUN to work on files of yours; what RUN was trained on decides how.
@@ -55,6 +57,7 @@ def command(
 
     Runs on conversations reply: --chat talks with them, a FILE has a context in each line (turns parted by tabs, or JSON lines), and of
     several candidates the best rated is given.
+    Runs on texts in several styles rewrite a text that is typed, or a file line by line, in the one --style names.
 
     No training data are read.
 
@@ -64,16 +67,24 @@ def command(
     rivalry apply filler photo.png --mask holes.png -o whole.png
     rivalry apply patients gaps.csv -o filled.csv --draws 5
     rivalry apply talks --chat
+    rivalry apply mood --style positive "the food was cold"
+    rivalry apply mood --style positive reviews.txt -o kinder.txt
     """
     from rivalry.api import load
     from rivalry.cli.bars import bar
+    from rivalry.cli.styles import show_restyled
     from rivalry.talking import Talking
 
     if talk(run, chat, source, out, Talking(candidates, temperature, top_p, seed), which, device):
         return
-    if source is None or out is None:
+    if source is None:
         raise click.UsageError("name a FILE or FOLDER, and with -o where to write to")
 
+    if style is not None:
+        show_restyled(run, source, style, out, 1.0 if strength is None else strength, which, device)
+        return
+    if out is None:
+        raise DataError(f"say where the result goes with -o OUT, for example: rivalry apply {run} {source.name} -o {source.stem}-out{source.suffix}")
     with bar() as tick:
         done = load(run).apply(
             source, out, draws=draws, seed=seed, likely=likely, pool=pool, strength=strength, self_ensemble=self_ensemble, tile=tile,

@@ -43,6 +43,7 @@ def command(
     rivalry evaluate captions --sweep --beside captions-gan
     """
     from rivalry.api import load
+    from rivalry.cli.styles import rewrites, show_scores
 
     if sweep or beside:
         from rivalry.cli.sweeps import show_sweep
@@ -54,6 +55,9 @@ def command(
 
         found = load(run).study(target, by, survival, full=full, n=count, which=which, seed=seed, device=device)
         show_study(run, found, as_json)
+        return
+    if rewrites(load(run)):
+        show_scores(load(run), count, which, seed, device, as_json)
         return
     scores, rivals = load(run).beside(count, which=which, weights=weights, seed=seed, device=device)
     if as_json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from rivalry.data import builtin
+from rivalry.data import builtin, styles
 from rivalry.data.base import Dataset, Modality, Plain
 from rivalry.data.columns.schema import Schema
 from rivalry.data.dialogue import DialogueModality
@@ -46,6 +46,8 @@ def restore(kind: str, state: Plain) -> Modality:
 
 def claimant(source: Source, options: ReadOptions = DEFAULTS) -> Modality:
     """The kind of data that the source is, or is to be taken as; raises DataError if it is none that is known."""
+    if styles.asked(source, options):
+        return _MODALITIES["text"]
     if options.key is not None and options.kind in (None, "records"):
         return _MODALITIES["records"]
     if options.kind is not None:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
-from rivalry.data import arrays, builtin, idx, joining, json_lines, parquet, tables, talks, text_files
+from rivalry.data import arrays, builtin, idx, joining, json_lines, parquet, styles, tables, talks, text_files
 from rivalry.data.containers import Container, Content, Entry, Folder, is_archive, open_container, read_one
 from rivalry.data.medical.parts import begins_like_dicom, named_like_scan, without_ending
 from rivalry.data.options import ReadOptions
@@ -185,7 +185,9 @@ def _open_inner(container: Container, path: Path, name: str, options: ReadOption
     if lines and options.kind == "dialogue":
         return talks.read([(e.name, read_one(container, e)) for e in lines], name, str(path))
     if lines:
-        return text_files.read([(e.name, read_one(container, e)) for e in lines], name, str(path))
+        files = [(e.name, read_one(container, e)) for e in lines]
+        found = styles.layout([e.name for e in lines], options)
+        return text_files.read(files, name, str(path)) if found is None else styles.read(files, found, name, str(path))
     return Other(name, str(path), endings([e.name for e in container.entries]))
 
 

@@ -113,13 +113,14 @@ class Tables:
 @dataclass(frozen=True)
 class Texts:
     """Lines of plain text.  rows: names say file and line; the official split, if file names give one.  broken: (place,
-    reason) of lines that cannot be used."""
+    reason) of lines that cannot be used.  styled: the classes of the rows are styles that texts are to be rewritten in."""
 
     name: str
     where: str
     rows: Rows
     lines: tuple[str, ...] = field(repr=False)
     broken: tuple[tuple[str, str], ...] = ()
+    styled: bool = False
 
 
 Talk = tuple[tuple[int, str], ...]

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rivalry.data import text_look, text_tokens, text_write
+from rivalry.data import styles, text_look, text_tokens, text_write
 from rivalry.data.base import Dataset, Plain
 from rivalry.data.columns.cells import Cells, Numbers, plain
 from rivalry.data.defences import refuse
@@ -59,6 +59,8 @@ class TextModality:
                 "sentence on a line of its own, or add more"
             )
         found = twins(texts.lines)
+        if texts.styled:
+            texts, found = styles.untangled(texts, found)
         texts, found, told = _distinct(texts, found, options.dedupe)
         if int(found.group.max(initial=0)) == 0:
             raise DataError(f"all lines of {texts.where} are the same, or nearly, so there is nothing to learn; give others")
@@ -75,8 +77,9 @@ class TextModality:
         spec = Spec("tokens", (length,), (0.0, coder.size - 1.0), rows.classes, coder.size)
         notes = (*rows.notes, *_notes(found, parts.notes), f"{coder.size:,} tokens, {length} a line at most", *cut)
         return Dataset(
-            texts.name, spec, modality, sides[0], sides[1], _fingerprint(texts, parts.held, options), notes=notes, defences=told
-        )
+            texts.name, spec, modality, sides[0], sides[1], _fingerprint(texts, parts.held, options), notes=notes, defences=told,
+            layout="styles" if texts.styled else "", task=styles.TASK if texts.styled else "",
+        )  # fmt: skip
 
     def inspect(self, source: Source, options: ReadOptions) -> Inspection:
         return text_look.look(chosen(source, options))
@@ -148,12 +151,16 @@ class TextModality:
 
 def chosen(source: Source, options: ReadOptions) -> Texts:
     """The lines to be read, of a text file or of one column of a table."""
-    if isinstance(source, Columns):
-        source = _column(source, options)
-    assert isinstance(source, Texts)
-    rows = group_by_name(source.rows, options.group)
+    assert isinstance(source, Columns | Texts)
+    styled = styles.asked(source, options)
+    texts = source
+    if isinstance(texts, Columns):
+        texts = _column(styles.apart(texts) if styled else texts, options)
+    if styled:
+        texts = styles.styled(source, texts)
+    rows = group_by_name(texts.rows, options.group)
     index = choose(rows, options)
-    return replace(source, rows=rows.take(index), lines=tuple(source.lines[i] for i in index.tolist()))
+    return replace(texts, rows=rows.take(index), lines=tuple(texts.lines[i] for i in index.tolist()))
 
 
 def _column(table: Columns, options: ReadOptions) -> Texts:

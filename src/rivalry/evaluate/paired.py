@@ -19,6 +19,7 @@ from rivalry.evaluate.features import Draw, FeatureSpace
 from rivalry.evaluate.judge import Judge, Looks
 from rivalry.evaluate.rulers import METRICS, Ruler, Score
 from rivalry.evaluate.scores import Scores
+from rivalry.evaluate.styled import StyledJudge
 from rivalry.evaluate.target import Target
 from rivalry.extractors import Perceptual, SqueezeNet
 from rivalry.games.change import Untouched
@@ -150,6 +151,8 @@ def judge_of(
     if data.spec.context:
         return DialogueJudge(data, recipe is not None and "discriminator" in recipe.nets, target, seed, device, looks)
     changes = recipe is not None and recipe.game.changes
+    if changes and data.layout == "styles":
+        return StyledJudge(data, target, seed, device, looks)
     if recipe is not None and changes and data.layout in ("patches", "pairs"):
         blind = weights is None and not any(side.fools for side in recipe.sides())
         space: FeatureSpace = Pixels() if blind else choose_extractor(data, weights, device, folder)

@@ -88,6 +88,11 @@ METRICS: Mapping[str, Metric] = {
         Metric("length", "length error", "lower", "Wasserstein distance of the lengths, in words", False),
         Metric("span", "shared span", "lower", "words of the longest run shared with one training text", False),
         Metric("verbatim", "near copies", "lower", "share of samples nearly all of which is one run of a training text", False, False),
+        Metric("transfer", "transfer", "higher", "geometric mean of style accuracy and BLEU with the input, in percent", False),
+        Metric("style", "style accuracy", "higher", "percent of rewritten texts that a separate classifier takes for the style wanted", False),
+        Metric("kept", "BLEU with the input", "higher", "percent of n-grams of rewritten texts that what was put in has (sacrebleu)", False),
+        Metric("kept-chrf", "chrF with the input", "higher", "likewise of characters (sacrebleu)", False),
+        Metric("perplexity", "perplexity", "lower", "of rewritten texts under an n-gram model of the style wanted", False),
         Metric("swd", "SWD", "lower", "sliced Wasserstein distance in units of the encoded data", False),
     )
 }

@@ -10,6 +10,7 @@ from rivalry.games.leaking import Leak
 from rivalry.games.naming import Adapt, Context
 from rivalry.games.pate import Partitioned, Pate
 from rivalry.games.reply import Reply, ReplyRollout
+from rivalry.games.restyle import CrossAlign, Restyle
 from rivalry.games.rollouts import Energy, Likeliest, Rollout
 from rivalry.games.sample import Sample, StyleSample
 from rivalry.games.samplers import IID, Poisson, Unpaired
@@ -19,7 +20,7 @@ from rivalry.games.text_codes import RelaxedText, TextCodes
 from rivalry.games.timegan import TimeGAN
 
 __all__ = [
-    "IID", "Adapt", "Autoencode", "Bicycle", "ByColumn", "ByLength", "ByLevel", "Change", "Context", "Cycle", "Decode", "Domains", "Energy", "Invert",
-    "LazyPlay", "Leak", "Likeliest", "Partitioned", "Pate", "Poisson", "RelaxedText", "Reply", "ReplyRollout", "Rollout", "Sample", "SharedCode",
-    "StyleSample", "Styles", "Text", "TextCodes", "TimeGAN", "Unpaired", "lazy",
+    "IID", "Adapt", "Autoencode", "Bicycle", "ByColumn", "ByLength", "ByLevel", "Change", "Context", "CrossAlign", "Cycle", "Decode", "Domains",
+    "Energy", "Invert", "LazyPlay", "Leak", "Likeliest", "Partitioned", "Pate", "Poisson", "RelaxedText", "Reply", "ReplyRollout", "Restyle",
+    "Rollout", "Sample", "SharedCode", "StyleSample", "Styles", "Text", "TextCodes", "TimeGAN", "Unpaired", "lazy",
 ]  # fmt: skip

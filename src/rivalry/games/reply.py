@@ -52,6 +52,9 @@ class Reply(Game):
         if self.candidates < 1 or self.group < 1:
             raise RecipeError(f"candidates and group must be at least 1, not {self.candidates} and {self.group}")
 
+    def used(self, run: str) -> str:
+        return f"rivalry apply {run} --chat"
+
     def wiring(self, spec: Spec) -> Wiring:
         if not spec.context:
             raise RecipeError(f"this recipe is for conversations, and these data are of kind {spec.kind!r}; pick another row")

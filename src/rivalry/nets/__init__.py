@@ -10,8 +10,10 @@ from rivalry.nets.classifier import ColumnClassifier
 from rivalry.nets.codes import Averaged, CodeNet
 from rivalry.nets.contrast import PatchContrast, PatchProjector
 from rivalry.nets.coupled import Coupled, CoupledDiscriminator
+from rivalry.nets.cross_aligned import CrossAligned, StatesJudge
 from rivalry.nets.dcgan import DCGAN, DCGANTrunk
 from rivalry.nets.discriminators import Discriminator, Encoder, JointDiscriminator
+from rivalry.nets.editor import Editor
 from rivalry.nets.fastgan import FastGAN, FastGANTrunk
 from rivalry.nets.language import LSTMLM, TransformerLM
 from rivalry.nets.latent import LatentJudge
@@ -36,6 +38,8 @@ from rivalry.nets.series import (
 )
 from rivalry.nets.spectral import spectral
 from rivalry.nets.square import SquareTable, SquareTrunk
+from rivalry.nets.style_judges import StyleJudge
+from rivalry.nets.style_transformer import StyleTransformer
 from rivalry.nets.stylegan2 import StyleGAN2, StyleGAN2Trunk, Truncates
 from rivalry.nets.summary import count, describe
 from rivalry.nets.table import TableNet
@@ -66,8 +70,10 @@ __all__ = [
     "ColumnClassifier",
     "Coupled",
     "CoupledDiscriminator",
+    "CrossAligned",
     "DCGANTrunk",
     "Discriminator",
+    "Editor",
     "EfficientNetLite0",
     "Encoder",
     "FastGAN",
@@ -99,8 +105,11 @@ __all__ = [
     "Seen",
     "SquareTable",
     "SquareTrunk",
+    "StatesJudge",
     "StyleGAN2",
     "StyleGAN2Trunk",
+    "StyleJudge",
+    "StyleTransformer",
     "TableNet",
     "Teachers",
     "TextCNN",

@@ -125,11 +125,11 @@ def chosen(logits: Tensor, uniform: Tensor, temperature: float, top_p: float) ->
     if top_p < 1:
         ordered, index = shares.sort(dim=1, descending=True)
         ordered = ordered.masked_fill(ordered.cumsum(1) - ordered >= top_p, 0.0)
-        return index.gather(1, _pick(ordered, uniform)[:, None])[:, 0]
-    return _pick(shares, uniform)
+        return index.gather(1, picked(ordered, uniform)[:, None])[:, 0]
+    return picked(shares, uniform)
 
 
-def _pick(shares: Tensor, uniform: Tensor) -> Tensor:
+def picked(shares: Tensor, uniform: Tensor) -> Tensor:
     """[n]: by the inverse of the cumulative shares, which need not add to 1; never one of share 0."""
     reached = shares.cumsum(1)
     place = torch.searchsorted(reached, (uniform * reached[:, -1])[:, None], right=True)[:, 0]

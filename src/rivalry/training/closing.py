@@ -26,12 +26,12 @@ SIDE = 96
 def close(run: Run, sampler: Sampler, data: Dataset, judge: Judge, seed: int) -> None:
     """samples/final.png (of text final.txt); what shows real rows in private/: neighbours.png, of tables columns.png instead (an audit compares
     their rows), of a user's own points points.png besides; plots/optimal.png for points of a known density."""
-    if data.spec.kind == "tokens":
-        data.modality.preview(sampler(SHEET, seed), run.path / "samples" / "final.txt")
-        return
     if sampler.game.changes:
         write_changes(run.path / FOLDER / "final.png", sampler, data, seed)
         write_worst(run.path / FOLDER / "worst.png", sampler, data, seed)
+        return
+    if data.spec.kind == "tokens":
+        data.modality.preview(sampler(SHEET, seed), run.path / "samples" / "final.txt")
         return
     index = torch.arange(min(2000, len(data.held)))
     reference = None if data.spec.kind == "image" else data.held.batch(index, sampler.device).x

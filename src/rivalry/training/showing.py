@@ -1,4 +1,4 @@
-"""Pictures of changed pictures: what was put in, what was made of it, what it should be, side by side."""
+"""Pictures of changed pictures, and lists of rewritten texts: what was put in, what was made of it, what it should be, side by side."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from torch import Tensor
 
 from rivalry.data import Dataset, sheets
 from rivalry.data.image import ImageModality
+from rivalry.data.text import TextModality
 from rivalry.errors import DataError
+from rivalry.files import write_text
 from rivalry.games.change import Untouched
 from rivalry.sampling import Sampler, picked
 from rivalry.stats.pictures import psnr
@@ -18,10 +20,14 @@ from rivalry.stats.pictures import psnr
 FOLDER = "private/changed"
 """In a run: they show the user's own pictures, so they are for nobody else."""
 SHOWN, WORST, SEARCHED = 12, 8, 256
+LINES = 64
 
 
 def write_changes(path: Path, sampler: Sampler, data: Dataset, seed: int) -> Path:
-    """Held-out pictures, each as it is put in, as it is made, and (where that is known) as it should be."""
+    """Held-out pictures, each as it is put in, as it is made, and (where that is known) as it should be; texts as they are and as
+    they were rewritten."""
+    if isinstance(data.modality, TextModality):
+        return _write_texts(path.with_suffix(".txt"), data.modality, sampler, data, seed)
     return _write(path, _columns(sampler, data, seed, min(SHOWN, len(data.held))), data)
 
 
@@ -32,6 +38,15 @@ def write_worst(path: Path, sampler: Sampler, data: Dataset, seed: int) -> Path 
         return None
     worst = psnr(columns[1].clamp(-1, 1), columns[2]).argsort()[:WORST]
     return _write(path, [c[worst] for c in columns], data)
+
+
+def _write_texts(path: Path, modality: TextModality, sampler: Sampler, data: Dataset, seed: int) -> Path:
+    n = min(LINES, len(data.held))
+    made = sampler(n, seed)
+    before = data.held.raw(picked(len(data.held), n, seed))
+    pairs = zip(modality.texts(before), modality.texts(made), strict=True)
+    write_text(path, "".join(f"{a}\n  -> {b}\n" for a, b in pairs))
+    return path
 
 
 def _columns(sampler: Sampler, data: Dataset, seed: int, n: int) -> list[Tensor]:

@@ -312,9 +312,8 @@ def bags(tokens: Tensor, buckets: int = 512) -> Tensor:
 
 def farewell(run: Run, why: str) -> str:
     """One sentence for the user."""
-    use = f"use it: rivalry apply {run.name} FILES -o OUT" if run.recipe.game.changes else f"samples: rivalry sample {run.name}"
-    if run.recipe.game.answers:
-        use = f"talk with it: rivalry apply {run.name} --chat"
+    used = run.recipe.game.used(run.name)
+    use = f"use it: {used}" if used else f"samples: rivalry sample {run.name}"
     found = f"report: {run.path}/report.md; {use}"
     mends = sum(e["kind"] == "mend" for e in run.events())
     if mends:

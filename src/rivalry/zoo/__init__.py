@@ -14,7 +14,7 @@ from rivalry.zoo.rows import MAKERS, Row
 
 GROUPS = (
     "losses", "latent", "conditional", "backbones", "stabilisers", "house", "changing", "translating", "points", "tables", "conditional_tables", "records",
-    "text", "dialogue",
+    "text", "dialogue", "styles",
 )  # fmt: skip
 SMALL = "-small"
 
