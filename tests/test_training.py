@@ -384,3 +384,25 @@ def test_a_short_budget_is_not_spent_on_looking(seconds: float, per_look: float,
     plan = Plan.make(Budget(seconds=seconds), get("gan-small"), 1.0, per_look)
     assert plan.steps == steps
     assert plan.steps // plan.look == looks
+
+
+def test_each_stage_is_timed_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a budget is turned into the steps that the costliest stage, often the last, would make in it."""
+    from rivalry.training import session
+    from rivalry.zoo import get
+    from tiny import TOKENS, sentences, trainer
+
+    trial = trainer(get("residual-energy-small"), TOKENS, sentences(), 1)
+    cost = {"likelihood": 1.0, "critic": 9.0}
+    seen = []
+
+    def calibrate(trial: session.Trainer, seconds: float) -> float:
+        trial.step()
+        seen.append((trial.layout[0].stage.name, seconds))
+        return cost[seen[-1][0]]
+
+    monkeypatch.setattr(session, "calibrate", calibrate)
+    before = trial.layout
+    assert session.seconds_a_step(trial) == pytest.approx(0.75 * 1.0 + 0.25 * 9.0)
+    assert seen == [("likelihood", 2.0), ("critic", 2.0)]
+    assert trial.layout == before

@@ -301,7 +301,7 @@ def train(trainer: Trainer, watch: Watcher) -> str:
     return "budget"
 
 
-def calibrate(trainer: Trainer, seconds: float = 4.0, most: int = 200) -> float:
+def calibrate(trainer: Trainer, seconds: float, most: int = 200) -> float:
     """Seconds per step, measured on a throw-away training: the mean after a warm-up, over whole cycles of what is
     charged only every so many turns, without the slowest 2 %."""
     times: list[float] = []

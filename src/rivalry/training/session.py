@@ -22,7 +22,7 @@ from rivalry.recipe import Private, Recipe
 from rivalry.run import Run, free_name, machine
 from rivalry.sampling import Sampler, class_shares, sampler_of
 from rivalry.training.engine import Engine, is_main_process
-from rivalry.training.loop import Trainer, calibrate, private_turns, train
+from rivalry.training.loop import Span, Trainer, calibrate, private_turns, train
 from rivalry.training.state import State, build_state, load_nets, unpack_state
 from rivalry.training.watch import Watch, farewell
 
@@ -32,6 +32,10 @@ Say = Callable[[str], None]
 def to_stderr(line: str) -> None:
     if is_main_process():
         print(line, file=sys.stderr, flush=True)
+
+
+CALIBRATION, SHORTEST = 4.0, 1.5
+"""Seconds in which a step is measured, and those of a stage at least."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,7 @@ def start(dataset: Dataset, request: Request, say: Say = to_stderr, options: Rea
         return Trainer(state, data.train, steps, engine, ledger)
 
     trial = make(recipe, 1)
-    per_step = calibrate(trial)
+    per_step = seconds_a_step(trial)
     name = engine.tell(request.run or free_name(f"{Path(dataset.name).stem}-{recipe.name}"))
     run = Run.claim(name, request.overwrite) if engine.main else Run.at(name)
     try:
@@ -150,6 +154,19 @@ def start(dataset: Dataset, request: Request, say: Say = to_stderr, options: Rea
     ledger = Ledger.create(run.path / FILE, terms) if terms is not None else None
     watch = Watch(run, plan, judge, data, engine, request.tensorboard)
     return _go(run, make(recipe, plan.steps, ledger), watch, engine, say)
+
+
+def seconds_a_step(trial: Trainer) -> float:
+    """Seconds of a step on average over the training: each stage is measured by itself, for the last may cost many times the first."""
+    layout, stages = trial.layout, trial.recipe.stages
+    if len(stages) == 1:
+        return calibrate(trial, CALIBRATION)
+    cost = 0.0
+    for number, stage in enumerate(stages):
+        trial.layout = [Span(number, stage, 0, 1)]
+        cost += stage.share * calibrate(trial, max(SHORTEST, CALIBRATION / len(stages)))
+    trial.layout = layout
+    return cost / sum(stage.share for stage in stages)
 
 
 def _private_request(request: Request) -> None:
