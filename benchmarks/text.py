@@ -124,7 +124,7 @@ def report(data_name: str, found: Sweep, costs: dict[str, str], cpu: float, seed
             tests.append((other, f"{level.variety:.3f}", f"{level.gain:+.3f} {inside}", level.verdict))
     trained = "; ".join(f"{row}: {steps}" for row, steps in costs.items())
     keep(
-        f"text_{data_name}",
+        f"text_{data_name}_{cpu:g}s",
         f"Text: {data_name}, temperatures swept",
         f"Each row trained for steps that take {cpu:g} CPU seconds of one core ({trained}), {seeds} seed(s), {samples:,} samples a "
         f"point. The checkpoint kept is that of the best held-out likelihood (rows without a discriminator) or the best FD.\n\n{text}\n\n"
