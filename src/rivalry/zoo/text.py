@@ -322,7 +322,7 @@ def relgan() -> Row:
         stages = (Stage((writer,), "likelihood", first), Stage((critic, player), "adversarial", 1 - first, fresh=True))
         return Recipe(
             name, {"generator": net, "discriminator": judge}, RelaxedText(judged="texts"), stages, Relativistic(), about=about,
-            sampler=ByLength(), schedules={"sharpness": Exponential(1.0, 100.0, begin=first)}, ema=NO_EMA, batch=batch, steps=steps,
+            sampler=ByLength(), schedules={"sharpness": Exponential(1.0, 100.0)}, ema=NO_EMA, batch=batch, steps=steps,
         )  # fmt: skip
 
     return Row(
