@@ -22,7 +22,7 @@ from rivalry.optimisers import Adam
 from rivalry.parts import Net, Objective, Term
 from rivalry.penalties import GP
 from rivalry.recipe import About, Recipe, Side, Stage
-from rivalry.schedules import Cosine, Exponential, Linear, Piecewise
+from rivalry.schedules import Cosine, Exponential, Linear
 from rivalry.terms import Goals, Likelihood, Policy
 from rivalry.zoo.rows import NO_EMA, Row, row
 
@@ -225,11 +225,9 @@ def residual(
     turns = [s for i in range(rounds) for s in (Stage((critic,), f"critic {i + 1}", each), Stage((pupil,), f"distil {i + 1}", each, fresh=True))]
     stages = (Stage((writer,), "likelihood", first), *turns, Stage((critic,), "critic", each))
     nets = {"generator": net, "discriminator": judge}
-    # likelihood ends at a tenth of its rate, as it does by itself; what comes after has a rate of its own
-    schedules = {"lr.generator": Piecewise(((0.0, 1.0), (first, 0.1), (min(first + 1e-6, 1.0), 1.0), (1.0, 0.3)))}
     return Recipe(
-        name, nets, Energy(judged="texts", thoughts=thoughts), stages, GAN(), about=about, sampler=ByLength(), schedules=schedules, ema=NO_EMA,
-        batch=128, steps=steps,
+        name, nets, Energy(judged="texts", thoughts=thoughts), stages, GAN(), about=about, sampler=ByLength(), schedules={"lr": Linear(1.0, 0.1)},
+        ema=NO_EMA, batch=128, steps=steps,
     )  # fmt: skip
 
 
