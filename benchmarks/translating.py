@@ -64,7 +64,7 @@ def read(name: str) -> tuple[str, ReadOptions]:
         return str(shared("img_maps_pairs256") / "maps_train400_512x256.tar.xz"), ReadOptions(task="translate", patch=128, holdout=0.1)
     if name == "colouring":
         return str(openmoji() / "pairs"), ReadOptions(task="translate", channels=3, holdout=1 / HELD)
-    return str(openmoji() if name == "lines" else emoji()), ReadOptions(task="unpaired", channels=3)
+    return str(openmoji() / "unpaired" if name == "lines" else emoji()), ReadOptions(task="unpaired", channels=3)
 
 
 def emoji() -> Path:
@@ -91,7 +91,7 @@ def emoji() -> Path:
 
 
 def openmoji() -> Path:
-    """trainA, testA (in colour), trainB, testB (lines), and pairs/lines, pairs/painted: on white, 64 px, without skin tones."""
+    """unpaired/trainA, testA (in colour), trainB, testB (lines), and pairs/lines, pairs/painted: on white, 64 px, without skin tones."""
     folder = WORK / "openmoji"
     if (folder / "pairs").exists():
         return folder
@@ -116,7 +116,7 @@ def openmoji() -> Path:
             with Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=drawn[own][name], width=64, height=64)))) as picture:
                 full = picture.convert("RGBA")
             flat = Image.alpha_composite(Image.new("RGBA", full.size, (255, 255, 255, 255)), full).convert("RGB")
-            for out in (beginning / f"{part}{side}", beginning / "pairs" / pair):
+            for out in (beginning / "unpaired" / f"{part}{side}", beginning / "pairs" / pair):
                 out.mkdir(parents=True, exist_ok=True)
                 flat.save(out / f"{name}.png")
     beginning.rename(folder)
