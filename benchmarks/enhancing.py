@@ -30,6 +30,7 @@ from rivalry.streams import Draw
 FOLDER = WORK / "enhancing"
 TASKS = ("low-light", "inpaint", "colourise")
 SQUARES = 60
+SHOWN = 3
 Picture = npt.NDArray[np.float64]
 
 
@@ -82,7 +83,7 @@ def simple(name: str) -> dict[str, Callable[[Picture, Picture], Picture]]:
 def measure() -> None:
     """On held-out squares: PSNR, perceptual distance, FD on SqueezeNet's features (few pictures: compare within a task only)."""
     space, far = extractor(weights()), Perceptual.load(weights())
-    rows = []
+    rows, shown = [], list[Tensor]()
     for name in TASKS:
         path = FOLDER / name
         if not (path / "report.md").exists():
@@ -111,17 +112,18 @@ def measure() -> None:
                 distance = torch.cat([far(a, b) for a, b in zip(x.split(25), truth.split(25), strict=True)])
             fd = stats.frechet_from_features(space(x), fixed)
             rows.append((name, label, f"{float(psnr(x, truth).mean()):.2f}", f"{float(distance.mean()):.3f}", f"{fd:.1f}"))
-        _sheet(name, ways["untouched"], ways[f"{run.recipe.name}, best"], truth)
+        shown.append(torch.stack([ways["untouched"][:SHOWN], ways[f"{run.recipe.name}, best"][:SHOWN], truth[:SHOWN]], 1).flatten(0, 1))
+    if shown:
+        _sheet(torch.cat(shown))
     trained = [f"- {t}: {_trained(Run.open(str(FOLDER / t)))}" for t in TASKS if (FOLDER / t / "report.md").exists()]
     head = ("task", "", "PSNR", "perceptual distance", "FD-SqueezeNet")
     keep("enhancing", "Low light, holes, lost colours", table(head, rows) + f"\n\n{SQUARES} held-out squares of 96 pixels.\n" + "\n".join(trained))
 
 
-def _sheet(name: str, *columns: Tensor) -> None:
-    """docs/figures/TASK.png: input, result, truth."""
-    rows = torch.stack([c[:8] for c in columns], 1).flatten(0, 1)
-    shown = ((rows.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
-    sheets.save(sheets.grid(shown, 6), HERE.parent / "docs" / "figures" / f"{name}.png")
+def _sheet(rows: Tensor) -> None:
+    """docs/figures/tasks.png: a line for each task, in turn what was put in, what came out, and the truth."""
+    pictures = ((rows.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    sheets.save(sheets.grid(pictures, 3 * SHOWN), HERE.parent / "docs" / "figures" / "tasks.png")
 
 
 def _trained(run: Run) -> str:
