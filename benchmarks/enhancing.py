@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from common import HERE, WORK, keep, shared, table, threads
+from PIL import Image
 from torch import Tensor
 
 import rivalry
@@ -123,7 +124,8 @@ def measure() -> None:
 def _sheet(rows: Tensor) -> None:
     """docs/figures/tasks.png: a line for each task, in turn what was put in, what came out, and the truth."""
     pictures = ((rows.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
-    sheets.save(sheets.grid(pictures, 3 * SHOWN), HERE.parent / "docs" / "figures" / "tasks.png")
+    whole = Image.fromarray(sheets.grid(pictures, 3 * SHOWN)).quantize(256)  # a palette: it is for a web page
+    whole.save(HERE.parent / "docs" / "figures" / "tasks.png", optimize=True)
 
 
 def _trained(run: Run) -> str:
