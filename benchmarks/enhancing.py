@@ -14,8 +14,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 import torch
-from common import HERE, WORK, keep, shared, table, threads
-from PIL import Image
+from common import WORK, keep, shared, table, threads
 from torch import Tensor
 
 import rivalry
@@ -122,10 +121,10 @@ def measure() -> None:
 
 
 def _sheet(rows: Tensor) -> None:
-    """docs/figures/tasks.png: a line for each task, in turn what was put in, what came out, and the truth."""
+    """tasks.png beside the runs: a line for each task, in turn what was put in, what came out, and the truth.  It shows other people's
+    photographs, so it is no part of the repository."""
     pictures = ((rows.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
-    whole = Image.fromarray(sheets.grid(pictures, 3 * SHOWN)).quantize(256)  # a palette: it is for a web page
-    whole.save(HERE.parent / "docs" / "figures" / "tasks.png", optimize=True)
+    sheets.save(sheets.grid(pictures, 3 * SHOWN), FOLDER / "tasks.png")
 
 
 def _trained(run: Run) -> str:

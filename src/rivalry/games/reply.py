@@ -13,6 +13,7 @@ from rivalry.catalogue import register
 from rivalry.errors import RecipeError
 from rivalry.games.by_length import STREAM as LESSONS
 from rivalry.games.lazy import LazyPlay, lazy
+from rivalry.games.rollouts import completions as completed_from
 from rivalry.games.text import padded, there, trimmed
 from rivalry.nets.replying import ReplyLanguageModel, ThoughtJudge
 from rivalry.parts import Game, Play, Source, Turn, Wiring
@@ -189,24 +190,9 @@ def by_roll(score: Tensor, times: int) -> Tensor:
     return score.view(-1, times)
 
 
-@torch.no_grad()
 def completions(model: ReplyLanguageModel, context: Tensor, tokens: Tensor, times: int, draw: Draw) -> list[Tensor]:
-    """[N, c], [N, r] -> r - 1 tensors [N, times, r]: replies that agree up to and with place t and go on as the model has it, in
-    evaluation mode."""
-    learning = model.training
-    model.eval()
-    n, length = tokens.shape
-    each = torch.arange(n, device=tokens.device).repeat_interleave(times)
-    state, token, found = model.told(context), context[:, -1], list[Tensor]()
-    for t in range(length - 1):
-        _, state = model.advance(token, state, model.context + t)
-        token = tokens[:, t]
-        uniform = draw.at("rollout", t).uniform("tokens", n * times, length - t - 1)
-        rest = model.completed(token[each], model.taken(state, each), model.context + t + 1, uniform)
-        before = tokens[:, None, : t + 1].expand(n, times, t + 1)
-        found.append(torch.cat([before, rest.view(n, times, -1)], 2))
-    model.train(learning)
-    return found
+    """[N, c], [N, r] -> r - 1 tensors [N, times, r]; see `rollouts.completions`, from the keys and values of the contexts."""
+    return completed_from(model, tokens, times, draw, lambda: model.told(context), context[:, -1], model.context)
 
 
 def reply_model(nets: Mapping[str, nn.Module]) -> ReplyLanguageModel:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -37,21 +37,27 @@ class Rollout(Text):
 
 
 @torch.no_grad()
-def completions(model: LanguageModel, tokens: Tensor, times: int, draw: Draw) -> list[Tensor]:
+def completions(
+    model: LanguageModel, tokens: Tensor, times: int, draw: Draw, begun: Callable[[], list[Tensor]] | None = None, before: Tensor | None = None,
+    place: int = 0,
+) -> list[Tensor]:  # fmt: skip
     """[N, T] -> T - 1 tensors [N, times, T]: texts that agree with the row up to and with place t and go on as the model has
-    it, in evaluation mode."""
+    it, in evaluation mode.  begun, before, place: of texts that go on from something, the state there (asked for in evaluation mode), the
+    token that stands before each [N], and its place."""
     learning = model.training
     model.eval()
     n, length = tokens.shape
     each = torch.arange(n, device=tokens.device).repeat_interleave(times)
-    state, token, found = model.start(n, tokens.device), torch.full((n,), BOS, device=tokens.device), list[Tensor]()
+    state = model.start(n, tokens.device) if begun is None else begun()
+    token = torch.full((n,), BOS, device=tokens.device) if before is None else before
+    found = list[Tensor]()
     for t in range(length - 1):
-        _, state = model.advance(token, state, t)
+        _, state = model.advance(token, state, place + t)
         token = tokens[:, t]
         uniform = draw.at("rollout", t).uniform("tokens", n * times, length - t - 1)
-        rest = model.completed(token[each], model.taken(state, each), t + 1, uniform)
-        before = tokens[:, None, : t + 1].expand(n, times, t + 1)
-        found.append(torch.cat([before, rest.view(n, times, -1)], 2))
+        rest = model.completed(token[each], model.taken(state, each), place + t + 1, uniform)
+        kept = tokens[:, None, : t + 1].expand(n, times, t + 1)
+        found.append(torch.cat([kept, rest.view(n, times, -1)], 2))
     model.train(learning)
     return found
 
