@@ -104,11 +104,12 @@ def compare_recipes(
     say: Callable[[str], None] = print,
     only_trained: bool = False,
     dp: tuple[float, float] | None = None,
+    precision: str = "",
 ) -> Comparison:
     """Trains every recipe with every seed for the same budget, measures all by one ruler on the same held-out rows.
 
     A contender may also be a baseline ('independent', 'mst'), which is fitted and takes no budget.  dp: (epsilon, delta)
-    that each training and each fit may spend, delta 0 for N^-1.1.
+    that each training and each fit may spend, delta 0 for N^-1.1.  precision: see `Request`.
     What is done already (same name) is not done again; `only_trained` measures what is there and trains nothing.
     Raises RecipeError for an unknown recipe, or a baseline that is not for such data, before anything is trained.
     """
@@ -133,7 +134,7 @@ def compare_recipes(
                 if only_trained and not finished(path):
                     continue
                 recipe, why = chosen[recipe_name]
-                request = Request(recipe, budget=budget, seed=seed, run=str(path), device=device, tensorboard=False, why=why)
+                request = Request(recipe, budget=budget, seed=seed, run=str(path), device=device, precision=precision, tensorboard=False, why=why)
                 run = _trained(path, dataset, replace(request, ruler=measure.private), options, say)
                 if not finished(path):
                     raise RunError(f"stopped at {recipe_name}, seed {seed}; the same command goes on from there")

@@ -185,12 +185,14 @@ class Penalty(ABC):
     weight: factor in the side's loss.  every: charged each so many of the side's own turns, then times `every`
     (lazy regularisation).  match: which match.  slopes: which of 'real', 'fake', 'asked' need d score/dx.
     needs: which of 'real', 'fake' must have been judged.  share: the share of the batch it is computed on.
+    exact: made of differences that bfloat16 would round away.
     """
 
     KIND: ClassVar[str] = "penalty"
     slopes: ClassVar[frozenset[str]] = frozenset()
     needs: ClassVar[frozenset[str]] = frozenset()
     couples: ClassVar[bool] = False
+    exact: ClassVar[bool] = False
     weight: float
     every: int
     match: str

@@ -163,7 +163,8 @@ def per_example(x: Tensor, mask: Tensor | None = None) -> Tensor:
 
 def square_norm(x: Tensor) -> Tensor:
     """[N, ...] -> [N]: the squared Euclidean norm of each example."""
-    return x.flatten(1).square().sum(1)
+    wide = x if x.dtype == torch.float64 else x.float()  # bfloat16 would keep three figures of each square and of their sum
+    return wide.flatten(1).square().sum(1)
 
 
 def device_of(tensors: Mapping[str, Tensor]) -> torch.device:

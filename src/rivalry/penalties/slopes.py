@@ -145,6 +145,7 @@ class DRAGAN(Charge):
 class _Finite(Charge):
     """(D(x) - D(x + sigma eps))^2 / (2 sigma^2), eps of N(0, 1), an example's scores summed: no second derivative."""
 
+    exact: ClassVar[bool] = True
     sigma: float = 0.01
 
     def __post_init__(self) -> None:

@@ -53,6 +53,7 @@ class Engine:
     def __init__(self, device: str = "auto", precision: str = "float32") -> None:
         world = int(os.environ.get("WORLD_SIZE", "1"))
         local = int(os.environ.get("LOCAL_WORLD_SIZE", str(world)))
+        self.precision = self._precision(device, precision)
         accelerator = {"cuda": "gpu"}.get(device, device)
         try:
             self.fabric = Fabric(
@@ -60,7 +61,7 @@ class Engine:
                 devices=local,
                 num_nodes=max(1, world // max(local, 1)),
                 strategy="ddp" if world > 1 else "auto",
-                precision=self._precision(device, precision),
+                precision=self.precision,
             )
             self.fabric.launch()
         except (RuntimeError, ValueError) as error:

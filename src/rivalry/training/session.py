@@ -25,6 +25,7 @@ from rivalry.training.engine import Engine, is_main_process
 from rivalry.training.loop import Span, Trainer, calibrate, private_turns, train
 from rivalry.training.state import State, build_state, load_nets, unpack_state
 from rivalry.training.watch import Watch, farewell
+from rivalry.types import Spec
 
 Say = Callable[[str], None]
 
@@ -91,7 +92,7 @@ class Request:
 
     recipe: what to play.  until: a target such as 'fd<20, coverage>.5'.  budget: '10m', '500steps', '4096samples';
     the recipe's own steps without it.  weights: a feature extractor's file for the rulers.  start: a run to
-    fine-tune from.  players: one's own modules in place of the recipe's networks, by name.  why: the reasons for
+    fine-tune from.  precision: 'float32', 'bfloat16', 'auto'; '' is the usual one.  players: one's own modules in place of the recipe's networks, by name.  why: the reasons for
     the recipe, kept in the run.  cap: samples the run may hand out in all, 0 for any number.  ruler: a folder that may hold the local extractor of these data; the run takes a copy.
     """
 
@@ -102,7 +103,7 @@ class Request:
     run: str = ""
     overwrite: bool = False
     device: str = "auto"
-    precision: str = "float32"
+    precision: str = ""
     weights: Path | None = None
     start: str = ""
     players: Mapping[str, nn.Module] | None = None
@@ -121,6 +122,7 @@ def start(dataset: Dataset, request: Request, say: Say = to_stderr, options: Rea
     target = Target.parse(request.until) if request.until else None
     budget = Budget.parse(request.budget) if request.budget else Budget()
     base = Run.open(request.start) if request.start else None
+    request = replace(request, precision=request.precision or usual_precision(request, dataset.spec))
     engine = Engine(request.device, request.precision)
     data = dataset.to(engine.device)
     _private_request(request)
@@ -150,10 +152,20 @@ def start(dataset: Dataset, request: Request, say: Say = to_stderr, options: Rea
         if engine.main:
             run.abandon()
         raise
-    say(f"{plan.steps} steps, about {_duration(plan.estimate)} on {engine.device}; the run is {run.path}")
+    coarse = ", in bfloat16" if engine.precision == "bf16-mixed" else ""
+    say(f"{plan.steps} steps, about {_duration(plan.estimate)} on {engine.device}{coarse}; the run is {run.path}")
     ledger = Ledger.create(run.path / FILE, terms) if terms is not None else None
     watch = Watch(run, plan, judge, data, engine, request.tensorboard)
     return _go(run, make(recipe, plan.steps, ledger), watch, engine, say)
+
+
+def usual_precision(request: Request, spec: Spec) -> str:
+    """'auto' where bfloat16 was seen to do no harm: pictures, and what is changed (docs/lab/speed.md).  'float32' for all else: other
+    data, penalties of small differences, differential privacy, and modules that are not ours."""
+    recipe = request.recipe
+    exact = any(p.exact for stage in recipe.stages for side in stage.sides for p in side.penalties)
+    ours = not (request.players or recipe.private or exact)
+    return "auto" if recipe.game.changes or (spec.kind == "image" and ours) else "float32"
 
 
 def seconds_a_step(trial: Trainer) -> float:

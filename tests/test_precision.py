@@ -1,0 +1,45 @@
+"""In which precision a training runs when nobody says, and that what is small stays exact where it must."""
+
+import pytest
+import torch
+from torch import nn
+
+from rivalry.penalties import R1, ApproximateR1, ApproximateR2
+from rivalry.privacy import privatised
+from rivalry.training.session import Request, usual_precision
+from rivalry.types import Spec, square_norm
+from rivalry.zoo import get
+from rivalry.zoo.house import private_pictures
+
+PICTURES = Spec("image", (1, 28, 28))
+
+
+@pytest.mark.parametrize("name", ["dcgan-small", "wgan-gp-small", "r3gan", "vae", "house-small", "srgan-small"])
+def test_pictures_use_what_the_machine_is_fast_at(name: str) -> None:
+    assert usual_precision(Request(get(name)), PICTURES) == "auto"
+
+
+def test_other_data_stay_exact() -> None:
+    assert usual_precision(Request(get("house-points")), Spec("points", (2,))) == "float32"
+    assert usual_precision(Request(get("mle")), Spec("tokens", (20,))) == "float32"
+
+
+@pytest.mark.parametrize("name", ["approximate-r1-gan", "approximate-r1-gan-small"])
+def test_penalties_of_small_differences_are_exact(name: str) -> None:
+    assert ApproximateR1.exact
+    assert ApproximateR2.exact
+    assert not R1.exact
+    assert usual_precision(Request(get(name)), PICTURES) == "float32"
+
+
+def test_privacy_and_the_users_own_modules_are_exact() -> None:
+    private, _ = privatised(private_pictures("p", batch=4), 3.0, 0.0)
+    assert usual_precision(Request(private), PICTURES) == "float32"
+    assert usual_precision(Request(get("dcgan"), players={"generator": nn.Linear(1, 1)}), PICTURES) == "float32"
+
+
+def test_norms_of_coarse_slopes_are_summed_in_float32() -> None:
+    slopes = torch.full((2, 3000), 0.1).bfloat16()
+    exact = slopes.double().square().sum(1)
+    torch.testing.assert_close(square_norm(slopes).double(), exact, rtol=1e-6, atol=0)
+    assert square_norm(slopes.double()).dtype == torch.float64
