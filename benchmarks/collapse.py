@@ -143,29 +143,29 @@ def run(seed: int, plant: Plant | None) -> tuple[float | None, float, int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--healthy", type=int, default=20)
-    parser.add_argument("--planted", type=int, default=len(PLANTS))
+    parser.add_argument("--planted", type=int, default=len(PLANTS), help="how many kinds of failure")
+    parser.add_argument("--seeds", type=int, default=3, help="runs of each")
     given = parser.parse_args()
     threads(1)
     healthy = [run(seed, None) for seed in range(given.healthy)]
-    usual = statistics.median(score for _, score, _ in healthy)
-    alarms = sum(first is not None for first, _, _ in healthy)
-    rows = []
+    scores = [score for _, score, _ in healthy]
+    usual = statistics.median(scores)
+    rows, caught, ends = [], 0, []
     for i, (name, plant) in enumerate(list(PLANTS.items())[: given.planted]):
-        first, score, mends = run(100 + i, plant)
-        _, alone, _ = run(100 + i, None)
-        said = "not flagged" if first is None else f"{first:.0f}"
-        rows.append((name, said, mends, f"{score:.4f}", f"{score / usual:.2f}", f"{score / alone:.2f}"))
-    caught = sum(r[1] != "not flagged" and float(r[1]) <= 500 for r in rows)
-    worst = max(float(r[4]) for r in rows)
-    near = [sum(float(r[k]) <= 1.5 for r in rows) for k in (4, 5)]
-    head = ("planted at half time", "flagged after steps", "went back", "SWD at the end", "/ healthy median", "/ same seed, healthy")
-    spread = max(score for _, score, _ in healthy) / usual
+        found = [run(100 + 10 * i + k, plant) for k in range(given.seeds)]
+        caught += sum(first is not None and first <= 500 for first, _, _ in found)
+        said = ", ".join("not" if first is None else f"{first:.0f}" for first, _, _ in found)
+        over = [score / usual for _, score, _ in found]
+        ends.append(statistics.median(over))
+        rows.append((name, said, ", ".join(str(m) for _, _, m in found), f"{ends[-1]:.2f}", ", ".join(f"{o:.2f}" for o in over)))
+    head = ("planted at half time", "flagged after steps", "went back", "end / healthy, median", "each")
+    alarms = sum(first is not None for first, _, _ in healthy)
     text = table(head, rows) + (
-        f"\n\n{caught} of {len(rows)} flagged within 500 steps; {alarms} false alarms in {len(healthy)} healthy runs; "
-        f"after the automatic answer the worst run ends at {worst:.2f} times the healthy median ({usual:.4f}, sliced "
-        f"Wasserstein distance on the ring; the worst healthy run at {spread:.2f} times), {near[0]} of {len(rows)} within 1.5 times "
-        f"it and {near[1]} within 1.5 times a healthy run of their own seed. {STEPS} steps, a pulse every {PULSE}. Limits of the monitor were set on "
-        "other trainings (see src/rivalry/health/rules.py)."
+        f"\n\n{caught} of {len(rows) * given.seeds} flagged within 500 steps; {alarms} false alarms in {len(healthy)} healthy runs; "
+        f"after the automatic answer {sum(e <= 1.5 for e in ends)} of {len(rows)} kinds of failure end within 1.5 times the healthy "
+        f"median ({usual:.4f}, sliced Wasserstein distance on the ring), the worst at {max(ends):.2f} times; healthy runs lie between "
+        f"{min(scores) / usual:.2f} and {max(scores) / usual:.2f} times it. Each kind on {given.seeds} seeds, {STEPS} steps, a pulse every "
+        f"{PULSE}. Limits of the monitor were set on other trainings (see src/rivalry/health/rules.py)."
     )
     keep("collapse", "Planted failures", text)
 

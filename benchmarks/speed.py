@@ -1,6 +1,7 @@
 """Images per second of our loop, with logging, averaging and previews on, against two plain loops on the same nets.
 
-'tutorial' is the loop as introductions write it: Adam as it comes, two backward passes for the discriminator, .item()
+'rivalry' is what `rivalry train` does by itself: bfloat16 where the processor has matrix units for it; 'float32' is the same
+with --precision float32.  'tutorial' is the loop as introductions write it: Adam as it comes, two backward passes for the discriminator, .item()
 every step, a DataLoader of pictures; 'careful' detaches, keeps data as uint8 in memory, uses fused Adam and
 channels-last, and synchronises never.  Each loop has a process of its own, as a user would run it (ours sets the
 allocator of its process); rounds alternate, the others wait; medians and ratios are quoted.
@@ -36,13 +37,14 @@ from rivalry.recipe import EMA, About, Recipe
 from rivalry.run import Run
 from rivalry.training.engine import Engine
 from rivalry.training.loop import Trainer
-from rivalry.training.session import Plan
+from rivalry.training.session import Plan, Request, usual_precision
 from rivalry.training.state import build_state
 from rivalry.training.watch import Watch
 from rivalry.zoo.rows import Duel
 
 BATCH, LATENT = 64, 100
-LOOPS = ("rivalry", "tutorial", "careful")
+LOOPS = ("rivalry", "float32", "tutorial", "careful")
+RATIOS = (("rivalry", "tutorial"), ("rivalry", "careful"), ("float32", "tutorial"), ("float32", "careful"))
 
 
 def recipes() -> dict[str, tuple[int, Recipe]]:
@@ -60,11 +62,11 @@ def pictures(size: int, n: int = 2048) -> Tensor:
     return torch.randint(256, (n, 3, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
-def ours(recipe: Recipe, data: Dataset, steps: int) -> Callable[[], None]:
+def ours(recipe: Recipe, data: Dataset, steps: int, precision: str) -> Callable[[], None]:
     """Our loop as `rivalry train` runs it: notes, metrics, health, averages, previews, progress."""
     path = WORK / "speed" / str(os.getpid())
     shutil.rmtree(path, ignore_errors=True)
-    engine = Engine("cpu")
+    engine = Engine("cpu", precision or usual_precision(Request(recipe), data.spec))
     state = build_state(recipe, data.spec, 0, engine.device)
     trainer = Trainer(state, data.train, 10**9, engine)
     run = Run.claim(str(path))
@@ -147,8 +149,8 @@ def loop(name: str, net: str, steps: int) -> Callable[[], None]:
     size, recipe = recipes()[net]
     raw = pictures(size)
     data = load(raw.numpy())
-    if name == "rivalry":
-        return ours(recipe, data, steps)
+    if name in ("rivalry", "float32"):
+        return ours(recipe, data, steps, "" if name == "rivalry" else name)
     return (tutorial if name == "tutorial" else careful)(recipe, data, raw, steps)
 
 
@@ -203,12 +205,13 @@ def main() -> None:
     for name in [given.net] if given.net else recipes():
         rates = measure(name, given.rounds, given.steps, given.threads)
         medians = {k: statistics.median(v) for k, v in rates.items()}
-        ratio = {k: statistics.median(a / b for a, b in zip(rates["rivalry"], rates[k], strict=True)) for k in LOOPS}
-        rows.append((name, *(f"{medians[k]:.0f}" for k in LOOPS), f"{ratio['tutorial']:.2f}", f"{ratio['careful']:.2f}"))
-    head = ("nets", *LOOPS, "rivalry / tutorial", "rivalry / careful")
+        ratios = [statistics.median(a / b for a, b in zip(rates[one], rates[other], strict=True)) for one, other in RATIOS]
+        rows.append((name, *(f"{medians[k]:.0f}" for k in LOOPS), *(f"{r:.2f}" for r in ratios)))
+    head = ("nets", *LOOPS, *(" / ".join(pair) for pair in RATIOS))
     text = table(head, rows) + (
         f"\n\nImages per second, medians of {given.rounds} alternating rounds of {given.steps} steps, batch {BATCH}; ratios are "
-        "medians of the rounds' own."
+        "medians of the rounds' own. 'rivalry' is the loop as it comes, in bfloat16 where the processor has matrix units for it, 'float32' the "
+        "same with --precision float32; the plain loops are in float32."
     )
     keep("speed", "Speed of the loop", text)
 
