@@ -87,7 +87,7 @@ def test_what_is_missing_is_told() -> None:
         Classification()(bare)
 
 
-def test_semi_supervised_skips_the_unlabelled() -> None:
+def test_semi_supervised_is_a_mean_over_the_labelled() -> None:
     logits = points(N, K, 5)
     contest = given({"class": logits}, {})
     label = torch.tensor([0, -1, 1, -1, 2])
@@ -95,7 +95,9 @@ def test_semi_supervised_skips_the_unlabelled() -> None:
     contest = contest._replace(match=Match("d", Point(torch.zeros(N, 1), (label,)), None))
     found = SemiSupervised()(contest)
     assert found[[1, 3]].tolist() == [0, 0]
-    torch.testing.assert_close(found[[0, 2, 4]], nll(logits[[0, 2, 4]], label[[0, 2, 4]]))
+    torch.testing.assert_close(found.mean(), nll(logits[[0, 2, 4]], label[[0, 2, 4]]).mean())
+    nobody = contest._replace(match=Match("d", Point(torch.zeros(N, 1), (torch.full((N,), -1),)), None))
+    assert SemiSupervised()(nobody).tolist() == [0] * N
 
 
 def test_crammer_singer() -> None:

@@ -47,16 +47,17 @@ class Classification(Charge):
 class SemiSupervised(Charge):
     """SGAN, Salimans et al. 2016, section 5: -log p(y | x, y < K + 1) on labelled reals, by head 'class' [N, K].
 
-    Labels below 0 mean unlabelled and are charged 0.  The K + 1st class is the score: a net whose score is the
+    Labels below 0 mean unlabelled and are charged 0; the mean is over the labelled, however few they are.  The K + 1st class is the score: a net whose score is the
     logsumexp of its class logits has D = Z / (Z + 1) as they do.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"real"})
+    couples: ClassVar[bool] = True
 
     def __call__(self, contest: Contest) -> Tensor:
         label = self.label(contest, "real")
-        loss = _nll(self.head(contest, "real", "class"), label.clamp_min(0))
-        return torch.where(label >= 0, loss, 0.0)
+        loss, known = _nll(self.head(contest, "real", "class"), label.clamp_min(0)), label >= 0
+        return torch.where(known, loss, 0.0) * (len(label) / known.sum().clamp_min(1))
 
 
 @register("penalty", "twin")
