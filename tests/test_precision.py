@@ -6,6 +6,7 @@ from torch import nn
 
 from rivalry.penalties import R1, ApproximateR1, ApproximateR2
 from rivalry.privacy import privatised
+from rivalry.training.engine import Engine
 from rivalry.training.session import Request, usual_precision
 from rivalry.types import Spec, square_norm
 from rivalry.zoo import get
@@ -43,3 +44,10 @@ def test_norms_of_coarse_slopes_are_summed_in_float32() -> None:
     exact = slopes.double().square().sum(1)
     torch.testing.assert_close(square_norm(slopes).double(), exact, rtol=1e-6, atol=0)
     assert square_norm(slopes.double()).dtype == torch.float64
+
+
+def test_a_gpu_that_only_emulates_bfloat16_is_not_fast_at_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
+    assert Engine._precision("cuda", "auto") == "32-true"
+    assert Engine._precision("cuda", "bfloat16") == "bf16-mixed"

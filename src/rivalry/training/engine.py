@@ -77,7 +77,7 @@ class Engine:
         if precision not in ("auto", "float32", "bfloat16"):
             raise RecipeError(f"precision must be auto, float32 or bfloat16, not {precision!r}")
         gpu = device in ("auto", "cuda") and torch.cuda.is_available()
-        fast = torch.cuda.is_bf16_supported() if gpu else torch.cpu._is_amx_tile_supported()
+        fast = torch.cuda.is_bf16_supported(including_emulation=False) if gpu else torch.cpu._is_amx_tile_supported()
         return "bf16-mixed" if precision == "bfloat16" or (precision == "auto" and fast) else "32-true"
 
     @property
