@@ -15,6 +15,7 @@ from rivalry.recipe import set_value
 from rivalry.training.engine import Engine
 from rivalry.training.loop import Trainer
 from rivalry.training.state import build_state
+from rivalry.zoo.house import CHANCE
 
 
 def pictures(n: int, side: int, labels: int = 0, seed: int = 0) -> object:
@@ -43,7 +44,7 @@ def test_without_labels_a_critic_plays_one_turn(side: int) -> None:
 def test_few_pictures_are_augmented_and_many_are_not() -> None:
     few, why = choose(load(pictures(FEWER // 2, 8)), "3m", "cpu")
     assert few.augment is not None
-    assert few.schedules["augment"](0.0) == 0
+    assert few.schedules["augment"](0.0) == few.schedules["augment"](1.0) == CHANCE
     assert any("augmented" in w for w in why)
     many, _ = choose(load(pictures(FEWER * 2, 8)), "3m", "cpu")
     assert many.augment is None

@@ -225,7 +225,8 @@ def _pictures(dataset: Dataset, budget: str, device: str) -> tuple[Recipe, tuple
         recipe = critic_pictures("house", few=few, lr=lr, **size)
         reasons.append("Without labels a Wasserstein critic with gradient penalty, one turn each, at a high rate.")
     if few:
-        reasons.append(f"Only {n} pictures: what the discriminator sees is augmented, more and more.")
+        how = ", more and more" if conditional else " from the first step"
+        reasons.append(f"Only {n} pictures: what the discriminator sees is augmented{how}, lest it learn them by heart.")
     return recipe, tuple(reasons)
 
 

@@ -251,8 +251,8 @@ def r3gan() -> Row:
     )
     small = replace(
         duel,
-        generator=ResNet3(width=16, cap=64, blocks=1),
-        discriminator=Discriminator(ResNet3Trunk(width=16, cap=64, blocks=1)),
+        generator=ResNet3(width=8, cap=64, blocks=1),
+        discriminator=Discriminator(ResNet3Trunk(width=8, cap=64, blocks=1)),
         d=Player((R1(weight=1.0), R2(weight=1.0)), optimiser=Adam(1e-3, 0.0, 0.9)),
         g=Player(optimiser=Adam(1e-3, 0.0, 0.9)),
         augment=None,
@@ -262,7 +262,7 @@ def r3gan() -> Row:
             "beta2": Cosine(0.9, 0.99, until=0.5),
         },
         ema=SMALL_EMA,
-        batch=64,
+        batch=32,
         steps=5_000,
     )
     return make("r3gan", about, duel, small)
