@@ -23,7 +23,7 @@ from rivalry.run import ROOT, Run
 from rivalry.sampling import sampler_of
 
 DATA = "fashion-mnist"
-FEW = 2_500
+FEW = 1_000
 """Samples of the label-free ruler, whose network wants pictures of 227 px."""
 CONTENDERS = "auto,dcgan,wgan-gp,dcgan-small,wgan-gp-small,acgan-small,projection-cgan-small,r3gan-small,vae-small"
 

@@ -154,6 +154,8 @@ def veegan() -> Row:
         GROUP,
         "A reconstructor must find the noise again in every sample: a mode that is missing costs.",
         INVERSE,
+        "at the small setting samples stay grey: the discriminator is certain from step 200 on, and three minutes on a core (3,208 steps, "
+        "Fashion-MNIST) with three times going back do not change it.",
     )
 
     def recipe(name: str, width: int, sizes: tuple[int, ...], optimiser: Adam, ema: EMA, steps: int) -> Recipe:

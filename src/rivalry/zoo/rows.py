@@ -50,6 +50,7 @@ class Player:
     optimiser: Optimiser = PUBLISHED_ADAM
     after: tuple[After, ...] = ()
     unroll: int = 0
+    unroll_lr: float = 0.05
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,7 @@ class Duel:
             optimiser=player.optimiser,
             after=player.after,
             unroll=player.unroll,
+            unroll_lr=player.unroll_lr,
         )
 
 

@@ -99,7 +99,7 @@ def unrolled_gan() -> Row:
         "does not pay.",
         GENERATE,
     )
-    duel = replace(PLAIN, generator_first=True, g=replace(PLAIN.g, unroll=5))
+    duel = replace(PLAIN, generator_first=True, g=replace(PLAIN.g, unroll=5, unroll_lr=5e-3))
     row_ = _row("unrolled-gan", about, duel)
     return row_
 
