@@ -80,7 +80,8 @@ def report(found: Comparison, given: argparse.Namespace, free: str) -> None:
     head, *rows = found.table()
     text = table(head, rows) + (
         f"\n\nEach contender had a budget of {given.budget} of wall time on {given.threads} thread(s) per training, "
-        f"{given.seeds} seed(s); intervals, where there is more than one seed, are over seeds. Scores are of the best "
+        f"up to {given.seeds} seed(s): {', '.join(f'{e.name} {len(e.seconds)}' for e in found.entries)}; intervals, where there is more than one seed, are over "
+        "seeds. A budget is turned into steps before training, so seconds beyond it are of other work on the machine. Scores are of the best "
         "checkpoint by the cheap look, on 10,000 fresh samples against the 10,000 official test pictures, in the "
         "feature space of a classifier trained once on the training split (the same for all, hashed in the ruler)."
         " What flatters the automatic recipe: it uses the labels, which DCGAN and WGAN-GP do not; the ruler is a classifier's features; its settings were chosen by FD against these same test pictures, and the best checkpoint is picked on the held-out side too."
