@@ -6,7 +6,9 @@ import platform
 import shlex
 import statistics
 import sys
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -17,7 +19,11 @@ from rivalry.baselines import fit
 from rivalry.data import Dataset
 from rivalry.evaluate.tabular import kinds, names
 from rivalry.parts import Baseline
+from rivalry.recipe import Recipe
 from rivalry.run import machine, versions
+from rivalry.training.engine import Engine
+from rivalry.training.loop import Trainer
+from rivalry.training.state import build_state
 
 HERE = Path(__file__).parent
 WORK = HERE / "work"
@@ -93,6 +99,19 @@ def measured(fake: Tensor, dataset: Dataset, target: str) -> dict[str, float]:
 def counted(baseline: Baseline, dataset: Dataset, seed: int) -> Tensor:
     """As many rows [N, C] as training has, from a baseline fitted to them."""
     return dataset.modality.decode(fit(baseline, dataset).sample(len(dataset.train), seed))
+
+
+def cpu_seconds_a_step(recipe: Recipe, data: Dataset, steps: int = 6) -> float:
+    """CPU seconds of a step, stage by stage, weighed by their shares."""
+    whole, total = sum(s.share for s in recipe.stages), 0.0
+    for stage in recipe.stages:
+        trainer = Trainer(build_state(replace(recipe, stages=(stage,)), data.spec, 0, torch.device("cpu")), data.train, 1000, Engine("cpu"))
+        trainer.step()
+        began = time.process_time()
+        for _ in range(steps):
+            trainer.step()
+        total += (time.process_time() - began) / steps * stage.share / whole
+    return total
 
 
 def threads(count: int) -> None:

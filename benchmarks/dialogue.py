@@ -16,7 +16,6 @@ import gzip
 import hashlib
 import json
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -25,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import WORK, keep, shared, table
+from common import WORK, cpu_seconds_a_step, keep, shared, table
 from torch import nn
 
 from rivalry import train, zoo
@@ -40,9 +39,6 @@ from rivalry.sampling import Sampler, sampler_of
 from rivalry.stats import ngrams
 from rivalry.stats.clusters import bootstrap_ratio, resampled, totals
 from rivalry.stats.ngrams import Floats, Ints, Sentences
-from rivalry.training.engine import Engine
-from rivalry.training.loop import Trainer
-from rivalry.training.state import build_state
 
 CPU = torch.device("cpu")
 READING = {
@@ -97,24 +93,11 @@ def recipe_of(row: str, data: str) -> Recipe:
     return recipe
 
 
-def seconds_a_step(recipe: Recipe, data: Dataset, steps: int = 6) -> float:
-    """CPU seconds of a step, stage by stage, weighed by their shares."""
-    whole, total = sum(s.share for s in recipe.stages), 0.0
-    for stage in recipe.stages:
-        trainer = Trainer(build_state(replace(recipe, stages=(stage,)), data.spec, 0, CPU), data.train, 1000, Engine("cpu"))
-        trainer.step()
-        began = time.process_time()
-        for _ in range(steps):
-            trainer.step()
-        total += (time.process_time() - began) / steps * stage.share / whole
-    return total
-
-
 def train_row(data: str, row: str, seed: int, budget: str) -> None:
     dataset, recipe = load(folder(data), options=READING[data]), recipe_of(row, data)
     cpu = Budget.parse(budget).seconds
     assert cpu is not None, "give the budget as time, such as 8m"
-    steps = int(cpu / seconds_a_step(recipe, dataset))
+    steps = int(cpu / cpu_seconds_a_step(recipe, dataset))
     train(
         folder(data), recipe=recipe, seed=seed, run=f"talk-{data}-{row}-{seed}", budget=f"{steps}steps", tensorboard=False,
         options=READING[data], overwrite=True,

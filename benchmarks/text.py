@@ -14,29 +14,24 @@ import gzip
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from common import WORK, interval, keep, shared, table
+from common import WORK, cpu_seconds_a_step, interval, keep, shared, table
 from torch import Tensor
 
 from rivalry import train, zoo
-from rivalry.data import Dataset, ReadOptions, load
+from rivalry.data import ReadOptions, load
 from rivalry.errors import RecipeError
 from rivalry.games.rollouts import Rollout, completions, judged
 from rivalry.nets import LSTMLM, TextCNN, TokenJudge
 from rivalry.nets.language import LanguageModel, chosen
 from rivalry.parts import Wiring
-from rivalry.recipe import Recipe
 from rivalry.run import ROOT, Run
 from rivalry.stats.ngrams import Sentences, bleu
 from rivalry.streams import Draw
 from rivalry.sweeping import METRICS, Sweep, draw, sweep
-from rivalry.training.engine import Engine
-from rivalry.training.loop import Trainer
-from rivalry.training.state import build_state
 from rivalry.types import Spec
 
 FILES = {
@@ -59,20 +54,6 @@ def corpus(name: str) -> Path:
     return path
 
 
-def seconds_a_step(recipe: Recipe, data: Dataset, steps: int = 6) -> float:
-    """CPU seconds of a step, stage by stage, weighed by their shares."""
-    whole, total = sum(s.share for s in recipe.stages), 0.0
-    for stage in recipe.stages:
-        one = replace(recipe, stages=(stage,))
-        trainer = Trainer(build_state(one, data.spec, 0, CPU), data.train, 1000, Engine("cpu"))
-        trainer.step()
-        began = time.process_time()
-        for _ in range(steps):
-            trainer.step()
-        total += (time.process_time() - began) / steps * stage.share / whole
-    return total
-
-
 def generate(data_name: str, rows: list[str], cpu: float, seeds: int, samples: int) -> None:
     """Trains every row for so many CPU seconds of steps, then sweeps all runs by one ruler."""
     path = corpus(data_name)
@@ -80,7 +61,7 @@ def generate(data_name: str, rows: list[str], cpu: float, seeds: int, samples: i
     runs, costs = list[Run](), dict[str, str]()
     for row in rows:
         recipe = zoo.get(row)
-        per_step = seconds_a_step(recipe, data)
+        per_step = cpu_seconds_a_step(recipe, data)
         steps = int(cpu / per_step)
         for seed in range(seeds):
             name = f"text-{data_name}-{row}-{cpu:g}s-{seed}"

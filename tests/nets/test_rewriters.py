@@ -8,7 +8,7 @@ import torch
 from rivalry.errors import RecipeError
 from rivalry.nets import CrossAligned, Editor, StyleJudge, StyleTransformer
 from rivalry.nets.cross_aligned import CrossAlignedModule
-from rivalry.nets.editor import BLANK, TextEditor, _words_first
+from rivalry.nets.editor import BLANK, Noise, TextEditor, _words_first
 from rivalry.nets.rewriters import MASKED, Rewriter, looked_up, soft
 from rivalry.nets.style_transformer import StyleTransformerModule
 from rivalry.parts import Net, Wiring
@@ -67,7 +67,7 @@ def test_a_sheet_is_a_text_with_blanks_between() -> None:
 
 
 def test_lessons_of_an_editor_ask_for_the_text_itself_whatever_the_noise() -> None:
-    net = Editor(16, heads=2, hidden=0.2, replaced=0.2, left_out=0.3, put_in=0.3).build(SPEC, Wiring(classes=2))
+    net = Editor(16, heads=2, noise=Noise(hidden=0.2, replaced=0.2, left_out=0.3, put_in=0.3)).build(SPEC, Wiring(classes=2))
     assert isinstance(net, TextEditor)
     texts = TEXTS.repeat(50, 1)
     given, wanted = net.lesson(texts, Draw(3))
@@ -90,7 +90,7 @@ def test_lessons_of_an_editor_ask_for_the_text_itself_whatever_the_noise() -> No
     assert torch.equal(words[1][words[2].bool()].sort()[0], wanted[given == MASKED].sort()[0])
     assert torch.equal(doubt[2].bool(), slots & (given != MASKED))
     assert torch.equal(doubt[1].bool(), replaced)
-    quiet = Editor(16, heads=2, hidden=0, blank=0, replaced=0, left_out=0, put_in=0).build(SPEC, Wiring(classes=2))
+    quiet = Editor(16, heads=2, noise=Noise(hidden=0, blank=0, replaced=0, left_out=0, put_in=0)).build(SPEC, Wiring(classes=2))
     assert isinstance(quiet, TextEditor)
     same, also = quiet.lesson(TEXTS, Draw(0))
     assert torch.equal(same, also)
@@ -230,7 +230,7 @@ def test_free_running_states_are_those_of_told_ones_where_words_agree() -> None:
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: Editor(hidden=1.0), lambda: Editor(width=10, heads=4), lambda: Editor(taught=2.0), lambda: Editor(rounds=0), lambda: StyleTransformer(left_out=1.0),
+    "make", [lambda: Noise(hidden=1.0), lambda: Editor(width=10, heads=4), lambda: Editor(taught=2.0), lambda: Editor(rounds=0), lambda: StyleTransformer(left_out=1.0),
              lambda: CrossAligned(code=0)],
 )  # fmt: skip
 def test_settings_that_make_no_sense_are_refused(make: object) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-import numpy as np
-
-from rivalry.data.inspection import Column, Inspection
+from rivalry.data.inspection import Inspection
 from rivalry.data.sources import Talks
 from rivalry.data.split import share_held
+from rivalry.data.text_look import lengths
 from rivalry.data.text_tokens import words_of
 from rivalry.data.text_twins import twins
 
@@ -30,7 +29,7 @@ def look(told: Talks) -> Inspection:
         held=None if held is None else back,
         broken=told.broken,
         near_checked=len(turns),
-        columns=(_column("turns a conversation", turns), _column("words a turn", [len(row) for row in words])),
+        columns=(lengths("turns a conversation", turns), lengths("words a turn", [len(row) for row in words])),
         proposal={"held back": back},
         notes=(
             *told.rows.notes,
@@ -39,8 +38,3 @@ def look(told: Talks) -> Inspection:
             f"different words: {len(counts):,}",
         ),
     )  # fmt: skip
-
-
-def _column(name: str, values: list[int]) -> Column:
-    x = np.array(values, dtype=np.float64)
-    return Column(f"({name})", float(x.min()), float(x.max()), float(x.mean()), float(x.std()))

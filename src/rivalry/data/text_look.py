@@ -44,7 +44,7 @@ def look(texts: Texts) -> Inspection:
         duplicates=_groups(found.exact, texts),
         near=_near(found, texts),
         near_checked=len(lines),
-        columns=(_lengths("characters", [len(line) for line in lines]), _lengths("words", [len(row) for row in words])),
+        columns=(lengths("characters a line", [len(line) for line in lines]), lengths("words a line", [len(row) for row in words])),
         proposal={"held back": back},
         notes=(
             *texts.rows.notes,
@@ -54,9 +54,10 @@ def look(texts: Texts) -> Inspection:
     )  # fmt: skip
 
 
-def _lengths(name: str, lengths: Sequence[int]) -> Column:
-    values = np.array(lengths, dtype=np.float64)
-    return Column(f"({name} a line)", float(values.min()), float(values.max()), float(values.mean()), float(values.std()))
+def lengths(name: str, of: Sequence[int]) -> Column:
+    """The range and moments of what is counted, as a column in brackets: the data have no such column."""
+    values = np.array(of, dtype=np.float64)
+    return Column(f"({name})", float(values.min()), float(values.max()), float(values.mean()), float(values.std()))
 
 
 def _groups(numbers: np.ndarray[tuple[int, ...], np.dtype[np.int64]], texts: Texts) -> tuple[tuple[str, ...], ...]:

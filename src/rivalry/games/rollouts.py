@@ -62,6 +62,12 @@ def completions(
     return found
 
 
+def proposed(game: Text, nets: Mapping[str, nn.Module], draw: Draw, n: int, proposals: int) -> tuple[Tensor, Tensor]:
+    """(texts [n, proposals, T] to choose among, the same as [n proposals, T'] without what is padding in all)."""
+    texts = torch.stack([game.drawn(nets, draw.at("proposal", i), n) for i in range(proposals)], 1)
+    return texts, trimmed(texts.flatten(0, 1))
+
+
 @register("game", "energy")
 @dataclass(frozen=True)
 class Energy(Text):
@@ -91,8 +97,7 @@ class Energy(Text):
         self, nets: Mapping[str, nn.Module], wiring: Wiring, draw: Draw, n: int,
         label: Tensor | None = None, truncation: float = 1.0,
     ) -> Tensor:  # fmt: skip
-        texts = torch.stack([self.drawn(nets, draw.at("proposal", i), n) for i in range(self.proposals)], 1)
-        flat = trimmed(texts.flatten(0, 1))
+        texts, flat = proposed(self, nets, draw, n, self.proposals)
         score = judged(nets["discriminator"], flat, *self.told(nets, flat)).view(n, self.proposals)
         reached = score.clamp(-self.clip, self.clip).softmax(1).cumsum(1)
         pick = (reached < draw.uniform("pick", n, 1)).sum(1).clamp_max(self.proposals - 1)
@@ -116,8 +121,7 @@ class Likeliest(Text):
         self, nets: Mapping[str, nn.Module], wiring: Wiring, draw: Draw, n: int,
         label: Tensor | None = None, truncation: float = 1.0,
     ) -> Tensor:  # fmt: skip
-        texts = torch.stack([self.drawn(nets, draw.at("proposal", i), n) for i in range(self.proposals)], 1)
-        flat = trimmed(texts.flatten(0, 1))
+        texts, flat = proposed(self, nets, draw, n, self.proposals)
         with torch.no_grad():
             score = -per_example(language_model(nets).surprise(flat), there(flat)).view(n, self.proposals)
         return texts[torch.arange(n, device=texts.device), score.argmax(1)]

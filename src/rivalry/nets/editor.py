@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout
 
-from rivalry.catalogue import register
+from rivalry.catalogue import Plain, register
 from rivalry.errors import RecipeError
 from rivalry.nets.language import check_text
 from rivalry.nets.rewriters import (
@@ -33,7 +33,7 @@ BLANK = BOS
 
 
 @dataclass(frozen=True)
-class Noise:
+class Noise(Plain):
     """Shares of an editor's lessons: of words that are hidden (on average; of a text, any share up to twice that), of blanks that are,
     of words that are replaced by another text's, left out, and put in hidden; of texts whose style is not told."""
 
@@ -256,29 +256,20 @@ class Editor(Net):
     layers: int = 3
     heads: int = 4
     dropout: float = 0.1
-    hidden: float = 0.25
-    blank: float = 0.05
-    replaced: float = 0.1
-    left_out: float = 0.05
-    put_in: float = 0.03
-    untold: float = 0.15
+    noise: Noise = Noise()
     guide: float = 1.0
     taught: float = 0.0
     rounds: int = 3
 
     def __post_init__(self) -> None:
-        self.noise()
         if self.width % self.heads:
             raise RecipeError(f"width {self.width} of net 'text-editor' does not divide into {self.heads} heads")
         if self.guide < 0 or not 0 <= self.taught <= 1 or self.rounds < 1:
             raise RecipeError("net 'text-editor' needs guide of at least 0, taught between 0 and 1, and a round or more")
 
-    def noise(self) -> Noise:
-        return Noise(self.hidden, self.blank, self.replaced, self.left_out, self.put_in, self.untold)
-
     def build(self, spec: Spec, wiring: Wiring) -> nn.Module:
         check_text(spec, "text-editor", self.dropout)
         return TextEditor(
-            spec.vocabulary, spec.shape[0], wiring.classes, self.width, self.layers, self.heads, self.dropout, self.noise(), self.guide,
+            spec.vocabulary, spec.shape[0], wiring.classes, self.width, self.layers, self.heads, self.dropout, self.noise, self.guide,
             self.taught, self.rounds,
         )  # fmt: skip
