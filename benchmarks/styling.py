@@ -195,7 +195,7 @@ def measure_yelp(strengths: Mapping[str, float]) -> str:
             continue
         found = one.measured(lines, source, wanted, [people[0]])
         four = bleu(lines, *people)
-        rows.append((system, *(f"{found[m]:.1f}" for m in ("style", "kept", "bleu", "overall")), f"{four:.1f}", f"{found['chrf']:.1f}", f"{found['perplexity']:.0f}"))
+        rows.append((system, *(f"{found[m]:.1f}" for m in ("style", "kept", "bleu", "overall")), f"{four:.1f}", f"{found['chrf']:.1f}", f"{found['style-perplexity']:.0f}"))
     head = ("system", "style accuracy %", "self-BLEU", "BLEU", "geometric mean", "BLEU, 4 people", "chrF", "perplexity")
     return (
         f"Yelp, Li et al.'s 1,000 test sentences. The classifier (words and pairs of words, seed {JUDGING}) was trained on training lines alone and "
@@ -216,7 +216,7 @@ def measure_bible(strengths: Mapping[str, float]) -> str:
         outputs = {"copying the input": source, **{run.name: restyle(run, source, style, strength=strengths["bible"]) for run in mine}, "the true verse": truth}
         for system, lines in outputs.items():
             found = one.measured(lines, source, torch.full((len(lines),), k), [truth])
-            rows.append((f"to {style}", system, *(f"{found[m]:.1f}" for m in ("style", "chrf", "bleu", "kept", "kept-chrf")), f"{found['perplexity']:.0f}"))
+            rows.append((f"to {style}", system, *(f"{found[m]:.1f}" for m in ("style", "chrf", "bleu", "kept", "kept-chrf")), f"{found['style-perplexity']:.0f}"))
     head = ("direction", "system", "style accuracy %", "chrF", "BLEU", "self-BLEU", "self-chrF", "perplexity")
     return (
         f"King James and modern (World English Bible), {len(pairs):,} verses of held-out chapters; the two styles were learned from different chapters. "

@@ -81,7 +81,11 @@ def rerank(trained: Path, out: Path) -> None:
     """The run as that of the row that samples otherwise and is trained alike, to the bit."""
     shutil.copytree(trained, out)
     text = (out / "run.toml").read_text(encoding="utf-8")
-    told = text.replace('name = "mle-small"', f'name = "{RERANKED}"').replace('[recipe.game]\npart = "text"', '[recipe.game]\npart = "likeliest"\nproposals = 8')
+    told = text
+    for old, new in (('name = "mle-small"', f'name = "{RERANKED}"'), ('[recipe.game]\npart = "text"', '[recipe.game]\npart = "likeliest"\nproposals = 8')):
+        if told.count(old) != 1:
+            raise SystemExit(f"{out}/run.toml does not say {old!r} once; train {RERANKED} by itself")
+        told = told.replace(old, new)
     (out / "run.toml").write_text(told, encoding="utf-8")
 
 

@@ -16,6 +16,7 @@ from data.records import long_table
 from rivalry.audit import Audit, Setting, audit
 from rivalry.audit.canaries import canaries
 from rivalry.audit.retraining import Joined
+from rivalry.audit.sides import hashed
 from rivalry.data import Dataset, ReadOptions, load
 from rivalry.evaluate.records import Layout
 
@@ -72,7 +73,7 @@ def test_canaries_are_patients_that_can_be_written(wards: tuple[Dataset, Tensor]
     x = canaries(data, 30, 0)
     assert x.shape == (30, *data.spec.shape)
     raw = data.modality.decode(x)
-    assert len(raw.unique(dim=0)) > 20
+    assert len(hashed(raw).unique()) > 20  # NaN, of visits that are not there, counts as equal
 
 
 def test_every_column_of_every_visit_has_a_kind(wards: tuple[Dataset, Tensor]) -> None:

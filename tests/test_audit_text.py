@@ -16,7 +16,7 @@ from data.prose import lines, sentence
 from rivalry.audit import Audit, Setting, audit, memory_lines
 from rivalry.audit.canaries import canaries
 from rivalry.audit.discriminator import Asked
-from rivalry.audit.lines import likelihood_by_words
+from rivalry.audit.lines import Lines, likelihood_by_words, over_reference
 from rivalry.audit.texts import WordSpace
 from rivalry.data import Dataset, ReadOptions, load
 from rivalry.data.text import TextModality
@@ -118,6 +118,16 @@ def test_likelihood_tells_where_it_is_asked(prose: Dataset) -> None:
     assert not found.through_samples
     assert {"likelihood", "likelihood over a reference"} <= {a.name for a in found.attacks}
     assert "checkpoints" in " ".join(found.verdict())
+
+
+def test_a_model_that_is_the_reference_is_no_likelier_than_it_however_words_are_cut() -> None:
+    """Scorers speak of tokens, the reference of words; a line has the same probability either way."""
+    known, words = Sentences.of([[0, 1, 2], [0, 1, 2], [0, 1, 3]]), Sentences.of([[0, 1, 2], [3, 2], [1]])
+    lines = Lines(known, words, words, known, 4)
+    base = likelihood_by_words(words, known, 4)
+    for tokens in (torch.tensor([4, 3, 2]), torch.tensor([9, 5, 7])):
+        said = base * torch.tensor([4.0, 3.0, 2.0]).double() / tokens
+        torch.testing.assert_close(over_reference(said, tokens, words, lines), torch.zeros(3).double())
 
 
 def test_what_everyone_says_is_taken_off_a_likelihood() -> None:

@@ -33,6 +33,11 @@ def test_penalties_of_small_differences_are_exact(name: str) -> None:
     assert usual_precision(Request(get(name)), PICTURES) == "float32"
 
 
+def test_what_is_changed_keeps_to_the_exceptions() -> None:
+    assert usual_precision(Request(get("style-editor-small")), Spec("tokens", (20,))) == "auto"
+    assert usual_precision(Request(get("srgan-small"), players={"generator": nn.Linear(1, 1)}), PICTURES) == "float32"
+
+
 def test_privacy_and_the_users_own_modules_are_exact() -> None:
     private, _ = privatised(private_pictures("p", batch=4), 3.0, 0.0)
     assert usual_precision(Request(private), PICTURES) == "float32"

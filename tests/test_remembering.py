@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from rivalry.data import Dataset
 from rivalry.report import _memory
+from rivalry.training.engine import Engine
+from rivalry.training.loop import Trainer
 from rivalry.training.remembering import remembering
 from rivalry.training.state import State, build_state
 from rivalry.types import PAD
@@ -80,6 +82,15 @@ def test_looking_leaves_no_trace(name: str) -> None:
     assert found == remembering(s, data)
     assert all(torch.equal(v, before[f"{k}.{n}"]) for k, m in s.nets.items() for n, v in m.state_dict().items())
     assert all(m.training for m in s.nets.values())
+
+
+def test_knobs_are_those_that_the_last_step_was_played_with() -> None:
+    recipe = get("relgan-small")
+    trainer = Trainer(build_state(recipe, TOKENS, 0, CPU), split(sentences(), 400).train, 100, Engine("cpu"))
+    last = trainer.layout[-1]
+    assert trainer.knobs()["sharpness"] == recipe.schedules["sharpness"](0.0)
+    trainer.state.step = 100
+    assert trainer.knobs()["sharpness"] == recipe.schedules["sharpness"](last.progress(100))
 
 
 def test_games_without_a_judge_and_few_rows_say_nothing() -> None:

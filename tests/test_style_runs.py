@@ -130,7 +130,7 @@ def test_evaluate_shows_copying_beside_and_examples(run: Run) -> None:
     assert "at random:" in shown
     assert "the classifier of styles is trained apart" in shown
     found = json.loads(told("evaluate", "mood", "-n", "60", "--json"))
-    assert set(found["scores"]) == {"transfer", "style", "kept", "kept-chrf", "perplexity"}
+    assert set(found["scores"]) == {"transfer", "style", "kept", "kept-chrf", "style-perplexity"}
     assert found["copied"]["kept"] == pytest.approx(100)
     assert found["examples"]
 

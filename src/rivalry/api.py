@@ -368,7 +368,7 @@ def train(
     settings: 'batch=32' and the like, as the command line's --set.  players: one's own modules by network name
     ('generator', 'discriminator'); see `rivalry.parts.Net` for what they are called with.
     cap: samples the run may hand out in all.  precision: 'float32', 'bfloat16' or 'auto' (what the machine is fast at); '' is
-    'auto' for pictures where the recipe allows it, else 'float32'.
+    'auto' for pictures and for rewriting text where the recipe allows it, else 'float32'.
     dp_epsilon, dp_delta: train under differential privacy (docs/privacy.md); delta is N^-1.1 of N rows if left out.
     Raises RecipeError, DataError or RunError, and leaves nothing behind, if that cannot be done.
     """

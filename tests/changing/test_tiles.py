@@ -18,6 +18,8 @@ from rivalry.changing.model import Model, seen, unseen
 from rivalry.changing.resample import enlarged
 from rivalry.changing.source import TensorSource
 from rivalry.changing.tiles import SEAM, Tiling, cuts, ramp
+from rivalry.changing.whole import Statistics
+from rivalry.nets.filling import filled
 
 LEVEL = 1 / 255
 
@@ -57,6 +59,18 @@ def test_cores_cover_the_line_once_and_weights_add_up_to_one(length: int, side: 
 def test_tiles_of_a_local_network_are_the_whole_picture(scale: int, size: tuple[int, int]) -> None:
     changer, x = restorer(scale=scale), picture(*size)
     assert (change(changer, x, Ways(tile=32)) - whole(changer, x)).abs().max() < LEVEL / 100
+
+
+def test_tiles_fill_a_hole_wider_than_they_are_by_what_is_known_of_the_whole_picture() -> None:
+    x, hole = picture(192, 192)[None] * 2 - 1, torch.zeros(1, 1, 192, 192)
+    hole[:, :, 20:172, 10:190] = 1
+    statistics = Statistics()
+    with statistics.taking():
+        wanted = filled(x, hole, 3)
+    with statistics.using():
+        tile = filled(x[..., 64:], hole[..., 64:], 3)
+    inside = slice(64 + 40, 192)
+    torch.testing.assert_close(tile[..., 40:], wanted[..., inside], atol=LEVEL, rtol=0)
 
 
 def test_tiles_begin_at_multiples_of_the_stride() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -164,6 +165,16 @@ def test_bad_conversations_are_one_sentence(tmp_path: Path, file: str, text: str
     (tmp_path / file).write_text(text)
     with pytest.raises(DataError, match=says):
         load(tmp_path / file, options=ReadOptions(kind=kind))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["table", "text"])
+def test_what_is_asked_for_comes_before_what_lines_look_like(tmp_path: Path, kind: Literal["table", "text"]) -> None:
+    rows = [{"age": 20 + i % 7, "sex": "fm"[i % 2], "note": f"the {i}th of many notes", "messages": [f"so {i}", "yes", f"and {i * i}"]} for i in range(60)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    assert load(tmp_path / "a.jsonl").spec.context
+    found = load(tmp_path / "a.jsonl", options=ReadOptions(kind=kind, columns=("note",) if kind == "text" else ()))
+    assert found.spec.kind == ("tokens" if kind == "text" else "table")
+    assert not found.spec.context
 
 
 def test_broken_lines_are_left_out_and_said(tmp_path: Path) -> None:

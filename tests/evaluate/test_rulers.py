@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 import pytest
 
 from rivalry.errors import RulerMismatch, RunError, UnknownName
-from rivalry.evaluate.rulers import METRICS, Ruler, Score, metric, number
+from rivalry.evaluate.rulers import EACH, METRICS, Ruler, Score, metric, number
 
 LOCAL = Ruler("fd", "local", "ab12", "28x28", 2000, 1000, "held", "d474")
 
@@ -96,3 +96,7 @@ def test_an_unknown_metric_suggests_the_nearest() -> None:
 )  # fmt: skip
 def test_numbers_are_written_short(value: float | None, text: str) -> None:
     assert number(value) == text
+
+
+def test_every_metric_has_a_name_of_its_own() -> None:
+    assert len({m.name for m in EACH}) == len({m.title for m in EACH}) == len(EACH)

@@ -79,11 +79,11 @@ def test_only_good_work_is_good_by_all_measures(ruler: StyleRuler, sets: dict[st
     assert collapsed["kept"] < 15, "style alone does not see collapse; what is left of the input does"
     assert noise["style"] < 20
     assert noise["kept"] < 40
-    assert noise["perplexity"] > 3 * good["perplexity"]
+    assert noise["style-perplexity"] > 3 * good["style-perplexity"]
     for other in (copied, collapsed, noise):
         assert good["transfer"] > 1.4 * other["transfer"]
         assert good["overall"] > 1.4 * other["overall"]
-    assert good["perplexity"] < 1.5 * ruler.perplexity
+    assert good["style-perplexity"] < 1.5 * ruler.perplexity
 
 
 def test_perplexity_is_that_of_the_style_wanted(ruler: StyleRuler, sets: dict[str, tuple[list[str], torch.Tensor]]) -> None:

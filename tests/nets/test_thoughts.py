@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from rivalry import zoo
+from rivalry.errors import RecipeError
 from rivalry.games import Energy
 from rivalry.nets import LSTMLM, TextThoughts, TransformerLM
 from rivalry.nets.language import LanguageModel, shifted
@@ -61,3 +62,9 @@ def test_it_chooses_the_texts_that_count() -> None:
     chosen = counted_up(game.sample(state.nets, state.wiring, Draw(0, ("made",)), 600))
     plain = counted_up(replace(game, proposals=1).sample(state.nets, state.wiring, Draw(0, ("made",)), 600))
     assert 1 - chosen < 0.8 * (1 - plain)
+
+
+def test_a_language_model_of_another_width_is_a_sentence() -> None:
+    judge = TextThoughts(24, 16, 0.0).build(SPEC, Wiring())
+    with pytest.raises(RecipeError, match="set its reads to 12"):
+        judge(torch.full((2, 5), 5), torch.zeros(2, 5, 13))

@@ -22,6 +22,7 @@ from rivalry.files import atomic
 from rivalry.stats import ngrams
 from rivalry.stats.ngram_lm import NGramModel
 from rivalry.stats.ngrams import Sentences
+from rivalry.types import PAD
 
 POOL = 10_000
 """Samples, and lines of either side, that runs of words are looked for in."""
@@ -76,10 +77,19 @@ def by_likelihood(lines: Lines, dataset: Dataset, sides: Sides, scorer: Scorer |
     if scorer is None:
         return []
     apart = sides.apart
-    said = scorer(dataset.train, sides.members), scorer(dataset.held, sides.others)
-    usual = (likelihood_by_words(side.take(np.arange(apart)), lines.known, lines.words) for side in (lines.members, lines.others))
-    over = (mine[:apart].double() - base for mine, base in zip(said, usual, strict=True))
+    ways = (dataset.train, sides.members, lines.members), (dataset.held, sides.others, lines.others)
+    said = [scorer(store, index) for store, index, _ in ways]
+    over = [
+        over_reference(mine[:apart], (store.raw(index[:apart]) != PAD).sum(1), words.take(np.arange(apart)), lines)
+        for mine, (store, index, words) in zip(said, ways, strict=True)
+    ]
     return [Scores("likelihood", MODEL, *said), Scores("likelihood over a reference", f"{MODEL}; {REFERENCE}", *over)]
+
+
+def over_reference(said: Tensor, tokens: Tensor, words: Sentences, lines: Lines) -> Tensor:
+    """[N] float64: (log p [N] for each of so many tokens [N]) for each word and the end, less the reference's."""
+    places = torch.from_numpy(words.lengths).double() + 1
+    return said.double() * tokens / places - likelihood_by_words(words, lines.known, lines.words)
 
 
 def likelihood_by_words(side: Sentences, known: Sentences, words: int) -> Tensor:

@@ -28,12 +28,13 @@ TOLD = 20
 @dataclass(frozen=True)
 class Retraining:
     """The recipe to train anew and its steps.  shadows: models on random halves (even, 4 at least), 0 for none; canaries:
-    rows that are planted in one more training by the toss of a coin, 0 for none."""
+    rows that are planted in one more training by the toss of a coin, 0 for none.  precision: that of the run."""
 
     recipe: Recipe
     steps: int
     shadows: int = 0
     canaries: int = 0
+    precision: str = "float32"
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def retrain(plan: Retraining, dataset: Dataset, store: Store, seed: int, device:
     """Trains the plan's recipe on the store for its steps.  Under differential privacy with the recipe's own noise: what
     comes out is as private as the run's own steps are, but nobody keeps account of it."""
     state = build_state(plan.recipe, dataset.spec, seed, device)
-    trainer = Trainer(state, store, plan.steps, Engine(device.type))
+    trainer = Trainer(state, store, plan.steps, Engine(device.type, plan.precision))
     for step in range(plan.steps):
         trainer.step()
         state.sums, state.counts = {}, {}

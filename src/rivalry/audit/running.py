@@ -46,7 +46,8 @@ def audit_run(
         promise=None if account is None else Promise(account[1].epsilon, account[0].delta),
         private=run.path / "private",
         retraining=Retraining(
-            run.recipe, steps if steps is not None else min(MOST, run.settings["plan"]["steps"]), shadows, planted
+            run.recipe, steps if steps is not None else min(MOST, run.settings["plan"]["steps"]), shadows, planted,
+            run.settings["train"]["precision"],
         ),
     )
     found, scores = audit(dataset, draw, run.name, setting, tick)

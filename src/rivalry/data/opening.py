@@ -102,10 +102,12 @@ def _open_file(path: Path, options: ReadOptions) -> Source:
         )
     if ending in TABLES or (ending in TEXTS and tables.begins_with_numbers(_bytes(path, 4096), where)):
         return tables.read_table(path, where, options)
-    if (ending in LINES and talks.told_in_json(_bytes(path), where)) or (ending in TEXTS and _told(_bytes(path), where, options)):
-        return talks.read([(path.name, _bytes(path))], name, where)
-    if ending in LINES:
-        return json_lines.read(_bytes(path), where, options)
+    if ending in LINES or ending in TEXTS:
+        raw = _bytes(path)
+        if _told(raw, where, options, ending in LINES):
+            return talks.read([(path.name, raw)], name, where)
+        if ending in LINES:
+            return json_lines.read(raw, where, options)
     if ending in PICTURES:
         raise DataError(f"{where} is a single picture; name the folder or archive that holds all of them")
     if ending in PICKLES:
@@ -118,9 +120,13 @@ def _open_file(path: Path, options: ReadOptions) -> Source:
     return Other(name, where, f"a file ending in {ending or 'nothing'}")
 
 
-def _told(raw: bytes, where: str, options: ReadOptions) -> bool:
-    """Whether plain text is to be read as conversations."""
-    return options.kind == "dialogue" or (options.kind is None and talks.told_in_text(idx.unzip(raw, where)))
+def _told(raw: Content, where: str, options: ReadOptions, json: bool) -> bool:
+    """Whether plain text, or JSON lines, are to be read as conversations; what is asked for comes before what they look like."""
+    if options.kind == "dialogue":
+        return True
+    if json:  # lines that hold nothing but turns are nothing else, whatever was asked for
+        return talks.told_in_json(raw, where, alone=options.kind is not None)
+    return options.kind is None and isinstance(raw, bytes) and talks.told_in_text(idx.unzip(raw, where))
 
 
 def _bytes(path: Path, most: int = -1) -> bytes:
@@ -179,7 +185,7 @@ def _open_inner(container: Container, path: Path, name: str, options: ReadOption
     if data:
         raise DataError(f"{path} holds several data files ({some([e.name for e in data])}); name one of them")
     told = [(e.name, read_one(container, e)) for e in container.entries if e.name.lower().removesuffix(".gz").endswith(LINES)]
-    if told and all(talks.told_in_json(content, file) for file, content in told):
+    if told and all(_told(content, file, options, json=True) for file, content in told):
         return talks.read(told, name, str(path))
     lines = [e for e in container.entries if e.name.lower().removesuffix(".gz").endswith(".txt")]
     if lines and options.kind == "dialogue":

@@ -32,8 +32,8 @@ MOSTLY = 0.9
 _NAMED = re.compile(r"^([^\W\d_][\w .'\-]{0,24}):\s+(\S.*)$")
 
 
-def told_in_json(content: Content, where: str) -> bool:
-    """Whether the first line is a list of turns, or an object with one."""
+def told_in_json(content: Content, where: str, alone: bool = False) -> bool:
+    """Whether the first line is a list of turns, or an object with one.  alone: and with nothing else."""
     raw = unzip(content, where) if isinstance(content, bytes) else b""
     first = next((line for line in raw[: 1 << 20].splitlines() if line.strip()), b"")
     try:
@@ -41,6 +41,8 @@ def told_in_json(content: Content, where: str) -> bool:
     except ValueError:
         return False
     turns = _listed(found)
+    if alone and isinstance(found, Mapping) and len(found) > 1:
+        return False
     return turns is not None and all(isinstance(t, str | Mapping) for t in turns)
 
 

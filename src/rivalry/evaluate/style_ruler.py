@@ -68,7 +68,7 @@ class StyleRuler:
     def measured(
         self, lines: Sequence[str], source: Sequence[str], wanted: Tensor, references: Sequence[Sequence[str]] = ()
     ) -> dict[str, float]:
-        """'style', the share of lines taken for the style wanted; 'kept', BLEU with what was put in; 'kept-chrf'; 'perplexity'; 'transfer',
+        """'style', the share of lines taken for the style wanted; 'kept', BLEU with what was put in; 'kept-chrf'; 'style-perplexity'; 'transfer',
         the geometric mean of the first two; with references also 'bleu', 'chrf', and 'overall', of style, kept and bleu.  In percent,
         but for perplexity."""
         sums, counts = self.surprise(lines, wanted)
@@ -76,7 +76,7 @@ class StyleRuler:
             "style": 100 * float(self.hits(lines, wanted).mean()),
             "kept": bleu(lines, source),
             "kept-chrf": chrf(lines, source),
-            "perplexity": math.exp(float(sums.sum() / counts.sum())),
+            "style-perplexity": math.exp(float(sums.sum() / counts.sum())),
         }
         found["transfer"] = geometric_mean(*(found[m] for m in JOINT))
         if references:

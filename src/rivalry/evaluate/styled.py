@@ -30,7 +30,7 @@ from rivalry.stats.ngrams import Ints
 from rivalry.stats.translation import bleu, chrf, geometric_mean, version
 from rivalry.streams import key
 
-STYLED = ("transfer", "style", "kept", "kept-chrf", "perplexity")
+STYLED = ("transfer", "style", "kept", "kept-chrf", "style-perplexity")
 LOOKS = Looks(gate=1000, verdict=4000, confirm=1)
 
 
@@ -88,7 +88,7 @@ class StyledJudge(Judge):
         space, sha = {
             "style": ("words and pairs", self.ruler.classifier.sha),
             "transfer": ("words and pairs", f"{self.ruler.classifier.sha}, sacrebleu {version()}"),
-            "perplexity": ("n-grams", "Witten-Bell"),
+            "style-perplexity": ("n-grams", "Witten-Bell"),
         }.get(name, ("sacrebleu", version()))
         ruler = Ruler(name, space, sha, "13a", n, n, "held-out", self.dataset.fingerprint)
         return Score(ruler, reading.value, reading.low, reading.high, reading.floor)
@@ -113,7 +113,7 @@ def _readings(ruler: StyleRuler, lines: Sequence[str], source: Sequence[str], wa
         "transfer": jackknifed(n, both(everything), both),
         "style": style,
         **parts,
-        "perplexity": jackknifed(n, perplexity(everything), perplexity, ruler.perplexity),
+        "style-perplexity": jackknifed(n, perplexity(everything), perplexity, ruler.perplexity),
     }
 
 

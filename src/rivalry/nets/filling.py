@@ -22,7 +22,8 @@ def filled(x: Tensor, hole: Tensor, levels: int) -> Tensor:
         weight = F.avg_pool2d(weights[-1], 2, ceil_mode=True)
         sizes.append(F.avg_pool2d(sizes[-1] * weights[-1], 2, ceil_mode=True) / weight.clamp_min(1e-6))
         weights.append((weight > 0).to(x.dtype))
-    made = (x * known).sum((2, 3), keepdim=True) / known.sum((2, 3), keepdim=True).clamp_min(1)
+    # as means, which tiles of a picture share (rivalry.changing.whole); sums each tile would take of itself
+    made = (x * known).mean((2, 3), keepdim=True) / known.mean((2, 3), keepdim=True).clamp_min(1e-9)
     for own, weight in zip(reversed(sizes), reversed(weights), strict=True):
         around = made.expand_as(own) if made.shape[2:] == (1, 1) else F.interpolate(made, size=own.shape[2:], mode="bilinear", align_corners=False)
         made = own * weight + around * (1 - weight)

@@ -15,6 +15,9 @@ from rivalry.nets.text_judges import TextCNNJudge
 from rivalry.parts import Net, Wiring
 from rivalry.types import PAD, Spec
 
+AT_ONCE = 4096
+"""Beginnings of texts that are judged together: of N texts of T tokens there are N T, each as long as a text."""
+
 
 class LeakModel(LanguageModel):
     """Guo et al. 2018 (arXiv:1709.08624), section 'Leaked features' to 'Generation with hierarchical policy'.
@@ -47,7 +50,7 @@ class LeakModel(LanguageModel):
         (judge,) = self._heard
         learning = judge.training
         judge.eval()
-        found: Tensor = judge(prefixes)["features"]
+        found = torch.cat([judge(part)["features"] for part in prefixes.split(AT_ONCE)])
         judge.train(learning)
         return found
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout, pad, relu
 
 from rivalry.catalogue import register
+from rivalry.errors import RecipeError
 from rivalry.nets.language import check_text
 from rivalry.parts import Net, Wiring
 from rivalry.types import PAD, Heads, Spec
@@ -61,6 +62,11 @@ class ThoughtfulJudge(nn.Module):
         self.out = nn.Linear(4 * width, 1)
 
     def forward(self, tokens: Tensor, thoughts: Tensor) -> Heads:
+        if thoughts.shape[2] != self.onward.input_size:
+            raise RecipeError(
+                f"the net 'text-thoughts' reads a language model {self.onward.input_size - 1} wide, and this one is {thoughts.shape[2] - 1}; set "
+                f"its reads to {thoughts.shape[2] - 1}"
+            )
         there = (tokens != PAD)[..., None]
         x = dropout(thoughts, self.drop, self.training)
         # each text is turned by itself, so that padding comes last both ways and changes nothing

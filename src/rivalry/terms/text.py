@@ -73,10 +73,12 @@ def advantages(reward: Tensor, mask: Tensor, discount: float, normed: bool, grou
         following = (reward[:, t] + discount * following) * mask[:, t]
         out.append(following)
     returns = torch.stack(out[::-1], 1)
-    group = torch.zeros(len(mask), dtype=torch.long, device=mask.device) if group is None else group
-    sums = torch.zeros(2, int(group.max()) + 1, mask.shape[1], dtype=returns.dtype, device=mask.device)
-    sums = sums.index_add(1, group, torch.stack([returns * mask, mask.to(returns.dtype)]))
-    mean = (sums[0] / sums[1].clamp_min(1))[group]
+    if group is None:
+        mean = (returns * mask).sum(0) / mask.sum(0).clamp_min(1)
+    else:  # no more groups than rows, so the device need not be asked for their number
+        sums = torch.zeros(2, *mask.shape, dtype=returns.dtype, device=mask.device)
+        sums = sums.index_add(1, group, torch.stack([returns * mask, mask.to(returns.dtype)]))
+        mean = (sums[0] / sums[1].clamp_min(1))[group]
     centred = (returns - mean) * mask
     if not normed:
         return centred

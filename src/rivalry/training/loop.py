@@ -165,6 +165,10 @@ class Trainer:
             state.sums[name] = state.sums[name] + value if name in state.sums else value
             state.counts[name] = state.counts.get(name, 0) + 1
 
+    def knobs(self) -> dict[str, float | Tensor]:
+        """The knobs as the last step left them: scheduled ones, and those of controllers."""
+        return {**self.state.knobs, **self._schedule(span_at(self.layout, max(0, self.state.step - 1)))}
+
     def ends_a_stage(self, step: int) -> bool:
         """Whether another stage begins after so many steps."""
         return any(span.stop == step for span in self.layout[:-1])

@@ -24,12 +24,12 @@ LEAST = 32
 
 
 @torch.no_grad()
-def remembering(state: State, data: Dataset) -> dict[str, float]:
+def remembering(state: State, data: Dataset, knobs: Mapping[str, float | Tensor] | None = None) -> dict[str, float]:
     """Mean scores '<match>.train', '<match>.held', '<match>.fake' of every judged match, and '<match>.memory', the
     paper's r_v = (train - held) / (train - fake): about 0 for a judge that generalises, 1 for one that takes what it
     has not seen for fake; left out where train scores are no higher than fakes'.
 
-    The same rows and noise at each call; networks as for sampling (running statistics).  {} where fewer than LEAST
+    knobs: the game is played with, as training plays it (those of controllers alone if left out).  The same rows and noise at each call; networks as for sampling (running statistics).  {} where fewer than LEAST
     rows are held out, and for games that judge nothing.
     """
     n = min(ROWS, len(data.held), len(data.train))
@@ -39,7 +39,7 @@ def remembering(state: State, data: Dataset) -> dict[str, float]:
         module.eval()
     found: dict[str, float] = {}
     for name in dict.fromkeys(m for side in state.recipe.sides() for m in side.judges):
-        known, new = (_scores(state, rows, name, n) for rows in (_rows(data, "train", n, state), _rows(data, "held", n, state)))
+        known, new = (_scores(state, rows, name, n, knobs or state.knobs) for rows in (_rows(data, "train", n, state), _rows(data, "held", n, state)))
         if "real" not in known or "fake" not in known:
             continue
         train, held, fake = known["real"], new["real"], known["fake"]
@@ -56,9 +56,9 @@ def _rows(data: Dataset, split: str, n: int, state: State) -> Batch:
     return store.batch(torch.linspace(0, len(store) - 1, n).long(), state.device)
 
 
-def _scores(state: State, rows: Batch, name: str, n: int) -> Mapping[str, float]:
+def _scores(state: State, rows: Batch, name: str, n: int, knobs: Mapping[str, float | Tensor]) -> Mapping[str, float]:
     """Mean scores of a match played with these rows, 'real' and 'fake' where there are both."""
-    turn = Turn("remembering", state.step, 0, 0, draw_for(state, "remembering"), dict(state.knobs), {}, n)
+    turn = Turn("remembering", state.step, 0, 0, draw_for(state, "remembering"), dict(knobs), {}, n)
     match = state.recipe.game.play(state.nets, FixedRows(rows), turn).match(name)
 
     def mean(point: Point, mask: Tensor | None) -> float:

@@ -160,12 +160,12 @@ def start(dataset: Dataset, request: Request, say: Say = to_stderr, options: Rea
 
 
 def usual_precision(request: Request, spec: Spec) -> str:
-    """'auto' where bfloat16 was seen to do no harm: pictures, and what is changed (docs/lab/speed.md).  'float32' for all else: other
-    data, penalties of small differences, differential privacy, and modules that are not ours."""
+    """'auto' for pictures, where bfloat16 was seen to do no harm (docs/lab/speed.md), and for whatever is changed or restyled.  'float32'
+    for all else: other data, penalties of small differences, differential privacy, and modules that are not ours."""
     recipe = request.recipe
     exact = any(p.exact for stage in recipe.stages for side in stage.sides for p in side.penalties)
     ours = not (request.players or recipe.private or exact)
-    return "auto" if recipe.game.changes or (spec.kind == "image" and ours) else "float32"
+    return "auto" if ours and (recipe.game.changes or spec.kind == "image") else "float32"
 
 
 def seconds_a_step(trial: Trainer) -> float:

@@ -21,6 +21,8 @@ FOLDER = "private/changed"
 """In a run: they show the user's own pictures, so they are for nobody else."""
 SHOWN, WORST, SEARCHED = 12, 8, 256
 LINES = 64
+TRUE = ("patches", "pairs")
+"""Layouts whose pictures come with what they should become."""
 
 
 def write_changes(path: Path, sampler: Sampler, data: Dataset, seed: int) -> Path:
@@ -33,9 +35,9 @@ def write_changes(path: Path, sampler: Sampler, data: Dataset, seed: int) -> Pat
 
 def write_worst(path: Path, sampler: Sampler, data: Dataset, seed: int) -> Path | None:
     """Those of SEARCHED held-out pictures that came out worst, by PSNR; None where nobody knows what they should be."""
-    columns = _columns(sampler, data, seed, min(SEARCHED, len(data.held)))
-    if len(columns) < 3:
+    if data.layout not in TRUE:
         return None
+    columns = _columns(sampler, data, seed, min(SEARCHED, len(data.held)))
     worst = psnr(columns[1].clamp(-1, 1), columns[2]).argsort()[:WORST]
     return _write(path, [c[worst] for c in columns], data)
 
@@ -52,7 +54,7 @@ def _write_texts(path: Path, modality: TextModality, sampler: Sampler, data: Dat
 def _columns(sampler: Sampler, data: Dataset, seed: int, n: int) -> list[Tensor]:
     before = replace(sampler, game=Untouched(sampler.game, data.spec.shape))(n, seed)
     columns = [before, sampler(n, seed)]
-    if data.layout in ("patches", "pairs"):
+    if data.layout in TRUE:
         columns.append(data.held.batch(picked(len(data.held), n, seed), sampler.device).x)
     return columns
 

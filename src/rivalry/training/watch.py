@@ -217,7 +217,7 @@ class Watch:
         self.scores = scores
         found: dict[str, Any] = {"scores": {m: s.as_dict() for m, s in scores.items()}}
         if not self.private:
-            found["memory"] = remembering(state, self.data)
+            found["memory"] = remembering(state, self.data, self.trainer.knobs())
         self._record({"step": state.step, "seconds": round(self.seconds, 3), **found})
         headline = scores[self.judge.headline]
         self._latest = {**self._latest, self.judge.headline: headline.value}
