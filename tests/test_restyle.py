@@ -163,6 +163,24 @@ def test_what_is_asked_is_answered_and_lines_do_not_depend_on_one_another(name: 
     assert torch.equal(made, recipe.game.change(state.nets, asked(x, 1 - style), Draw(1))), "of two styles any but the own is the other"
 
 
+def test_how_long_a_text_may_become_does_not_depend_on_its_neighbours() -> None:
+    state = build_state(zoo.get("style-transformer-small"), STYLES, 0, CPU)
+    writer = state.nets["generator"].eval()
+    for parameter in writer.parameters():
+        if parameter.shape == (STYLES.vocabulary,):
+            parameter.data[EOS] = -50.0  # it never ends by itself
+    x = torch.full((2, STYLES.shape[0]), PAD)
+    x[0, :3], x[1, :-1] = torch.tensor([7, 8, EOS]), 9
+    x[1, -1] = EOS
+    style, uniform = torch.tensor([1, 1]), torch.rand(2, STYLES.shape[0], generator=torch.Generator().manual_seed(0))
+    for chance in (None, uniform):
+        both = writer.written(x, style, chance)
+        alone = writer.written(x[:1, :3], style[:1], None if chance is None else chance[:1])
+        width = min(7, STYLES.shape[0])
+        assert torch.equal(both[0, :width], alone[0, :width])
+        assert bool((both[0, width:] == PAD).all())
+
+
 def test_runs_of_other_games_rewrite_nothing() -> None:
     state = build_state(zoo.get("mle-small"), STYLES, 0, CPU)
     with pytest.raises(RecipeError, match="rewrites no texts"):

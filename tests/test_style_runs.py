@@ -83,6 +83,13 @@ def test_a_line_that_is_typed_is_answered_at_once(run: Run) -> None:
     assert told("apply", "mood", "--style", "glad", "--strength", "0", same).strip() == same
 
 
+def test_what_is_typed_may_be_long_and_hold_slashes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = " ".join(["the bread was cold ."] * 30)
+    assert len(told("apply", "mood", "--style", "glad", long).strip().split()) > 60
+    monkeypatch.setattr(Stylist, "rewrite", lambda self, lines, style: lines)
+    assert told("apply", "mood", "--style", "glad", "see http://x.y // or .").strip() == "see http://x.y // or ."
+
+
 def test_a_file_gives_a_line_for_each_of_its_lines(run: Run, here: Path) -> None:
     assert "3 lines rewritten as 'glad' in out.txt" in told("apply", "mood", "--style", "glad", "some.txt", "-o", "out.txt")
     made = (here / "out.txt").read_text().split("\n")

@@ -12,7 +12,7 @@ import torch
 
 from rivalry.data import Dataset, restore
 from rivalry.data.text import TextModality
-from rivalry.data.text_files import clean
+from rivalry.data.text_files import clean, every_line
 from rivalry.data.words import count, some
 from rivalry.errors import DataError, RecipeError, UnknownName
 from rivalry.evaluate import Looks, Scores
@@ -143,16 +143,10 @@ def pieces(line: str, tokens: Callable[[str], int], most: int) -> list[str]:
 
 
 def lines_of(source: Path) -> list[str]:
-    """All lines of a UTF-8 file, empty ones too, so that lines of both files agree."""
-    try:
-        raw = source.read_bytes()
-        lines = raw.decode("utf-8-sig").splitlines()
-    except OSError as error:
-        raise DataError(f"{source} cannot be read: {error.strerror or error}; check its path") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{source} is not in UTF-8; if it is in Latin-1, convert it with: iconv -f latin1 -t utf-8") from error
-    if b"\0" in raw or len(raw) > LONGEST:
+    """All lines of a text file, empty ones too, so that lines of both files agree."""
+    if source.is_file() and source.stat().st_size > LONGEST:
         raise DataError(f"{source} is no text file of lines; name one with a sentence in each line")
+    lines = every_line(source)
     if not any(line.strip() for line in lines):
         raise DataError(f"{source} holds no line of text; name a file with a sentence in each line")
     return lines
@@ -220,8 +214,8 @@ def measured(
     judge = StyledJudge(dataset, None, seed, engine.device, looks, judging=seed)
     game, nets = folder.recipe.game, folder.networks(which, engine.device)
     sampler = sampler_of(game, game.wiring(folder.spec), nets, engine.device, dataset)
-    found = judge.final(sampler, 0)
-    source, lines, wanted, _ = judge.rewritten(sampler, judge.looks.verdict)
+    told = judge.rewritten(sampler, judge.looks.verdict)
+    found, source, lines, wanted = judge.scored(told), told.source, told.lines, told.wanted
     hits, kept = judge.ruler.hits(lines, wanted).bool().tolist(), [chrf([a], [b]) for a, b in zip(lines[:WORST], source[:WORST], strict=True)]
     pairs = [(dataset.spec.class_names[w], a, b) for w, a, b in zip(wanted.tolist(), source, lines, strict=True)]
     details = found.details["styled"]

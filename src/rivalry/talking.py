@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from rivalry.data import Modality
 from rivalry.data.dialogue import DialogueModality
-from rivalry.data.talks import turns_in
-from rivalry.data.text_files import clean
+from rivalry.data.talks import joined, turns_in
+from rivalry.data.text_files import clean, every_line
 from rivalry.errors import DataError, RecipeError
 from rivalry.files import write_text
 from rivalry.games.reply import Reply, reply_model, trimmed_left
@@ -34,7 +34,7 @@ MOST = 64
 class Talking:
     """How replies are drawn.  candidates: so many are drawn and the best rated is given; None: 10 where there is a discriminator to
     rate them, else 1 (likelihood alone would pick what fits everywhere).  temperature, top_p: as for text.  seed: the same seed and
-    the same history give the same reply.  RecipeError for what makes no sense."""
+    the same history give the same reply; of a file's contexts, at the same place in the file.  RecipeError for what makes no sense."""
 
     candidates: int | None = None
     temperature: float = 0.8
@@ -142,14 +142,8 @@ class Conversation:
 def contexts_of(path: Path) -> list[list[str]]:
     """What a file asks to be replied to: .jsonl, a list of turns a line (or an object with one); else text, a context a line, its turns
     parted by tabs.  DataError for what cannot be read and for empty files."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}; name a file with a context in each line") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not in UTF-8; convert it first") from error
     found: list[list[str]] = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(every_line(path), 1):
         if not line.strip():
             continue
         turns = _json_turns(line, f"{path}, line {number}") if path.suffix.lower() in (".jsonl", ".ndjson") else line.split("\t")
@@ -163,7 +157,7 @@ def contexts_of(path: Path) -> list[list[str]]:
 
 def _json_turns(line: str, where: str) -> list[str]:
     try:
-        turns = turns_in(json.loads(line))
+        turns = joined(turns_in(json.loads(line)))
     except ValueError as error:
         raise DataError(f"{where}: {error}; each line must hold a list of turns") from error
     return [text for _, text in turns]

@@ -6,6 +6,12 @@ import json
 import random
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
+from rivalry.data.dialogue import DialogueModality
+from rivalry.types import EOS, PAD
+
 THINGS = ("music", "movies", "football", "jazz", "opera", "chess", "tea", "coffee", "rain", "snow", "books", "cats")
 
 
@@ -25,3 +31,9 @@ def conversations(n: int, seed: int = 0) -> list[list[str]]:
 def write(path: Path, n: int = 120, seed: int = 0) -> Path:
     path.write_text("".join(json.dumps({"turns": turns}) + "\n" for turns in conversations(n, seed)))
     return path
+
+
+def replies(modality: DialogueModality, texts: list[str]) -> Tensor:
+    """Texts as [N, reply] tokens."""
+    ended = [[*own[: modality.reply], EOS][: modality.reply] for own in modality.coder.encode(texts)]
+    return torch.tensor([row + [PAD] * (modality.reply - len(row)) for row in ended])

@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import pyarrow as arrow
 import pytest
 import torch
+from pyarrow import parquet
 
-from data.conversations import conversations, write
+from data.conversations import conversations, replies, write
 from rivalry.data import Dataset, ReadOptions, inspect, load, restore
 from rivalry.data.dialogue import DialogueModality
+from rivalry.data.text_files import every_line, pieces
 from rivalry.errors import DataError
+from rivalry.talking import contexts_of
 from rivalry.types import BOS, EOS, PAD
 
 CPU = torch.device("cpu")
@@ -110,7 +114,7 @@ def test_what_is_typed_is_encoded_as_what_was_read(tmp_path: Path) -> None:
     for row, turns in zip(x, modality.turns(x), strict=True):
         if row[0] == PAD:
             assert torch.equal(modality.contexts([[text for _, text in turns]])[0], row[: modality.context])
-    assert torch.equal(modality.replies(modality.texts(x)), x[:, modality.context :])
+    assert torch.equal(replies(modality, modality.texts(x)), x[:, modality.context :])
     again = restore("dialogue", dict(modality.state()))
     assert again == modality
     with pytest.raises(DataError, match="context 2 says nothing"):
@@ -175,6 +179,41 @@ def test_what_is_asked_for_comes_before_what_lines_look_like(tmp_path: Path, kin
     found = load(tmp_path / "a.jsonl", options=ReadOptions(kind=kind, columns=("note",) if kind == "text" else ()))
     assert found.spec.kind == ("tokens" if kind == "text" else "table")
     assert not found.spec.context
+
+
+def test_numbers_of_conversations_keep_all_their_digits(tmp_path: Path) -> None:
+    turns = [(5_000_000 + i, text) for i, talk in enumerate(conversations(40)) for text in talk]
+    parquet.write_table(arrow.table({"conversation": [n for n, _ in turns], "text": [t for _, t in turns]}), tmp_path / "a.parquet")
+    dataset = load(tmp_path / "a.parquet")
+    assert any("conversations: 40 " in note for note in dataset.notes)
+
+
+def test_who_says_nothing_lets_the_other_go_on(tmp_path: Path) -> None:
+    modality = load(write(tmp_path / "a.jsonl", 60)).modality
+    assert isinstance(modality, DialogueModality)
+    found = modality.turns(modality.contexts([["do you like tea ?", "", "and snow ?"], ["tea ?", "yes .", "", "no ."]]))
+    assert [[mine for mine, _ in turns if _] for turns in found] == [[False], [True, False]]
+    assert found[0][0][1] == "do you like tea ? and snow ?"
+
+
+def test_separators_of_unicode_part_no_lines(tmp_path: Path) -> None:
+    for name, raw in (
+        ("bytes", "a\u2028b\r\n\x0cc\n\nd".encode()), ("mark", "\ufeffa\u2028b\n\x0cc\r\n\nd\n".encode()),
+    ):  # fmt: skip
+        (tmp_path / name).write_bytes(raw)
+        assert every_line(tmp_path / name) == ["a\u2028b", "\x0cc", "", "d"]
+    assert pieces("a\u2028b\n\x0cc\r\n\nd\r\n".encode("utf-16")) == ["a\u2028b", "\x0cc", "", "d"]
+    (tmp_path / "a.jsonl").write_bytes(b"\xef\xbb\xbf" + '["one\u2028two", "three"]\n'.encode())
+    assert contexts_of(tmp_path / "a.jsonl") == [["one two", "three"]]
+    (tmp_path / "b.jsonl").write_text('[{"speaker": "a", "text": "hello"}, {"speaker": "a", "text": "there"}, {"speaker": "b", "text": "fine"}]\n')
+    assert contexts_of(tmp_path / "b.jsonl") == [["hello there", "fine"]]
+
+
+def test_scores_need_two_conversations_that_are_held_back(tmp_path: Path) -> None:
+    write(tmp_path / "train.jsonl", 40)
+    (tmp_path / "valid.jsonl").write_text(json.dumps({"turns": [f"turn {i} of a long talk" for i in range(90)]}) + "\n")
+    with pytest.raises(DataError, match="holds back 1 conversation"):
+        load(tmp_path)
 
 
 def test_broken_lines_are_left_out_and_said(tmp_path: Path) -> None:

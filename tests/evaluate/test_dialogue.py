@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from data.conversations import write
+from data.conversations import replies, write
 from rivalry.data import Dataset, ReadOptions, load
 from rivalry.data.dialogue import DialogueModality
 from rivalry.errors import DataError, RecipeError
@@ -44,7 +45,7 @@ def said(dataset: Dataset, judge: DialogueJudge, texts: list[str]) -> Tensor:
     modality = dataset.modality
     assert isinstance(modality, DialogueModality)
     x = judge.asked(len(texts)).x
-    return torch.cat([x[:, : modality.context], modality.replies(texts)], 1)
+    return torch.cat([x[:, : modality.context], replies(modality, texts)], 1)
 
 
 def scores(dataset: Dataset, judge: DialogueJudge, kind: str) -> dict[str, float]:
@@ -178,6 +179,15 @@ def test_a_judge_learns_from_conversations_that_it_is_not_asked_about(judge: Dia
     assert bool((learns[moved] == learns).all())
     with pytest.raises(DataError, match="learns from at least"):
         fresh.examined(["a"] * 20, ["b"] * 20, ["c"] * 20, np.arange(20))
+
+
+def test_a_judge_is_offered_only_where_it_has_enough_on_either_side(tmp_path: Path) -> None:
+    write(tmp_path / "train.jsonl", 60)
+    long, short = ([f"turn {i} of it" for i in range(n)] for n in (400, 30))
+    (tmp_path / "valid.jsonl").write_text("".join(json.dumps({"turns": t}) + "\n" for t in (long, short)))
+    found = DialogueJudge(load(tmp_path, options=ReadOptions(tokenizer="words")), False, looks=Looks(gate=60, verdict=400))
+    assert len(found.dataset.held) > 400
+    assert "adversuc" not in found.known()
 
 
 def test_a_judge_hears_when_words_are_out_of_order() -> None:

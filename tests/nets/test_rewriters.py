@@ -90,6 +90,12 @@ def test_lessons_of_an_editor_ask_for_the_text_itself_whatever_the_noise() -> No
     assert torch.equal(words[1][words[2].bool()].sort()[0], wanted[given == MASKED].sort()[0])
     assert torch.equal(doubt[2].bool(), slots & (given != MASKED))
     assert torch.equal(doubt[1].bool(), replaced)
+    strange = torch.where(TEXTS == 5, MASKED, TEXTS).repeat(50, 1)  # a word that the tokenizer does not know
+    given, wanted = net.lesson(strange, Draw(3))
+    words, _ = net.taught(given, None, STYLE.repeat(50), wanted)
+    assert bool(((given == MASKED) & (wanted == MASKED)).any())
+    assert not bool((words[1][words[2].bool()] == MASKED).any()), "what is never said is not asked for"
+    assert int(words[2].sum()) == int(((given == MASKED) & (wanted != MASKED)).sum())
     quiet = Editor(16, heads=2, noise=Noise(hidden=0, blank=0, replaced=0, left_out=0, put_in=0)).build(SPEC, Wiring(classes=2))
     assert isinstance(quiet, TextEditor)
     same, also = quiet.lesson(TEXTS, Draw(0))

@@ -13,7 +13,7 @@ from rivalry.errors import DataError
 
 @click.command("apply")
 @click.argument("run")
-@click.argument("source", metavar="FILE|FOLDER|TEXT", type=click.Path(path_type=Path), required=False)
+@click.argument("source", metavar="FILE|FOLDER|TEXT", required=False)
 @click.option("-o", "--out", type=click.Path(path_type=Path),
               help="Where to: a file of the ending wanted or, for pictures, a folder that mirrors FOLDER.")
 @click.option("--draws", type=int, default=1, show_default=True, help="So many results, OUT-1 ...: each is drawn anew (tables; networks with noise).")
@@ -38,7 +38,7 @@ from rivalry.errors import DataError
 @talking_options
 @device
 def command(
-    run: str, source: Path | None, out: Path | None, draws: int, seed: int, which: str, strength: float | None, perception: float, label: str | None, self_ensemble: bool, tile: int | None,
+    run: str, source: str | None, out: Path | None, draws: int, seed: int, which: str, strength: float | None, perception: float, label: str | None, self_ensemble: bool, tile: int | None,
     mask: Path | None, sheet: Path | None, quality: int | None, overwrite: bool, window: str | None, keep_identity: bool, likely: bool, pool: int | None, style: str | None, device: str,
     chat: bool, candidates: int | None, temperature: float, top_p: float,
 ) -> None:  # fmt: skip
@@ -75,7 +75,7 @@ def command(
     from rivalry.cli.styles import show_restyled
     from rivalry.talking import Talking
 
-    if talk(run, chat, source, out, Talking(candidates, temperature, top_p, seed), which, device):
+    if talk(run, chat, None if source is None else Path(source), out, Talking(candidates, temperature, top_p, seed), which, device):
         return
     if source is None:
         raise click.UsageError("name a FILE or FOLDER, and with -o where to write to")
@@ -83,11 +83,12 @@ def command(
     if style is not None:
         show_restyled(run, source, style, out, 1.0 if strength is None else strength, which, device)
         return
+    place = Path(source)
     if out is None:
-        raise DataError(f"say where the result goes with -o OUT, for example: rivalry apply {run} {source.name} -o {source.stem}-out{source.suffix}")
+        raise DataError(f"say where the result goes with -o OUT, for example: rivalry apply {run} {place.name} -o {place.stem}-out{place.suffix}")
     with bar() as tick:
         done = load(run).apply(
-            source, out, draws=draws, seed=seed, likely=likely, pool=pool, strength=strength, self_ensemble=self_ensemble, tile=tile,
+            place, out, draws=draws, seed=seed, likely=likely, pool=pool, strength=strength, self_ensemble=self_ensemble, tile=tile,
             quality=quality, mask=mask, sheet=sheet, overwrite=overwrite, window=window, keep_identity=keep_identity, which=which,
             perception=perception, label=label, device=device, tick=tick,
         )  # fmt: skip

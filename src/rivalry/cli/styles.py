@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from os.path import isfile
 from pathlib import Path
 
 import click
@@ -13,21 +14,21 @@ from rivalry.errors import DataError
 SHOWN = 8
 
 
-def show_restyled(run: str, source: Path, style: str, out: Path | None, strength: float, which: str, device: str) -> None:
+def show_restyled(run: str, source: str, style: str, out: Path | None, strength: float, which: str, device: str) -> None:
     """Rewrites a text that was typed, or the lines of a file, in the style."""
     from rivalry.api import load
     from rivalry.styling import Stylist, lines_of
 
     stylist = Stylist(load(run).folder, which, device, strength)
-    if source.is_file():
+    if isfile(source):  # False for a text that is too long for a name
         if out is not None:
-            click.echo(stylist.rewrite_file(source, style, out).text())
+            click.echo(stylist.rewrite_file(Path(source), style, out).text())
             return
-        lines = lines_of(source)
+        lines = lines_of(Path(source))
     elif out is not None:
         raise DataError(f"there is no file {source}; -o goes with a file of lines, a text that is typed is answered at once")
     else:
-        lines = [str(source)]
+        lines = [source]
     for line in stylist.rewrite(lines, style):
         click.echo(line)
 

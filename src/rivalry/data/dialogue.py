@@ -67,6 +67,8 @@ class DialogueModality:
             )
         found = twins([" ".join(text for _, text in talk) for talk in told.talks])
         parts = split(told.rows, found.group, options, told.where)
+        if len(parts.held) < 2:
+            raise DataError(f"{told.where} holds back {count(len(parts.held), 'conversation')}, and scores need two at least; hold more back")
         train = [text for i in parts.train.tolist() for _, text in told.talks[i]]
         coder = text_tokens.learned(train, options.tokenizer, options.vocabulary)
         modality = DialogueModality(coder, options.context or CONTEXT, options.tokens or REPLY)
@@ -89,25 +91,16 @@ class DialogueModality:
         return ReplyRows(streams.rows(turns, self.context, self.reply, self.other), torch.from_numpy(streams.talk[turns]))
 
     def contexts(self, histories: Sequence[Sequence[str]]) -> Tensor:
-        """What was said, the latest last, speakers in turns -> [N, context], to be replied to by whoever did not speak last.
+        """What was said, the latest last, speakers in turns (who says nothing lets the other go on) -> [N, context], to be replied to by whoever did not speak last.
         DataError for a history without a word."""
-        told = [tuple((i % 2, text) for i, text in enumerate(t for t in map(clean, history) if t)) for history in histories]
+        told = [talks.joined((str(i % 2), text) for i, text in enumerate(history)) for history in histories]
         empty = next((i for i, talk in enumerate(told) if not talk), None)
         if empty is not None:
             raise DataError(f"context {empty + 1} says nothing, so there is nothing to reply to; leave it out or give it words")
-        ended = [(*talk, (len(talk) % 2, "")) for talk in told]
+        ended = [(*talk, (1 - talk[-1][0], "")) for talk in told]
         streams = Streams.of(ended, self.coder)
         last = np.cumsum([len(talk) for talk in ended]) - 1
         return streams.contexts(last, self.context, self.other)
-
-    def replies(self, texts: Sequence[str]) -> Tensor:
-        """Texts as [N, reply] tokens."""
-        found = self.coder.encode([clean(text) for text in texts])
-        out = torch.full((len(found), self.reply), PAD)
-        for row, own in zip(out, found, strict=True):
-            ended = [*own[: self.reply], EOS][: self.reply]
-            row[: len(ended)] = torch.tensor(ended)
-        return out
 
     def texts(self, x: Tensor) -> list[str]:
         """The replies of rows [N, context + reply], or of replies alone [N, reply or fewer], each as one clean line."""

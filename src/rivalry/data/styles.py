@@ -154,7 +154,8 @@ def _enough(texts: Texts) -> Texts:
     for number, style in enumerate(texts.rows.classes):
         if counts[number] < FEWEST:
             raise DataError(
-                f"the style {style!r} of {texts.where} has {count(counts[number], 'line')}, and at least {FEWEST} are needed; add more"
+                f"the style {style!r} of {texts.where} has {count(counts[number], 'line')}, and at least {FEWEST} are needed; add more, or "
+                "read all files as one text with --kind text"
             )
     return texts
 

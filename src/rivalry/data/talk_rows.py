@@ -50,10 +50,10 @@ class Streams:
         """The turns that have something before them."""
         return np.flatnonzero(self.begin > self.first)
 
-    def contexts(self, turns: Ints, places: int, other: int, by: Ints | None = None) -> Tensor:
+    def contexts(self, turns: Ints, places: int, other: int) -> Tensor:
         """[n, places] what stands before each of these turns, cut from the left, as `Spec.context` has it.
 
-        other: the marker of a turn by anybody but who replies.  by: who replies, the turn's own speaker without it.
+        other: the marker of a turn by anybody but who replies, which is the turn's own speaker.
         """
         out = np.full((len(turns), places), PAD, dtype=np.int64)
         out[:, -1] = BOS
@@ -61,7 +61,7 @@ class Streams:
         there = place >= self.first[turns][:, None]
         place = np.where(there, place, 0)
         found = self.words[place]
-        replier = self.speaker[self.begin[turns]] if by is None else by
+        replier = self.speaker[self.begin[turns]]
         found = np.where((found == BOS) & (self.speaker[place] != replier[:, None]), other, found)
         out[:, :-1] = np.where(there, found, PAD)
         return torch.from_numpy(out)

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from rivalry.data.columns.cells import Cells, Numbers, numeric
+from rivalry.data.columns.cells import Cells, numeric, spelled
 from rivalry.data.containers import Content
 from rivalry.data.idx import unzip
 from rivalry.data.rows import Rows, official_split
 from rivalry.data.sources import Columns, Talk, Talks
 from rivalry.data.tables import side_of
-from rivalry.data.text_files import clean
+from rivalry.data.text_files import clean, whole_lines
 from rivalry.data.words import count, some
 from rivalry.errors import DataError
 
@@ -203,10 +203,7 @@ def _turn(value: Any) -> tuple[str, str]:
 
 
 def _in_text(raw: bytes, where: str) -> Read:
-    try:
-        lines = raw.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise DataError(f"{where} is not in UTF-8; if it is in Latin-1, convert it with: iconv -f latin1 -t utf-8") from error
+    lines = whole_lines(raw, where)
     full = [(n, line) for n, line in enumerate(lines, 1) if line.strip()]
     if full and sum(END in line for _, line in full) >= MOSTLY * len(full):
         return [(n, joined(("", t) for t in line.split(END))) for n, line in full], [], f"plain text, a conversation a line, turns end in {END}"
@@ -237,7 +234,6 @@ def _blocks(lines: Sequence[str]) -> list[tuple[int, list[str]]]:
 
 def _spelled(cells: Cells) -> list[str]:
     """Each cell as a word, '' where it is missing."""
-    if isinstance(cells, Numbers):
-        return ["" if v != v else f"{v:g}" for v in cells.values.tolist()]
-    words = cells.words.to_pylist()
-    return ["" if c < 0 else str(words[c]) for c in cells.codes.tolist()]
+    told = spelled(cells)
+    words = told.words.to_pylist()
+    return ["" if c < 0 else str(words[c]) for c in told.codes.tolist()]

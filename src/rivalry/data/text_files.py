@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -22,7 +23,7 @@ LONGEST = 20_000
 """Characters of a line that is no line of text any more."""
 UNDECODED = 0.01
 """Up to this share of lines may be no UTF-8; they are left out."""
-MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u2028\u2029]")
 
 
@@ -62,15 +63,45 @@ def clean(line: str) -> str:
     return " ".join(CONTROL.sub(" ", unicodedata.normalize("NFC", line)).split())
 
 
+def pieces(raw: bytes) -> Sequence[bytes | str]:
+    """All lines of a file, empty ones too; bytes are still to be decoded from UTF-8.  They end where lines of text files do, and not at the
+    separators that Unicode knows besides, which may stand within a line."""
+    if raw.startswith(codecs.BOM_UTF8):
+        return raw[len(codecs.BOM_UTF8) :].splitlines()
+    if raw.startswith(UTF16):
+        return re.split(r"\r\n|\r|\n", raw.decode("utf-16", "replace").removesuffix("\n").removesuffix("\r"))
+    return raw.splitlines()
+
+
+def every_line(path: Path) -> list[str]:
+    """All lines of a text file in UTF-8, as they are.  DataError for what cannot be read, is binary, or in another encoding."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}; check its path") from error
+    return whole_lines(raw, str(path))
+
+
+def whole_lines(raw: bytes, where: str) -> list[str]:
+    """All lines of a text in UTF-8, as they are."""
+    if raw.startswith(UTF16):
+        raise DataError(f"{where} is not in UTF-8 but in UTF-16; convert it with: iconv -f utf-16 -t utf-8")
+    try:
+        lines = [piece if isinstance(piece, str) else piece.decode("utf-8") for piece in pieces(raw)]
+    except UnicodeDecodeError as error:
+        raise DataError(f"{where} is not in UTF-8; if it is in Latin-1, convert it with: iconv -f latin1 -t utf-8") from error
+    if b"\0" in raw:
+        raise DataError(f"{where} is no text but a binary file; name a text file")
+    return lines
+
+
 def _lines(raw: bytes, where: str) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
     """((number, line) of those that can be used, (number, reason) of the others); numbers from 1."""
     found, odd = list[tuple[int, str]](), list[tuple[int, str]]()
-    mark = next((encoding for begin, encoding in MARKS if raw.startswith(begin)), "")
-    if not mark and b"\0" in raw[: 1 << 16]:
+    if not raw.startswith(UTF16) and b"\0" in raw[: 1 << 16]:
         raise DataError(f"{where} is no text but a binary file; name it by its true ending, or give a text file")
-    pieces: Sequence[bytes | str] = raw.decode(mark, "replace").splitlines() if mark else raw.splitlines()
-    undecoded = list[int]()
-    for number, piece in enumerate(pieces, 1):
+    every, undecoded = pieces(raw), list[int]()
+    for number, piece in enumerate(every, 1):
         try:
             line = clean(piece if isinstance(piece, str) else piece.decode("utf-8"))
         except UnicodeDecodeError:
@@ -82,7 +113,7 @@ def _lines(raw: bytes, where: str) -> tuple[list[tuple[int, str]], list[tuple[in
             odd.append((number, "holds characters that were lost in an earlier conversion"))
         elif line:
             found.append((number, line))
-    if len(undecoded) > max(1, UNDECODED * len(pieces)):
+    if len(undecoded) > max(1, UNDECODED * len(every)):
         raise DataError(
             f"{where} is not in UTF-8 (line {undecoded[0]} and {len(undecoded) - 1:,} more are not); if it is in Latin-1, "
             "convert it with: iconv -f latin1 -t utf-8"

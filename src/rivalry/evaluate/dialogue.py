@@ -45,7 +45,7 @@ ROWS = 64
 LIKELY = ("perplexity", "hits1", "hits1-critic")
 SPOKEN = ("distinct1", "distinct", "repetition", "length")
 JUDGED = ("adversuc",)
-ENOUGH = 5 * fresh.LEAST
+ENOUGH = 5 * fresh.LEAST // 2
 """Held-out replies below which no judge can be trained afresh."""
 
 
@@ -79,7 +79,8 @@ class DialogueJudge(Judge):
 
     def known(self) -> tuple[str, ...]:
         own = LIKELY if self.judged else LIKELY[:2]
-        enough = min(self.looks.verdict, len(self.dataset.held)) >= ENOUGH
+        learns = fresh.halves(self.asked(min(self.looks.verdict, len(self.dataset.held))).talk)
+        enough = min(learns.sum(), (~learns).sum()) >= ENOUGH
         return (*own, *(JUDGED if enough else ()), *SPOKEN)
 
     def gate(self, draw_samples: Draw, step: int) -> Scores:

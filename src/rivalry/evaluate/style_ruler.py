@@ -61,7 +61,7 @@ class StyleRuler:
 
     def surprise(self, lines: Sequence[str], wanted: Tensor) -> tuple[Floats, Ints]:
         """(-log p of each line in nats under the model of the style wanted of it, how many words that is, the end counted)."""
-        sentences = Sentences.of([[min(self.numbers.get(w, self.known), self.known) for w in words_of(line)] for line in lines])
+        sentences = Sentences.of([[self.numbers.get(w, self.known) for w in words_of(line)] for line in lines])
         each = [model.surprise(sentences) for model in self.models]
         return np.stack([sums for sums, _ in each])[wanted.numpy(), np.arange(len(lines))], each[0][1]
 

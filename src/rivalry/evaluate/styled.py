@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -34,6 +35,15 @@ STYLED = ("transfer", "style", "kept", "kept-chrf", "style-perplexity")
 LOOKS = Looks(gate=1000, verdict=4000, confirm=1)
 
 
+@dataclass(frozen=True, eq=False)
+class Rewritten:
+    """Lines as they are, what was made of them, the styles wanted [n]."""
+
+    source: list[str]
+    lines: list[str]
+    wanted: Tensor
+
+
 class StyledJudge(Judge):
     """Rewrites held-out lines in another style, the same lines in the same styles at every look.
 
@@ -55,17 +65,22 @@ class StyledJudge(Judge):
     def ruler(self) -> StyleRuler:
         return ruler_of(self.dataset, self.judging)
 
+    @cached_property
+    def _untouched(self) -> dict[int, dict[str, float]]:
+        """What copying so many lines scores: the same at every look."""
+        return {}
+
     def gate(self, draw_samples: Draw, step: int) -> Scores:
-        return self._measured(draw_samples, self.looks.gate)
+        return self.scored(self.rewritten(draw_samples, self.looks.gate))
 
     def final(self, draw_samples: Draw, step: int, turn: int = 0, metrics: tuple[str, ...] | None = None) -> Scores:
-        return self._measured(draw_samples, self.looks.verdict)
+        return self.scored(self.rewritten(draw_samples, self.looks.verdict))
 
     def passes(self, scores: Scores) -> bool:
         return self.target is not None and not self.target.missed(scores)
 
-    def rewritten(self, sampler: Draw, most: int) -> tuple[list[str], list[str], Tensor, Tensor]:
-        """(lines as they are, rewritten, the styles wanted [n], their numbers among the held-out rows [n])."""
+    def rewritten(self, sampler: Draw, most: int) -> Rewritten:
+        """Held-out lines, each in another style, the same at every call."""
         modality, held = self.dataset.modality, self.dataset.held
         if not isinstance(sampler, Sampler) or not isinstance(modality, TextModality) or held.labels is None:
             raise RecipeError("rewritten texts are measured of runs that rewrite texts; train one on texts of two styles or more")
@@ -74,14 +89,15 @@ class StyledJudge(Judge):
         wanted = (held.labels[index] + 1 + index % (styles - 1)) % styles
         tokens = held.raw(index)
         made = restyled(sampler.game, sampler.nets, tokens.to(sampler.device), wanted.to(sampler.device)).cpu()
-        return modality.texts(tokens), modality.texts(made), wanted, index
+        return Rewritten(modality.texts(tokens), modality.texts(made), wanted)
 
-    def _measured(self, draw_samples: Draw, most: int) -> Scores:
-        source, lines, wanted, _ = self.rewritten(draw_samples, most)
-        readings = _readings(self.ruler, lines, source, wanted)
-        n = len(lines)
-        found = {m: self._score(m, r, n) for m, r in readings.items()}
-        details: dict[str, Any] = {"untouched": self.ruler.measured(source, source, wanted), "classifier": self.ruler.accuracy}
+    def scored(self, told: Rewritten) -> Scores:
+        """The scores of lines that `rewritten` gave."""
+        n = len(told.lines)
+        found = {m: self._score(m, r, n) for m, r in _readings(self.ruler, told).items()}
+        if n not in self._untouched:
+            self._untouched[n] = self.ruler.measured(told.source, told.source, told.wanted)
+        details: dict[str, Any] = {"untouched": self._untouched[n], "classifier": self.ruler.accuracy}
         return Scores({m: found[m] for m in METRICS if m in found}, {"styled": details})
 
     def _score(self, name: str, reading: Reading, n: int) -> Score:
@@ -94,25 +110,27 @@ class StyledJudge(Judge):
         return Score(ruler, reading.value, reading.low, reading.high, reading.floor)
 
 
-def _readings(ruler: StyleRuler, lines: Sequence[str], source: Sequence[str], wanted: Tensor) -> dict[str, Reading]:
+def _readings(ruler: StyleRuler, told: Rewritten) -> dict[str, Reading]:
     """All measures with their intervals; sentences are what scatters."""
+    lines, source, wanted = told.lines, told.source, told.wanted
     n, hits = len(lines), ruler.hits(lines, wanted)
     share = stats.wilson(float(hits.sum()), n, CONFIDENCE)
     style = Reading(100 * share.value, 100 * share.low, 100 * share.high, ruler.accuracy)
-    parts = {m: _grouped(how, lines, source) for m, how in (("kept", bleu), ("kept-chrf", chrf))}
+    everything = np.arange(n)
+    kept = _remembered(lambda index: _of(bleu, lines, source, index))  # for itself and within `transfer`
     sums, counts = ruler.surprise(lines, wanted)
 
     def perplexity(index: Ints) -> float:
         return math.exp(float(sums[index].sum() / counts[index].sum()))
 
     def both(index: Ints) -> float:
-        return geometric_mean(100 * float(hits[torch.from_numpy(index)].mean()), _of(bleu, lines, source, index))
+        return geometric_mean(100 * float(hits[torch.from_numpy(index)].mean()), kept(index))
 
-    everything = np.arange(n)
     return {
         "transfer": jackknifed(n, both(everything), both),
         "style": style,
-        **parts,
+        "kept": jackknifed(n, kept(everything), kept),
+        "kept-chrf": jackknifed(n, chrf(lines, source), lambda index: _of(chrf, lines, source, index)),
         "style-perplexity": jackknifed(n, perplexity(everything), perplexity, ruler.perplexity),
     }
 
@@ -121,5 +139,13 @@ def _of(how: Callable[..., float], lines: Sequence[str], source: Sequence[str], 
     return how([lines[i] for i in index], [source[i] for i in index])
 
 
-def _grouped(how: Callable[..., float], lines: Sequence[str], source: Sequence[str]) -> Reading:
-    return jackknifed(len(lines), how(lines, source), lambda index: _of(how, lines, source, index))
+def _remembered(how: Callable[[Ints], float]) -> Callable[[Ints], float]:
+    known: dict[bytes, float] = {}
+
+    def of(index: Ints) -> float:
+        place = index.tobytes()
+        if place not in known:
+            known[place] = how(index)
+        return known[place]
+
+    return of

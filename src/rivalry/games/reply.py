@@ -14,6 +14,7 @@ from rivalry.errors import RecipeError
 from rivalry.games.by_length import STREAM as LESSONS
 from rivalry.games.lazy import LazyPlay, lazy
 from rivalry.games.rollouts import completions as completed_from
+from rivalry.games.text import judged as judged_texts
 from rivalry.games.text import padded, there, trimmed
 from rivalry.nets.replying import ReplyLanguageModel, ThoughtJudge
 from rivalry.parts import Game, Play, Source, Turn, Wiring
@@ -233,12 +234,7 @@ def judgeable(nets: Mapping[str, nn.Module], context: Tensor, tokens: Tensor, wh
 @torch.no_grad()
 def judged(nets: Mapping[str, nn.Module], context: Tensor, tokens: Tensor, whose: Tensor | None = None) -> Tensor:
     """Scores [N, r] or [N] without the noise of anybody's dropout."""
-    judge, shown = nets["discriminator"], judgeable(nets, context, tokens, whose)
-    learning = judge.training
-    judge.eval()
-    score: Tensor = judge(*shown)["score"]
-    judge.train(learning)
-    return score
+    return judged_texts(nets["discriminator"], *judgeable(nets, context, tokens, whose))
 
 
 @torch.no_grad()

@@ -142,11 +142,12 @@ class TextEditor(Rewriter):
         return _free(wanted).float()
 
     def taught(self, given: Tensor, shares: Tensor | None, style: Tensor, wanted: Tensor) -> Taught:
-        """Words of hidden slots only, and the doubt of all others that something was replaced there."""
+        """Words of hidden slots only, but for unknown ones, which are never said, and the doubt of all others that something was replaced there."""
         told = torch.where(torch.rand(len(style), device=style.device) < self.noise.untold, self.styles, style) if self.training else style
         hidden = self.hidden(given, shares, told)
         place, there = _places(given == MASKED)
-        words = self.words(_at(hidden, place)), wanted.gather(1, place), there.float()
+        under = wanted.gather(1, place)
+        words = self.words(_at(hidden, place)), under, (there & (under != MASKED)).float()
         asked = _free(given) & (given != MASKED)
         doubt = self.doubt(hidden)[..., 0].masked_fill(~asked, NEVER)
         return Taught(words, (doubt, ((given != wanted) & asked).float(), asked.float()))

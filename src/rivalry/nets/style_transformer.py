@@ -75,27 +75,27 @@ class Written(Rewriter):
 
     def written(self, given: Tensor, style: Tensor, uniform: Tensor | None) -> Tensor:
         """[N, T'] word by word; a text may be a few words longer than what was read."""
-        most = min(self.length, given.shape[1] + 4)
+        own = (given != PAD).sum(1)
         kept = self.read(given, None, style)
         cache, token, out = self.begin(kept), torch.full_like(given[:, 0], BOS), list[Tensor]()
         going = torch.ones_like(token, dtype=torch.bool)
-        for t in range(most):
+        for t in range(min(self.length, given.shape[1] + 4)):
             logits, cache = self.step(token, t, kept, cache)
             logits = wide(logits).clone()
             logits[:, list(SILENT)] = NEVER
-            column = min(t, given.shape[1] - 1)
-            token = logits.argmax(1) if uniform is None else picked(logits.softmax(1), _mixed(uniform, column, t))
+            token = logits.argmax(1) if uniform is None else picked(logits.softmax(1), _mixed(uniform, own, t))
             token = torch.where(going, token, PAD)
             out.append(token)
-            going = going & (token != EOS)
+            going = going & (token != EOS) & (t + 1 < own + 4)
             if not bool(going.any()):
                 break
         return torch.stack(out, 1)
 
 
-def _mixed(uniform: Tensor, column: int, place: int) -> Tensor:
-    """[N] a uniform number for a place, beyond the last column too (Weyl's sequence)."""
-    return (uniform[:, column] + (place - column) * 0.6180339887) % 1.0
+def _mixed(uniform: Tensor, own: Tensor, place: int) -> Tensor:
+    """[N] a uniform number for a place, beyond the text's own [N] too (Weyl's sequence)."""
+    column = (own - 1).clamp(0, place)
+    return (uniform.gather(1, column[:, None])[:, 0] + (place - column) * 0.6180339887) % 1.0
 
 
 class DecoderLayer(nn.Module):

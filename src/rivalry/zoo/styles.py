@@ -50,10 +50,7 @@ def editor(
 
 @row("style-editor")
 def style_editor() -> Row:
-    return Row(
-        editor("style-editor", Editor(256, 6, 8), StyleJudge(128, filters=200), steps=40_000, batch=128),
-        editor("style-editor-small", Editor(), StyleJudge()),
-    )
+    return Row(house("style-editor", gpu=True), house("style-editor-small", gpu=False))
 
 
 def house(name: str, gpu: bool) -> Recipe:
