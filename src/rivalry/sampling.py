@@ -13,6 +13,7 @@ from rivalry.data import Dataset
 from rivalry.data.base import Store
 from rivalry.errors import RecipeError
 from rivalry.games.levels import Levels
+from rivalry.modes import evaluating
 from rivalry.parts import Game, Settles, Wiring
 from rivalry.streams import Draw, key
 from rivalry.types import Block
@@ -53,18 +54,13 @@ class Sampler:
             raise RecipeError(f"the number of samples must be at least 1, not {n}")
         labels = self._labels(n, seed, label)
         out: list[Tensor] = []
-        modes = {k: m.training for k, m in self.nets.items()}
-        for m in self.nets.values():
-            m.eval()
-        with torch.inference_mode():
+        with evaluating(*self.nets.values()), torch.inference_mode():
             for start in range(0, n, CHUNK):
                 draw = Draw(seed, ("sample", start // CHUNK), self.device)
                 draw.seed_globally("modules")
                 mine = None if labels is None else labels[start : start + CHUNK].to(self.device)
                 size = min(CHUNK, n - start)
                 out.append(self._made(draw, size, mine, truncation, n, seed, start))
-        for k, m in self.nets.items():
-            m.train(modes[k])
         return torch.cat(out).clone(), labels
 
     def _made(
@@ -84,13 +80,8 @@ class Sampler:
 
     def surprise(self, x: Tensor) -> Tensor | None:
         """-log p of each entry of real rows x [n, ...], in nats; None where the generator has no likelihood."""
-        modes = {k: m.training for k, m in self.nets.items()}
-        for m in self.nets.values():
-            m.eval()
-        with torch.inference_mode():
+        with evaluating(*self.nets.values()), torch.inference_mode():
             found = [self.game.surprise(self.nets, part.to(self.device)) for part in x.split(CHUNK)]
-        for k, m in self.nets.items():
-            m.train(modes[k])
         known = [part.clone() for part in found if part is not None]
         return torch.cat(known) if known else None
 
@@ -248,17 +239,13 @@ def settle(sampler: Sampler, seed: int, batches: int = 10) -> None:
     averaged, so batch norm's running statistics are taken anew, from `batches` batches of samples; then modules that
     ask for it (`Settles`) see four times as many."""
     modules = [m for net in sampler.nets.values() for m in net.modules()]
-    modes = {k: m.training for k, m in sampler.nets.items()}
-    for net in sampler.nets.values():
-        net.eval()
     norms = [m for m in modules if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
-    if norms:
-        _standing(sampler, norms, seed, batches)
-    for module in modules:
-        if isinstance(module, Settles):
-            _settle(module, sampler, seed, batches)
-    for k, net in sampler.nets.items():
-        net.train(modes[k])
+    with evaluating(*sampler.nets.values()):
+        if norms:
+            _standing(sampler, norms, seed, batches)
+        for module in modules:
+            if isinstance(module, Settles):
+                _settle(module, sampler, seed, batches)
 
 
 def _settle(module: Settles, sampler: Sampler, seed: int, batches: int) -> None:

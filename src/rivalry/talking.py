@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from rivalry.errors import DataError, RecipeError
 from rivalry.files import write_text
 from rivalry.games.reply import Reply, reply_model, trimmed_left
 from rivalry.games.text import trimmed
+from rivalry.modes import evaluating
 from rivalry.privacy.quota import spend
 from rivalry.run import Run
 from rivalry.sampling import Sampler, Tick, silent
@@ -79,7 +79,7 @@ class Talker:
         contexts = self.modality.contexts(histories)
         self.spend(len(histories))
         found: list[Answer] = []
-        with torch.inference_mode(), _listening(self.nets):
+        with torch.inference_mode(), evaluating(*self.nets.values()):
             for i in range(0, len(histories), AT_ONCE):
                 part = contexts[i : i + AT_ONCE].to(self.device)
                 found += self._answers(part, Draw(self.talking.seed, ("talk", len(histories[i]), i), self.device))
@@ -100,16 +100,6 @@ def _best(rated: list[tuple[str, float]]) -> Answer:
     """One that says something goes before one that says nothing; the same reply twice is one candidate."""
     ordered = sorted(dict(rated).items(), key=lambda pair: (not pair[0], -pair[1]))
     return Answer(ordered[0][0], tuple(ordered))
-
-
-@contextmanager
-def _listening(nets: Mapping[str, nn.Module]) -> Iterator[None]:
-    modes = {k: m.training for k, m in nets.items()}
-    for m in nets.values():
-        m.eval()
-    yield
-    for k, m in nets.items():
-        m.train(modes[k])
 
 
 def talker_of(run: Run, modality: Modality, sampler: Sampler, talking: Talking | None = None) -> Talker:

@@ -197,9 +197,6 @@ def ranked(sampler: Sampler, asked: Asked, most: int = RANKED) -> dict[str, Floa
     n = min(len(asked), most)
     other = candidates(asked.talk, n)
     context, replies = asked.x[:, :places], asked.x[:, places:]
-    modes = {k: m.training for k, m in sampler.nets.items()}
-    for m in sampler.nets.values():
-        m.eval()
     hits = {name: list[Floats]() for name in ("hits1", "hits1-critic")[: 1 + ("discriminator" in sampler.nets)]}
     for part in torch.arange(n).split(ROWS):
         offered = torch.cat([part[:, None], other[part]], 1).flatten()
@@ -211,8 +208,6 @@ def ranked(sampler: Sampler, asked: Asked, most: int = RANKED) -> dict[str, Floa
         hits["hits1"].append(_first(-(shown[1][..., -1] * mask).sum(1) / mask.sum(1)))
         if "hits1-critic" in hits:
             hits["hits1-critic"].append(_first(rating(judge_of_replies(sampler.nets), *shown)))
-    for k, m in sampler.nets.items():
-        m.train(modes[k])
     return {name: np.concatenate(parts) for name, parts in hits.items()}
 
 

@@ -16,6 +16,7 @@ from rivalry.games.lazy import LazyPlay, lazy
 from rivalry.games.rollouts import completions as completed_from
 from rivalry.games.text import judged as judged_texts
 from rivalry.games.text import padded, there, trimmed
+from rivalry.modes import evaluating
 from rivalry.nets.replying import ReplyLanguageModel, ThoughtJudge
 from rivalry.parts import Game, Play, Source, Turn, Wiring
 from rivalry.streams import Draw
@@ -115,12 +116,9 @@ class Reply(Game):
 
     def drawn(self, model: ReplyLanguageModel, context: Tensor, draw: Draw, each: int) -> Tensor:
         """[N each, R] replies to contexts [N, c], by the generator without its dropout."""
-        learning = model.training
-        model.eval()
         uniform = draw.uniform("tokens", len(context) * each, model.longest)
-        tokens = model.answer(context, uniform, self.temperature, self.top_p)
-        model.train(learning)
-        return tokens
+        with evaluating(model):
+            return model.answer(context, uniform, self.temperature, self.top_p)
 
     def rewards(self, nets: Mapping[str, nn.Module], context: Tensor, tokens: Tensor, whose: Tensor, draw: Draw) -> Tensor:
         """[M, r]: what the discriminator says of each token, or of its reply; whose [M]: the context of each."""
@@ -224,10 +222,8 @@ def mismatched(replies: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
 def judgeable(nets: Mapping[str, nn.Module], context: Tensor, tokens: Tensor, whose: Tensor | None) -> tuple[Tensor, ...]:
     """What a judge is shown: replies [N, r], what the generator, without its dropout, thinks of them, and its words for reply and context."""
     model = reply_model(nets)
-    learning = model.training
-    model.eval()
-    thoughts, heard = model.thoughts_of(context, tokens, whose), model.words(context)
-    model.train(learning)
+    with evaluating(model):
+        thoughts, heard = model.thoughts_of(context, tokens, whose), model.words(context)
     return tokens, thoughts, model.words(tokens), heard if whose is None else heard[whose]
 
 
@@ -240,12 +236,10 @@ def judged(nets: Mapping[str, nn.Module], context: Tensor, tokens: Tensor, whose
 @torch.no_grad()
 def rating(judge: ThoughtJudge, tokens: Tensor, thoughts: Tensor, reply: Tensor, context: Tensor) -> Tensor:
     """[N]: the score of a reply, on average over its tokens, and the logit that it, among others, belongs to the context; without dropout."""
-    learning = judge.training
-    judge.eval()
-    score, mask = judge(tokens, thoughts, reply, context)["score"], there(tokens)
-    judge.train(learning)
+    with evaluating(judge):
+        score, mask, fits = judge(tokens, thoughts, reply, context)["score"], there(tokens), judge.fitting(reply, context)
     mean: Tensor = score if score.dim() == 1 else (score * mask).sum(1) / mask.sum(1).clamp_min(1)
-    return mean + judge.fitting(reply, context)
+    return mean + fits
 
 
 def judge_of_replies(nets: Mapping[str, nn.Module]) -> ThoughtJudge:

@@ -15,6 +15,7 @@ from rivalry.errors import RecipeError
 from rivalry.games.by_length import STREAM as SORTED
 from rivalry.games.lazy import LazyPlay, lazy, need_label
 from rivalry.games.text import there, trimmed
+from rivalry.modes import evaluating
 from rivalry.nets.cross_aligned import CrossAlignedModule
 from rivalry.nets.rewriters import Rewriter, Rewritten, Taught
 from rivalry.parts import Game, Play, Source, Turn, Wiring
@@ -219,14 +220,10 @@ def restyled(game: Game, nets: Mapping[str, nn.Module], tokens: Tensor, style: T
     """Texts [N, T] in styles [N] -> [N, T], so many at a time, those of like length together."""
     if not isinstance(game, Restyling):
         raise RecipeError("this run rewrites no texts; train one on texts of two styles or more")
-    modes = {k: m.training for k, m in nets.items()}
-    for m in nets.values():
-        m.eval()
     order = (tokens != PAD).sum(1).argsort()
     found = torch.empty_like(tokens)
     draw = Draw(0, ("restyled",), tokens.device)
-    for part in order.split(at_once):
-        found[part] = game.change(nets, asked(tokens[part], style[part]), draw)
-    for k, m in nets.items():
-        m.train(modes[k])
+    with evaluating(*nets.values()):
+        for part in order.split(at_once):
+            found[part] = game.change(nets, asked(tokens[part], style[part]), draw)
     return found

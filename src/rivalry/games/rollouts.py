@@ -12,6 +12,7 @@ from rivalry.catalogue import register
 from rivalry.errors import RecipeError
 from rivalry.games.lazy import LazyPlay, lazy
 from rivalry.games.text import Text, judged, language_model, there, trimmed
+from rivalry.modes import evaluating
 from rivalry.nets.language import LanguageModel
 from rivalry.parts import Play, Source, Turn, Wiring
 from rivalry.streams import Draw
@@ -44,21 +45,19 @@ def completions(
     """[N, T] -> T - 1 tensors [N, times, T]: texts that agree with the row up to and with place t and go on as the model has
     it, in evaluation mode.  begun, before, place: of texts that go on from something, the state there (asked for in evaluation mode), the
     token that stands before each [N], and its place."""
-    learning = model.training
-    model.eval()
     n, length = tokens.shape
     each = torch.arange(n, device=tokens.device).repeat_interleave(times)
-    state = model.start(n, tokens.device) if begun is None else begun()
     token = torch.full((n,), BOS, device=tokens.device) if before is None else before
     found = list[Tensor]()
-    for t in range(length - 1):
-        _, state = model.advance(token, state, place + t)
-        token = tokens[:, t]
-        uniform = draw.at("rollout", t).uniform("tokens", n * times, length - t - 1)
-        rest = model.completed(token[each], model.taken(state, each), place + t + 1, uniform)
-        kept = tokens[:, None, : t + 1].expand(n, times, t + 1)
-        found.append(torch.cat([kept, rest.view(n, times, -1)], 2))
-    model.train(learning)
+    with evaluating(model):
+        state = model.start(n, tokens.device) if begun is None else begun()
+        for t in range(length - 1):
+            _, state = model.advance(token, state, place + t)
+            token = tokens[:, t]
+            uniform = draw.at("rollout", t).uniform("tokens", n * times, length - t - 1)
+            rest = model.completed(token[each], model.taken(state, each), place + t + 1, uniform)
+            kept = tokens[:, None, : t + 1].expand(n, times, t + 1)
+            found.append(torch.cat([kept, rest.view(n, times, -1)], 2))
     return found
 
 

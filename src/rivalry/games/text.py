@@ -14,6 +14,7 @@ from rivalry.catalogue import register
 from rivalry.errors import RecipeError
 from rivalry.games.by_length import STREAM as LESSONS
 from rivalry.games.lazy import LazyPlay, lazy
+from rivalry.modes import evaluating
 from rivalry.nets.language import LanguageModel
 from rivalry.parts import Game, Play, Source, Turn, Wiring
 from rivalry.streams import Draw
@@ -88,11 +89,8 @@ class Text(Game):
     def drawn(self, nets: Mapping[str, nn.Module], draw: Draw, n: int) -> Tensor:
         """[n, T] drawn by the generator without its dropout, as it will be used."""
         model = language_model(nets)
-        learning = model.training
-        model.eval()
-        tokens = model.generate(draw.uniform("tokens", n, model.length), self.prompt, self.temperature, self.top_p)
-        model.train(learning)
-        return tokens
+        with evaluating(model):
+            return model.generate(draw.uniform("tokens", n, model.length), self.prompt, self.temperature, self.top_p)
 
     def sample(
         self, nets: Mapping[str, nn.Module], wiring: Wiring, draw: Draw, n: int,
@@ -112,10 +110,8 @@ class Text(Game):
 @torch.no_grad()
 def judged(judge: nn.Module, tokens: Tensor, *told: Tensor) -> Tensor:
     """Scores without the noise of the judge's dropout: a reward is what it says."""
-    learning = judge.training
-    judge.eval()
-    score: Tensor = judge(tokens, *told)["score"]
-    judge.train(learning)
+    with evaluating(judge):
+        score: Tensor = judge(tokens, *told)["score"]
     return score
 
 

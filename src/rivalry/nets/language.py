@@ -14,6 +14,7 @@ from torch.nn.functional import cross_entropy, dropout, gelu, scaled_dot_product
 
 from rivalry.catalogue import register
 from rivalry.errors import RecipeError
+from rivalry.modes import evaluating
 from rivalry.parts import Net, Wiring
 from rivalry.types import BOS, EOS, PAD, UNKNOWN, Spec
 
@@ -62,12 +63,10 @@ class LanguageModel(nn.Module):
     @torch.no_grad()
     def thoughts(self, tokens: Tensor) -> Tensor:
         """[N, T] -> [N, T, H + 1]: what is thought before each token, and how surprising it then was; without dropout."""
-        learning = self.training
-        self.eval()
-        hidden = self.hidden(shifted(tokens)).float()
-        logits = self.read(hidden).float()
+        with evaluating(self):
+            hidden = self.hidden(shifted(tokens)).float()
+            logits = self.read(hidden).float()
         surprise = cross_entropy(logits.flatten(0, 1), tokens.flatten(), reduction="none").view(tokens.shape) * (tokens != PAD)
-        self.train(learning)
         return torch.cat([hidden, surprise[..., None]], 2)
 
     @torch.no_grad()

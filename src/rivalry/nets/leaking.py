@@ -10,6 +10,7 @@ from torch.nn.functional import dropout, normalize, pad
 
 from rivalry.catalogue import register
 from rivalry.errors import RecipeError
+from rivalry.modes import evaluating
 from rivalry.nets.language import LanguageModel, check_text, shifted
 from rivalry.nets.text_judges import TextCNNJudge
 from rivalry.parts import Net, Wiring
@@ -48,11 +49,8 @@ class LeakModel(LanguageModel):
     def leaked(self, prefixes: Tensor) -> Tensor:
         """[n, T] beginnings of texts, padded -> features [n, F] of the discriminator without its dropout."""
         (judge,) = self._heard
-        learning = judge.training
-        judge.eval()
-        found = torch.cat([judge(part)["features"] for part in prefixes.split(AT_ONCE)])
-        judge.train(learning)
-        return found
+        with evaluating(judge):
+            return torch.cat([judge(part)["features"] for part in prefixes.split(AT_ONCE)])
 
     def seen(self, tokens: Tensor) -> Tensor:
         """[N, T] -> features [N, T + 1, F] of nothing, of the first token, ... of all."""

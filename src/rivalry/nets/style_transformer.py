@@ -11,6 +11,7 @@ from torch.nn.functional import dropout, gelu
 
 from rivalry.catalogue import register
 from rivalry.errors import RecipeError
+from rivalry.modes import evaluating
 from rivalry.nets.language import SILENT, check_text, picked, shifted
 from rivalry.nets.rewriters import MASKED, NEVER, Attention, Layer, Rewriter, Rewritten, looked_up, seen, wide
 from rivalry.parts import Net, Wiring
@@ -59,11 +60,8 @@ class Written(Rewriter):
 
     def rewrite(self, given: Tensor, style: Tensor, temperature: float, uniform: Tensor | None) -> Rewritten:
         """Written without a gradient, then scored in one pass, in which gradients do not go through the words fed back."""
-        learning = self.training
-        self.eval()
-        with torch.no_grad():
+        with evaluating(self), torch.no_grad():
             tokens = self.written(given, style, uniform)
-        self.train(learning)
         logits = self(given, None, style, tokens)
         return Rewritten(tokens, (wide(logits) / temperature).softmax(-1))
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from rivalry.data import Dataset
+from rivalry.modes import evaluating
 from rivalry.parts import Turn
 from rivalry.training.contest import packed
 from rivalry.training.sources import FixedRows
@@ -35,19 +36,16 @@ def remembering(state: State, data: Dataset, knobs: Mapping[str, float | Tensor]
     n = min(ROWS, len(data.held), len(data.train))
     if n < LEAST:
         return {}
-    for module in state.nets.values():
-        module.eval()
     found: dict[str, float] = {}
-    for name in dict.fromkeys(m for side in state.recipe.sides() for m in side.judges):
-        known, new = (_scores(state, rows, name, n, knobs or state.knobs) for rows in (_rows(data, "train", n, state), _rows(data, "held", n, state)))
-        if "real" not in known or "fake" not in known:
-            continue
-        train, held, fake = known["real"], new["real"], known["fake"]
-        found |= {f"{name}.train": train, f"{name}.held": held, f"{name}.fake": fake}
-        if train > fake:
-            found[f"{name}.memory"] = (train - held) / (train - fake)
-    for module in state.nets.values():
-        module.train()
+    with evaluating(*state.nets.values()):
+        for name in dict.fromkeys(m for side in state.recipe.sides() for m in side.judges):
+            known, new = (_scores(state, rows, name, n, knobs or state.knobs) for rows in (_rows(data, "train", n, state), _rows(data, "held", n, state)))
+            if "real" not in known or "fake" not in known:
+                continue
+            train, held, fake = known["real"], new["real"], known["fake"]
+            found |= {f"{name}.train": train, f"{name}.held": held, f"{name}.fake": fake}
+            if train > fake:
+                found[f"{name}.memory"] = (train - held) / (train - fake)
     return found
 
 
