@@ -37,7 +37,7 @@ def house_points() -> Row:
             "lr.generator": Cosine(1.0, 0.3),  # the discriminator keeps up, so modes keep their width
             "penalty": LogCosine(1.0, 2e-3, begin=0.1, until=0.7),
             "beta2": Cosine(0.9, 0.99, until=0.8),
-            "batch": Piecewise(((0.0, 256.0), (0.6, 512.0), (0.8, 1024.0)), between="steps"),
+            "batch": Piecewise(((0.0, 256.0), (0.6, 512.0), (0.8, 1024.0), (0.9, 2048.0)), between="steps"),
         },
         ema=EMA(halflife=1e12, ramp=0.02),
         batch=256,
