@@ -99,3 +99,31 @@ def test_what_is_fatal_ends_the_training(tmp_path: Path) -> None:
     course = Course(tmp_path / "run", {10, 20, 30, 40}, fatal=True)
     assert course.to(50) == "diverged"
     assert course.state.step == 40
+
+
+def factors(course: Course) -> tuple[float, float]:
+    return float(course.state.knobs.get("mend.lr", 1.0)), float(course.state.knobs.get("mend.penalty", 1.0))
+
+
+def test_rates_and_penalties_come_back_once_training_has_been_well_for_long(tmp_path: Path) -> None:
+    course = Course(tmp_path / "run", {8})
+    course.to(6 + RELAPSE * PULSE - 1)
+    assert factors(course) == (0.5, 2.0)
+    course.to(6 + RELAPSE * PULSE + 1)
+    assert factors(course) == (1.0, 1.0)
+    assert [e["step"] for e in course.run.events() if e["kind"] == "ease"] == [6 + RELAPSE * PULSE]
+
+
+def test_after_a_second_trouble_they_stay_lower(tmp_path: Path) -> None:
+    """The first answer was not of its own day: the cause is in the recipe."""
+    course = Course(tmp_path / "run", {8, 6 + (RELAPSE + 1) * PULSE})
+    course.to(6 + 5 * RELAPSE * PULSE)
+    assert factors(course) == (0.25, 4.0)
+
+
+def test_a_run_that_was_eased_and_resumed_goes_on_as_an_unbroken_one(tmp_path: Path) -> None:
+    course = Course(tmp_path / "run", {8})
+    course.to(6 + RELAPSE * PULSE)
+    course.watch.save(course.state, "last")
+    _, meta = course.run.state("last")
+    assert meta["watch"]["eased"] and meta["knobs"]["mend.lr"] == 1.0

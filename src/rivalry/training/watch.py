@@ -34,7 +34,7 @@ from rivalry.types import PAD
 
 MENDS = 3
 RELAPSE = 10
-"""Trouble within so many pulses of going back says that the last answer was too weak."""
+"""Trouble within so many pulses of going back says that the last answer was too weak; without any, a first answer is taken back."""
 PULSE = 256
 FEW = 4
 PREVIEW = 64
@@ -67,6 +67,9 @@ class Memory:
     best_step: int = 0
     mends: int = 0
     mended: int = -1
+    lr: float = 1.0
+    penalty: float = 1.0
+    eased: bool = False
     saved: dict[str, int] = field(default_factory=dict)
     health: dict[str, Any] = field(default_factory=dict)
 
@@ -198,7 +201,10 @@ class Watch:
         if self.data.spec.kind == "tokens":  # token numbers are no places: texts are compared by what they are made of
             fakes, reals = bags(fakes), bags(reals)
         found = self.monitor.pulse(state.step, fakes, reals, self._latest, finite=finite(state.nets))
-        return self._mend(state, found) if found.kind != "healthy" else ""
+        if found.kind != "healthy":
+            return self._mend(state, found)
+        self._ease(state)
+        return ""
 
     def _preview(self, state: State) -> None:
         if self.engine.main and state.recipe.game.changes:
@@ -267,11 +273,11 @@ class Watch:
             return "diverged" if found.fatal else ""
         seconds, mends, step = self.memory.seconds, self.memory.mends + 1, state.step
         again = self.memory.mended >= 0 and step - self.memory.mended <= RELAPSE * self.plan.pulse
-        lr = float(state.knobs.get("mend.lr", 1.0)) / (8 if again else 2)
-        penalty = float(state.knobs.get("mend.penalty", 1.0)) * 2
+        lr, penalty = self.memory.lr / (8 if again else 2), self.memory.penalty * 2
         tensors, meta = self.run.state(which)
         unpack_state(state, tensors, meta, str(self.run.checkpoint(which)))
         self.memory.mends, self.memory.mended, self.memory.seconds = mends, state.step, seconds
+        self.memory.lr, self.memory.penalty = lr, penalty
         state.knobs |= {"mend.lr": lr, "mend.penalty": penalty}
         self.monitor.forgive(state.step)
         sentence = f"went back from step {step} to {state.step}; learning rates now x{lr:g}, penalties x{penalty:g}"
@@ -280,6 +286,20 @@ class Watch:
         self.save(state, "last")
         self.progress.say(sentence)
         return ""
+
+    def _ease(self, state: State) -> None:
+        """Takes the first answer back once training has been well for long: what happened may have been of its own day, and lower
+        rates cost quality.  After a second trouble the answer stays."""
+        memory = self.memory
+        well = state.step - memory.mended >= RELAPSE * self.plan.pulse and not self.monitor.suspicious
+        if memory.mends != 1 or memory.eased or not well:
+            return
+        memory.eased = True
+        state.knobs |= {"mend.lr": 1.0, "mend.penalty": 1.0}
+        sentence = f"training has been well for {RELAPSE} looks: learning rates and penalties are the recipe's again"
+        if self.engine.main:
+            self.run.event(state.step, "ease", sentence)
+        self.progress.say(f"step {state.step}: {sentence}")
 
     def _before(self, good_step: int) -> str | None:
         """The latest checkpoint that is not younger than `good_step`, else the oldest there is."""
