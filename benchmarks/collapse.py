@@ -150,20 +150,22 @@ def main() -> None:
     healthy = [run(seed, None) for seed in range(given.healthy)]
     scores = [score for _, score, _ in healthy]
     usual = statistics.median(scores)
-    rows, caught, ends = [], 0, []
+    rows, caught, ends, everyone = [], 0, list[float](), list[float]()
     for i, (name, plant) in enumerate(list(PLANTS.items())[: given.planted]):
         found = [run(100 + 10 * i + k, plant) for k in range(given.seeds)]
         caught += sum(first is not None and first <= 500 for first, _, _ in found)
         said = ", ".join("not" if first is None else f"{first:.0f}" for first, _, _ in found)
         over = [score / usual for _, score, _ in found]
         ends.append(statistics.median(over))
+        everyone += over
         rows.append((name, said, ", ".join(str(m) for _, _, m in found), f"{ends[-1]:.2f}", ", ".join(f"{o:.2f}" for o in over)))
     head = ("planted at half time", "flagged after steps", "went back", "end / healthy, median", "each")
     alarms = sum(first is not None for first, _, _ in healthy)
     text = table(head, rows) + (
         f"\n\n{caught} of {len(rows) * given.seeds} flagged within 500 steps; {alarms} false alarms in {len(healthy)} healthy runs; "
         f"after the automatic answer {sum(e <= 1.5 for e in ends)} of {len(rows)} kinds of failure end within 1.5 times the healthy "
-        f"median ({usual:.4f}, sliced Wasserstein distance on the ring), the worst at {max(ends):.2f} times; healthy runs lie between "
+        f"median ({usual:.4f}, sliced Wasserstein distance on the ring), the worst at {max(ends):.2f} times, all runs together at a "
+        f"median of {statistics.median(everyone):.2f} times ({sum(o <= 1.5 for o in everyone)} of {len(everyone)} within 1.5); healthy runs lie between "
         f"{min(scores) / usual:.2f} and {max(scores) / usual:.2f} times it. Each kind on {given.seeds} seeds, {STEPS} steps, a pulse every "
         f"{PULSE}. Limits of the monitor were set on other trainings (see src/rivalry/health/rules.py)."
     )
