@@ -126,4 +126,5 @@ def test_a_run_that_was_eased_and_resumed_goes_on_as_an_unbroken_one(tmp_path: P
     course.to(6 + RELAPSE * PULSE)
     course.watch.save(course.state, "last")
     _, meta = course.run.state("last")
-    assert meta["watch"]["eased"] and meta["knobs"]["mend.lr"] == 1.0
+    assert meta["watch"]["eased"]
+    assert meta["knobs"]["mend.lr"] == 1.0

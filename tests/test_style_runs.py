@@ -103,7 +103,7 @@ def test_a_file_gives_a_line_for_each_of_its_lines(run: Run, here: Path) -> None
     [
         (("--style", "glat", "a text"), "unknown style 'glat'; did you mean 'glad'"),
         (("--style", "glad", "--strength", "3", "a text"), "strength lies between 0, which changes nothing, and 2, not 3"),
-        (("a text",), "say where the result goes with -o OUT"),
+        (("a text",), "rewrites texts; say in which style with --style"),
         (("some.txt", "-o", "out2.txt"), "say in which style with --style, one of glad, sour"),
         (("--style", "glad", "some.txt", "-o", "some.txt"), "is what is to be rewritten"),
         (("--style", "glad", "some.txt", "-o", "out2.png"), "rewritten lines go into a text file"),
@@ -166,9 +166,13 @@ def test_long_lines_are_rewritten_in_pieces_and_lose_no_word(run: Run) -> None:
     made = stylist.rewrite([long], "glad")[0]
     assert made == " ".join(stylist.rewrite([one], "glad") * 4)
     counted = lambda text: len(text.split())  # noqa: E731
-    assert pieces("a b c , d e f . g h", counted, 4) == ["a b c ,", "d e f .", "g h"]
-    assert pieces("a b c d e f g", counted, 3) == ["a b c", "d e f", "g"]
+    assert pieces("a b c , d e f . g h", counted, 4) == ["a b c , ", "d e f . ", "g h"]
+    assert pieces("a b c d e f g", counted, 3) == ["a b c ", "d e f ", "g"]
     assert pieces("abc", counted, 3) == ["abc"]
+    chinese = "店今天很难吃，我们都讨厌。饭店很好"
+    assert pieces(chinese, len, 8) == ["店今天很难吃，", "我们都讨厌。", "饭店很好"]
+    assert pieces(chinese, len, 5) == ["店今天很难", "吃，", "我们都讨厌", "。饭店很好"]
+    assert stylist.rewrite(["Zebra ,  kept"], "glad") != ["Zebra ,  kept"] == Stylist(run.folder, strength=0.0).rewrite(["Zebra ,  kept"], "glad")
 
 
 def test_other_runs_have_no_styles(run: Run, here: Path) -> None:
@@ -176,3 +180,12 @@ def test_other_runs_have_no_styles(run: Run, here: Path) -> None:
     with pytest.raises(RecipeError, match="--style is for runs on texts"):
         Stylist(made.folder)
     assert "--style is for runs on texts" in refused("apply", "ring", "--style", "glad", "a text")
+
+
+def test_what_is_missing_is_named(run: Run, here: Path) -> None:
+    assert "--style" in refused("apply", "mood", "the food was cold")
+    assert "say what is to be rewritten" in refused("apply", "mood", "--style", "glad")
+    assert "there is no file nosuch.txt" in refused("apply", "mood", "--style", "glad", "nosuch.txt")
+    (here / "folder").mkdir()
+    assert "is a folder" in refused("apply", "mood", "--style", "glad", "folder")
+    assert "leave --sweep out" in refused("evaluate", "mood", "--sweep")

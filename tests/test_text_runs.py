@@ -158,3 +158,39 @@ def test_bags_count_tokens_without_padding() -> None:
 
 def test_runs_of_text_load_by_name(run: Run) -> None:
     assert load("prose").texts(2, seed=3) == run.texts(2, seed=3)
+
+
+def refused(*arguments: str) -> str:
+    found = CliRunner().invoke(cli, list(arguments))
+    assert found.exit_code, found.output
+    return f"{found.output}{found.exception}"
+
+
+def test_what_has_no_say_in_text_is_refused(run: Run, here: Path) -> None:
+    assert "--temperature" in refused("sample", "prose", "-n", "3", "-o", "o.txt", "--truncation", ".5")
+    assert "temperature must be a number" in refused("sample", "prose", "-n", "3", "-o", "o.txt", "--temperature", "nan")
+    assert "add --sweep" in refused("evaluate", "prose", "--temperatures", ".5")
+
+
+def test_runs_with_one_seed_are_contenders_of_their_own(run: Run, here: Path) -> None:
+    train("lines.txt", recipe="mle-small", settings=("generator.width=16", *SMALL[1:]), budget="10steps", run="narrow", tensorboard=False, say=lambda _: None)
+    found = sweep([run.folder, load("narrow").folder], run.data(), [1.0], n=50)
+    assert found.contenders == ("prose", "narrow")
+
+
+def test_samples_of_short_or_no_words_are_measured(here: Path) -> None:
+    """Names: no five words in any line, so no five-grams."""
+    names = [f"{a}{b}" for a in ("An", "Be", "Ca", "Do", "El", "Fa", "Gi", "Ha") for b in ("na", "la", "ra", "ma", "ka", "ta", "sa", "va", "da", "ga")]
+    (here / "names.txt").write_text("\n".join(names) + "\n")
+    made = train("names.txt", recipe="mle-small", settings=SMALL, budget="4steps", run="names", tensorboard=False, say=lambda _: None)
+    assert len(made.texts(3)) == 3
+
+
+def test_lines_stay_lines_whatever_bytes_are_drawn() -> None:
+    from rivalry.data.text_tokens import BytePairs
+
+    coder = BytePairs(())
+    (row,) = coder.encode(["a\nb\r\x00c\u2028d"])
+    (line,) = coder.decode([row])
+    assert len(line.splitlines()) == 1
+    assert line.split() == ["a", "b", "c", "d"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -95,19 +96,21 @@ class Stylist:
         most = modality.length - 1  # the end needs a place
 
         def tokens(text: str) -> int:
-            return len(modality.coder.encode([text])[0])
+            return len(modality.coder.encode([text.rstrip()])[0])
 
+        if not self.strength:
+            return list(lines)
         spelled = [clean(line) for line in lines]
         lengths = [len(coded) for coded in modality.coder.encode(spelled)]
         parts = [(i, part) for i, line in enumerate(spelled) for part in (pieces(line, tokens, most) if lengths[i] > most else [line]) if part]
         out: list[list[str]] = [[] for _ in spelled]
         if parts:
-            x = modality.tokens([part for _, part in parts]).to(engine.device)
+            x = modality.tokens([part.rstrip() for _, part in parts]).to(engine.device)
             nets = self.folder.networks(self.which, engine.device)
             made = restyled(self.game, nets, x, torch.full((len(x),), number, device=engine.device))
-            for (i, _), line in zip(parts, modality.texts(made), strict=True):
-                out[i].append(line)
-        return [" ".join(line) for line in out]
+            for (i, part), line in zip(parts, modality.texts(made), strict=True):
+                out[i].append(line + part[len(part.rstrip()) :])
+        return ["".join(line) for line in out]
 
     def rewrite_file(self, source: Path, style: str, out: Path) -> Restyled:
         """A line for each line of a text file.  DataError where it cannot be read, or is not to be written."""
@@ -122,24 +125,28 @@ class Stylist:
         return Restyled(len(made), self.styles[self.number(style)], out)
 
 
+CLAUSE = re.compile(r".+?(?:[.,;:!?]\s+|[。，、；：！？…]\s*|$)")
+
+
 def pieces(line: str, tokens: Callable[[str], int], most: int) -> list[str]:
-    """The line in pieces of at most so many tokens, where that is possible: at punctuation, and in its words where there is none."""
-    found: list[str] = []
-    for clause in re.split(r"(?<=[.,;:!?])\s+", line):
-        whole = f"{found[-1]} {clause}" if found else clause
-        if found and tokens(whole) <= most:
-            found[-1] = whole
-        elif tokens(clause) <= most:
-            found.append(clause)
-        else:
-            found.append("")
-            for word in clause.split():
-                longer = f"{found[-1]} {word}".strip()
-                if not found[-1] or tokens(longer) <= most:
-                    found[-1] = longer
-                else:
-                    found.append(word)
+    """The line in pieces of at most so many tokens, which make it up again when put together: at punctuation, between words where there
+    is none, and within words that are too long by themselves."""
+    found = [""]
+    for clause in CLAUSE.findall(line):
+        for part in [clause] if tokens(clause) <= most else [w for word in re.findall(r"\S+\s*", clause) for w in _cut(word, tokens, most)]:
+            if found[-1] and tokens(found[-1] + part) > most:
+                found.append("")
+            found[-1] += part
     return found
+
+
+def _cut(word: str, tokens: Callable[[str], int], most: int) -> Iterator[str]:
+    """A word in parts of at most so many tokens, a character at least."""
+    while tokens(word) > most and len(word) > 1:
+        at = max(1, bisect_right(range(1, len(word)), most, key=lambda n: tokens(word[:n])))
+        yield word[:at]
+        word = word[at:]
+    yield word
 
 
 def lines_of(source: Path) -> list[str]:

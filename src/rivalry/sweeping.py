@@ -135,39 +135,56 @@ def sweep(
 ) -> Sweep:  # fmt: skip
     """Measures runs of text on one data set, all by one ruler: n samples at each temperature and top-p.
 
-    Runs of one recipe are one contender with several seeds.  RulerMismatch for runs on other data, RecipeError for runs that
+    Runs of one recipe and budget on several seeds are one contender.  RulerMismatch for runs on other data, RecipeError for runs that
     make no text.
     """
     for run in runs:
+        _check(run)
         if run.settings["data"]["fingerprint"] != dataset.fingerprint:
             raise RulerMismatch(f"{run.name} was trained on other data than {dataset.name}; sweep runs on the same data and options")
     where = Engine(device)
     extractor = choose_extractor(dataset, weights, where.device)
     judge = Judge(dataset, extractor, None, seed, where.device, Looks(gate=min(n, 2000), verdict=n))
     points, scores = list[Point](), None
-    settings = list(product(runs, temperatures, top_ps))
+    settings, names = list(product(runs, temperatures, top_ps)), _contenders(runs)
     for i, (run, temperature, top_p) in enumerate(settings):
         sampler = Decoding(temperature, top_p).of(_sampler(run, which, where), restore("text", run.settings["data"]["state"]))
         scores = judge.final(sampler, 0, metrics=METRICS)
-        points.append(_point(run, temperature, top_p, scores))
+        points.append(_point(run, names[run.name], temperature, top_p, scores))
         tick(f"{run.name} at {temperature:g}", (i + 1) / len(settings))
     if scores is None:
         raise RecipeError("a sweep needs at least one run and one temperature")
     return Sweep(tuple(points), {m: scores[m].ruler.name for m in METRICS}, {m: scores[m].floor for m in METRICS})
 
 
-def _sampler(run: Run, which: str, engine: Engine) -> Sampler:
+def _check(run: Run) -> None:
     if run.spec.context:
         raise RecipeError(f"{run.name} replies, and a sweep is of texts that are drawn by themselves; leave --sweep out")
+    if run.recipe.game.changes:
+        raise RecipeError(f"{run.name} changes what it is given, and a sweep is of texts that are drawn by themselves; leave --sweep out")
     if run.spec.kind != "tokens":
         raise RecipeError(f"{run.name} makes no text, and temperatures are for text; leave --sweep out")
+
+
+def _contenders(runs: Sequence[Run]) -> dict[str, str]:
+    """Run -> contender: its recipe, where runs of that name have one recipe, one budget, and each its own seed; else the run by itself."""
+    found = {}
+    for run in runs:
+        mates = [r for r in runs if r.recipe.name == run.recipe.name]
+        alike = all(r.recipe == run.recipe and r.settings["train"]["budget"] == run.settings["train"]["budget"] for r in mates)
+        seeds = {r.settings["train"]["seed"] for r in mates}
+        found[run.name] = run.recipe.name if alike and len(seeds) == len(mates) else run.name
+    return found
+
+
+def _sampler(run: Run, which: str, engine: Engine) -> Sampler:
     return Sampler(run.recipe.game, run.recipe.game.wiring(run.spec), run.networks(which, engine.device), engine.device)
 
 
-def _point(run: Run, temperature: float, top_p: float, scores: Scores) -> Point:
+def _point(run: Run, contender: str, temperature: float, top_p: float, scores: Scores) -> Point:
     values = {m: s.value for m, s in scores.items()}
     intervals = {m: (s.low, s.high) for m, s in scores.items()}
-    return Point(run.recipe.name, run.name, int(run.settings["train"]["seed"]), temperature, top_p, values, intervals)
+    return Point(contender, run.name, int(run.settings["train"]["seed"]), temperature, top_p, values, intervals)
 
 
 def draw(found: Sweep, path: Path) -> Path:

@@ -223,3 +223,12 @@ def test_without_the_extra_words_still_work(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(MissingExtra, match=r"rivalry\[text\]"):
         load(path)
     assert load(path, options=ReadOptions(tokenizer="words")).spec.vocabulary > 20
+
+
+def test_vowel_signs_belong_to_their_letters() -> None:
+    """In Hindi and Thai a mark changes the word; in Chinese beside Latin letters each character is still a word."""
+    assert words_of("पुराना किसान, नदी") == ["पुराना", "किसान", ",", "नदी"]
+    assert words_of("cafe\u0301 don't") == ["cafe\u0301", "don't"]
+    assert words_of("看X光片") == ["看", "X", "光", "片"]
+    assert len(set(twins(["वह दिन में खाता है", "वह दान में खाता है", "वह  दिन में, खाता है"]).exact.tolist())) == 3
+    assert twins(["वह दिन में खाता है", "वह दान में खाता है", "वह  दिन में, खाता है"]).group.tolist() == [0, 1, 0]

@@ -14,7 +14,7 @@ from data.moods import lines, turned
 from rivalry.data.text_tokens import words_of
 from rivalry.evaluate.style_ruler import StyleRuler
 from rivalry.extractors.style_classifier import StyleClassifier
-from rivalry.stats.translation import bleu, chrf, geometric_mean
+from rivalry.stats.translation import bleu, chrf, geometric_mean, tokenizer_for
 
 KINDS = {"glad": 0, "sour": 1}
 
@@ -116,3 +116,15 @@ def test_without_sacrebleu_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "sacrebleu.metrics", None)
     with pytest.raises(MissingExtra, match=r"rivalry\[text\]"):
         bleu(["a"], ["a"])
+
+
+def test_texts_without_spaces_are_compared_by_their_characters() -> None:
+    chinese, thai = ["这家饭店今天很好吃我们都喜欢", "服务员很热情价格也便宜"], ["ร้านอาหารนี้อร่อยมาก"]
+    assert tokenizer_for(chinese) == "zh"
+    assert tokenizer_for(thai) == "char"
+    assert tokenizer_for(["これは寿司です"]) == "char"
+    assert tokenizer_for(["the food was cold", "so was I", "na\u00efve"]) == "13a"
+    assert bleu(chinese, chinese, tokenizer="zh") == pytest.approx(100)
+    assert bleu(thai, thai, tokenizer="char") == pytest.approx(100)
+    fitted = StyleRuler.fit(chinese * 20, torch.tensor([0, 1] * 20), chinese, torch.tensor([0, 1]), 2)
+    assert fitted.measured(chinese, chinese, torch.tensor([1, 0]))["kept"] == pytest.approx(100)

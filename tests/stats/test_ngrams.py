@@ -140,3 +140,12 @@ def test_the_language_model_is_witten_bells_and_adds_to_one(order: int) -> None:
     known = sum(plain_witten_bell(train, vocabulary, order, history, w) for w in range(vocabulary + 1))
     spare = plain_witten_bell(train, vocabulary, order, history, 99)
     assert known + spare == pytest.approx(1)
+
+
+def test_sentences_without_any_gram_of_an_order_score_zero_there() -> None:
+    """A generator that collapses to short or empty lines is measured, not crashed upon."""
+    short = Sentences.of([[1, 2], [3, 4]])
+    assert self_bleu(short)[4].tolist() == bleu(short, Sentences.of([[7, 8, 9, 10, 11]]))[4].tolist() == [0.0, 0.0]
+    assert self_bleu(Sentences.of([[], [], []]))[2].tolist() == [0.0, 0.0, 0.0]
+    alike = [[1, 2], [1, 2], [1]]
+    assert self_bleu(Sentences.of(alike))[4] == pytest.approx([plain_bleu(s, [*alike[:i], *alike[i + 1 :]], 4) for i, s in enumerate(alike)])

@@ -19,8 +19,8 @@ from rivalry.errors import DataError
 @click.option("--draws", type=int, default=1, show_default=True, help="So many results, OUT-1 ...: each is drawn anew (tables; networks with noise).")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of what is drawn.")
 @click.option("--which", type=click.Choice(["best", "last"]), default="best", show_default=True, help="The checkpoint.")
-@click.option("--strength", type=float, metavar="0..1.5", help="Pictures: 0 keeps the picture (enlarged, where the run enlarges), 1 is the "
-              "network's answer (as usual), more goes beyond it. Texts: 0 changes nothing, 2 all words.")
+@click.option("--strength", type=float, metavar="0..2", help="Pictures: 0 keeps the picture (enlarged, where the run enlarges), 1 is the "
+              "network's answer (as usual), more, up to 1.5, goes beyond it. Texts: 0 changes nothing, 2 all words.")
 @click.option("--perception", type=float, default=1.0, metavar="0..1", help="Pictures: 0 invents nothing (pixels alone decided), 1 is as trained; for "
               "runs whose judge joined later.")
 @click.option("--label", help="Pictures: the class to make, of runs that go between several (stargan).")
@@ -72,19 +72,21 @@ def command(
     """
     from rivalry.api import load
     from rivalry.cli.bars import bar
-    from rivalry.cli.styles import show_restyled
+    from rivalry.cli.styles import check_styled, show_restyled
     from rivalry.talking import Talking
 
     if talk(run, chat, None if source is None else Path(source), out, Talking(candidates, temperature, top_p, seed), which, device):
         return
     if source is None:
+        if style is not None:
+            raise DataError("say what is to be rewritten: a text, or a FILE with a line for each")
         raise click.UsageError("name a FILE or FOLDER, and with -o where to write to")
-
     if style is not None:
         show_restyled(run, source, style, out, 1.0 if strength is None else strength, which, device)
         return
     place = Path(source)
     if out is None:
+        check_styled(load(run))
         raise DataError(f"say where the result goes with -o OUT, for example: rivalry apply {run} {place.name} -o {place.stem}-out{place.suffix}")
     with bar() as tick:
         done = load(run).apply(

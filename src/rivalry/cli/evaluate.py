@@ -50,6 +50,8 @@ def command(
 
         show_sweep((run, *beside), temperatures, top_ps, count, which, weights, device, seed, as_json)
         return
+    if temperatures:
+        raise click.UsageError("--temperatures is of a sweep; add --sweep")
     if target or by or survival or full:
         from rivalry.cli.studies import show_study
 

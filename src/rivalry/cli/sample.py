@@ -19,8 +19,8 @@ USUAL = {"table": "samples.csv", "records": "records", "text": "samples.txt"}
     "-o",
     "--out",
     type=click.Path(path_type=Path),
-    help="A folder, .png (a sheet), .npz, .csv, .parquet, or "
-    "with --walk a .png or .gif; RUN/samples/samples.png (.csv for tables) without it.",
+    help="A folder, .png (a sheet), .npz, .csv, .parquet, of text also .txt, .jsonl, .tsv, or "
+    "with --walk a .png or .gif; RUN/samples/samples.png (.csv for tables, .txt for text) without it.",
 )
 @click.option("--label", help="A class, by name or number, for runs with labels.")
 @click.option("--where", default="", help="Conditions on a table's columns, such as 'age>60, sex=F, ward=A|B, lab!=missing'.")

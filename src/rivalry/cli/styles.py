@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from os.path import isfile
+from os.path import isdir, isfile
 from pathlib import Path
 
 import click
@@ -27,6 +27,10 @@ def show_restyled(run: str, source: str, style: str, out: Path | None, strength:
         lines = lines_of(Path(source))
     elif out is not None:
         raise DataError(f"there is no file {source}; -o goes with a file of lines, a text that is typed is answered at once")
+    elif isdir(source):
+        raise DataError(f"{source} is a folder; name a file with a line for each text, or type the text itself")
+    elif source.lower().endswith(".txt") and " " not in source:
+        raise DataError(f"there is no file {source}; mend its name, or type the text itself")
     else:
         lines = [source]
     for line in stylist.rewrite(lines, style):
@@ -38,6 +42,14 @@ def rewrites(run: Run) -> bool:
     from rivalry.games.restyle import Restyling
 
     return isinstance(run.recipe.game, Restyling)
+
+
+def check_styled(run: Run) -> None:
+    """DataError for a run that rewrites texts, which was not told the style."""
+    from rivalry.styling import needed
+
+    if rewrites(run):
+        raise needed(run.folder)
 
 
 def show_scores(run: Run, count: int | None, which: str, seed: int, device: str, as_json: bool) -> None:

@@ -75,7 +75,7 @@ class TextModality:
         labels = None if rows.codes is None else torch.from_numpy(rows.codes)
         sides = [TokenRows(x[i], None if labels is None else labels[i]) for i in map(torch.from_numpy, (parts.train, parts.held))]
         spec = Spec("tokens", (length,), (0.0, coder.size - 1.0), rows.classes, coder.size)
-        notes = (*rows.notes, *_notes(found, parts.notes), f"{coder.size:,} tokens, {length} a line at most", *cut)
+        notes = (*rows.notes, *_notes(found, parts.notes, texts.rows.held is not None), f"{coder.size:,} tokens, {length} a line at most", *cut)
         return Dataset(
             texts.name, spec, modality, sides[0], sides[1], _fingerprint(texts, parts.held, options), notes=notes, defences=told,
             layout="styles" if texts.styled else "", task=styles.TASK if texts.styled else "",
@@ -211,10 +211,11 @@ def _length(tokens: Sequence[Sequence[int]], train: Ints, asked: int | None) -> 
     return length, (note,) if longer else ()
 
 
-def _notes(found: Twins, of_split: tuple[str, ...]) -> list[str]:
+def _notes(found: Twins, of_split: tuple[str, ...], official: bool) -> list[str]:
     both = [f"{found.copies:,} repeat another" if found.copies else "", f"{found.near:,} nearly do" if found.near else ""]
     said = " and ".join(b for b in both if b)
-    return [*([f"of the lines {said}: they stay on one side of the split"] if said else []), *of_split]
+    where = "" if official else ": they stay on one side of the split"
+    return [*([f"of the lines {said}{where}"] if said else []), *of_split]
 
 
 def _fingerprint(texts: Texts, held: Ints, options: ReadOptions) -> str:

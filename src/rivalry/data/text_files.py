@@ -16,6 +16,7 @@ from rivalry.data.idx import unzip
 from rivalry.data.rows import Rows, official_split
 from rivalry.data.sources import Texts
 from rivalry.data.tables import side_of
+from rivalry.data.text_tokens import CONTROL
 from rivalry.data.words import count
 from rivalry.errors import DataError
 
@@ -24,7 +25,6 @@ LONGEST = 20_000
 UNDECODED = 0.01
 """Up to this share of lines may be no UTF-8; they are left out."""
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u2028\u2029]")
 
 
 def read(files: Sequence[tuple[str, Content]], name: str, where: str) -> Texts:

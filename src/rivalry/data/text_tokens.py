@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from rivalry.errors import DataError, MissingExtra
@@ -19,9 +20,22 @@ OFTEN = 5
 LONGEST = 16
 """Bytes of a token at most, so that none is a sentence."""
 BYTES_A_TOKEN = 250
-_WORD = re.compile(
-    "[\u3400-\u9fff\uf900-\ufaff\u3040-\u30ff\U00020000-\U0003134f]|[^\\W\\s]+(?:['\u2019][^\\W\\s]+)*|[^\\w\\s]"
-)
+CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
+ALONE = "\u3400-\u9fff\uf900-\ufaff\u3040-\u30ff\U00020000-\U0003134f"
+"""Characters of which each is a word: Chinese and Japanese ones."""
+
+
+@cache
+def marks() -> str:
+    """Vowel signs and accents that belong to the letter before them, and joiners, for a class of characters: Python's \\w leaves them out."""
+    places = (*range(0x300, 0xFE30), *range(0x10A00, 0x11FFF), *range(0x1E000, 0x1E950))
+    return "".join(map(chr, (i for i in places if unicodedata.category(chr(i))[0] == "M"))) + "\u200c\u200d"
+
+
+@cache
+def _word() -> re.Pattern[str]:
+    part = f"[^\\W{ALONE}]+(?:[{marks()}]+[^\\W{ALONE}]*)*"
+    return re.compile(f"[{ALONE}][{marks()}]*|{part}(?:['\u2019]{part})*|[^\\w\\s]")
 
 
 def words_of(text: str) -> list[str]:
@@ -30,7 +44,7 @@ def words_of(text: str) -> list[str]:
     >>> words_of("It's a dog, 好.")
     ["It's", 'a', 'dog', ',', '好', '.']
     """
-    return _WORD.findall(text)
+    return _word().findall(text)
 
 
 @dataclass(frozen=True)
@@ -119,9 +133,10 @@ class BytePairs:
         return tuple(b"" if i < len(SPECIALS) else bytes(alphabet[c] for c in name) for i, name in enumerate(self.names))
 
     def decode(self, rows: Iterable[Sequence[int]]) -> list[str]:
-        """Text of token numbers, without `tokenizers`; bytes that are no UTF-8 become the replacement character."""
+        """Text of token numbers, without `tokenizers`; bytes that are no UTF-8 become the replacement character.  A line each: breaks
+        and control characters, which no line that is learned has, become spaces."""
         table = self._bytes
-        return [b"".join(table[i] for i in row).decode("utf-8", "replace").strip() for row in rows]
+        return [CONTROL.sub(" ", b"".join(table[i] for i in row).decode("utf-8", "replace")).strip() for row in rows]
 
     def state(self) -> dict[str, object]:
         return {"tokenizer": "bpe", "merges": list(self.merges)}

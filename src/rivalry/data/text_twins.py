@@ -6,13 +6,14 @@ import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
 from rivalry.data.rows import Flags, Ints
 from rivalry.data.split import components
-from rivalry.data.text_tokens import words_of
+from rivalry.data.text_tokens import marks, words_of
 
 BANDS, ROWS = 12, 4
 """Of a MinHash signature (Broder 1997): lines that agree in all rows of a band are compared."""
@@ -22,7 +23,12 @@ MOST = 500_000
 """Of more lines only those that differ in case, spaces and punctuation alone are found."""
 FEWEST = 4
 """Words below which lines are not compared: they are too short to be near by anything but chance."""
-_LETTERS = re.compile(r"[\W_]+")
+
+
+@cache
+def _others() -> re.Pattern[str]:
+    """What is neither a letter, nor a digit, nor a mark on one."""
+    return re.compile(f"(?:[^\\w{marks()}]|_)+")
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ class Twins:
 
 def plainly(line: str) -> str:
     """Without case, spaces and punctuation; lines of nothing else stay as they are."""
-    return _LETTERS.sub("", line.casefold()) or line
+    return _others().sub("", line.casefold()) or line
 
 
 def twins(lines: Sequence[str]) -> Twins:

@@ -17,7 +17,7 @@ from rivalry.errors import RecipeError
 from rivalry.extractors.style_classifier import StyleClassifier
 from rivalry.stats.ngram_lm import NGramModel
 from rivalry.stats.ngrams import Floats, Ints, Sentences
-from rivalry.stats.translation import bleu, chrf, geometric_mean
+from rivalry.stats.translation import Tokenizer, bleu, chrf, geometric_mean, tokenizer_for
 
 MOST = 100_000
 """Training lines of a style that its language model is fitted to."""
@@ -28,13 +28,14 @@ JOINT = ("style", "kept")
 @dataclass(eq=False)
 class StyleRuler:
     """classifier, models: of each style, whose words have `numbers` below `known`.  accuracy: the classifier's own on held-out lines, in
-    percent; perplexity: of held-out lines under the model of their own style."""
+    percent; perplexity: of held-out lines under the model of their own style; tokenizer: of BLEU, by what the lines are written in."""
 
     classifier: StyleClassifier
     models: tuple[NGramModel, ...] = field(repr=False)
     numbers: dict[str, int] = field(repr=False)
     accuracy: float
     perplexity: float
+    tokenizer: Tokenizer = "13a"
 
     @property
     def known(self) -> int:
@@ -49,7 +50,7 @@ class StyleRuler:
         coded = [[numbers.setdefault(w, len(numbers)) for w in line] for line in words]
         own = [torch.nonzero(styles == k)[:MOST, 0].tolist() for k in range(kinds)]
         models = tuple(NGramModel(Sentences.of([coded[i] for i in mine]), len(numbers) + 1) for mine in own)
-        found = cls(classifier, models, numbers, 0.0, 0.0)
+        found = cls(classifier, models, numbers, 0.0, 0.0, tokenizer_for(held))
         found.accuracy = 100 * float(found.hits(held, held_styles).mean())
         sums, counts = found.surprise(held, held_styles)
         found.perplexity = math.exp(float(sums.sum() / counts.sum()))
@@ -58,6 +59,10 @@ class StyleRuler:
     def hits(self, lines: Sequence[str], wanted: Tensor) -> Tensor:
         """[N] 1 where the classifier takes a line for the style wanted of it."""
         return self.classifier.hits([words_of(line) for line in lines], wanted)
+
+    def bleu(self, lines: Sequence[str], *references: Sequence[str]) -> float:
+        """BLEU in percent, by sacrebleu."""
+        return bleu(lines, *references, tokenizer=self.tokenizer)
 
     def surprise(self, lines: Sequence[str], wanted: Tensor) -> tuple[Floats, Ints]:
         """(-log p of each line in nats under the model of the style wanted of it, how many words that is, the end counted)."""
@@ -74,13 +79,13 @@ class StyleRuler:
         sums, counts = self.surprise(lines, wanted)
         found = {
             "style": 100 * float(self.hits(lines, wanted).mean()),
-            "kept": bleu(lines, source),
+            "kept": self.bleu(lines, source),
             "kept-chrf": chrf(lines, source),
             "style-perplexity": math.exp(float(sums.sum() / counts.sum())),
         }
         found["transfer"] = geometric_mean(*(found[m] for m in JOINT))
         if references:
-            found |= {"bleu": bleu(lines, *references), "chrf": chrf(lines, *references)}
+            found |= {"bleu": self.bleu(lines, *references), "chrf": chrf(lines, *references)}
             found["overall"] = geometric_mean(found["style"], found["kept"], found["bleu"])
         return found
 

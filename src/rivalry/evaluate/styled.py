@@ -28,7 +28,7 @@ from rivalry.evaluate.text import jackknifed
 from rivalry.games.restyle import restyled
 from rivalry.sampling import Sampler, picked
 from rivalry.stats.ngrams import Ints
-from rivalry.stats.translation import bleu, chrf, geometric_mean, version
+from rivalry.stats.translation import chrf, geometric_mean, version
 from rivalry.streams import key
 
 STYLED = ("transfer", "style", "kept", "kept-chrf", "style-perplexity")
@@ -106,7 +106,7 @@ class StyledJudge(Judge):
             "transfer": ("words and pairs", f"{self.ruler.classifier.sha}, sacrebleu {version()}"),
             "style-perplexity": ("n-grams", "Witten-Bell"),
         }.get(name, ("sacrebleu", version()))
-        ruler = Ruler(name, space, sha, "13a", n, n, "held-out", self.dataset.fingerprint)
+        ruler = Ruler(name, space, sha, self.ruler.tokenizer, n, n, "held-out", self.dataset.fingerprint)
         return Score(ruler, reading.value, reading.low, reading.high, reading.floor)
 
 
@@ -117,7 +117,7 @@ def _readings(ruler: StyleRuler, told: Rewritten) -> dict[str, Reading]:
     share = stats.wilson(float(hits.sum()), n, CONFIDENCE)
     style = Reading(100 * share.value, 100 * share.low, 100 * share.high, ruler.accuracy)
     everything = np.arange(n)
-    kept = _remembered(lambda index: _of(bleu, lines, source, index))  # for itself and within `transfer`
+    kept = _remembered(lambda index: _of(ruler.bleu, lines, source, index))  # for itself and within `transfer`
     sums, counts = ruler.surprise(lines, wanted)
 
     def perplexity(index: Ints) -> float:

@@ -121,7 +121,10 @@ def self_bleu(made: Sentences, orders: Sequence[int] = ORDERS) -> dict[int, Floa
         raise DataError(f"self-BLEU compares sentences with one another, and there is only {len(made)}; give more")
     hits = list[Floats]()
     for (own,) in grams([made], max(orders)):
-        kinds = 1 + int(own.ids.max(initial=0))
+        if not len(own.ids):  # all sentences are shorter
+            hits.append(np.zeros(len(made)))
+            continue
+        kinds = 1 + int(own.ids.max())
         sentence, kind, count = _per_sentence(own, kinds)
         order = np.lexsort((-count, kind))
         first = np.searchsorted(kind[order], np.arange(kinds))

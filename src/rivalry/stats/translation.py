@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from rivalry.errors import MissingExtra
 
 logging.getLogger("sacrebleu").setLevel(logging.ERROR)
 
 
-def bleu(lines: Sequence[str], *references: Sequence[str]) -> float:
-    """Corpus BLEU in percent of N lines against references, each of N lines: sacrebleu's tokenizer 13a, case as it is, exponential
+Tokenizer = Literal["13a", "zh", "char"]
+
+
+def tokenizer_for(lines: Sequence[str]) -> Tokenizer:
+    """sacrebleu's tokenizer for texts like these: 13a where spaces stand between words; else zh, or char, each character by itself, where few
+    are Chinese."""
+    if sum(" " in line.strip() for line in lines) * 2 > len(lines) or not any(not line.isascii() for line in lines):
+        return "13a"
+    text = "".join(lines)
+    return "zh" if 2 * len(re.findall("[\u3400-\u9fff]", text)) > len(text) and not re.search("[\u3040-\u30ff]", text) else "char"
+
+
+def bleu(lines: Sequence[str], *references: Sequence[str], tokenizer: Tokenizer = "13a") -> float:
+    """Corpus BLEU in percent of N lines against references, each of N lines: sacrebleu's tokenizer, case as it is, exponential
     smoothing.  MissingExtra where sacrebleu is not installed."""
-    return float(_library().BLEU(tokenize="13a", force=True).corpus_score(list(lines), [list(r) for r in references]).score)
+    return float(_library().BLEU(tokenize=tokenizer, force=True).corpus_score(list(lines), [list(r) for r in references]).score)
 
 
 def chrf(lines: Sequence[str], *references: Sequence[str]) -> float:

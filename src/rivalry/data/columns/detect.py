@@ -99,7 +99,7 @@ def _wordy(name: str, cells: Words, levels: int, there: int) -> Field:
         return _key(name, levels, there)
     length = float(np.char.str_len(np.array(cells.words.slice(0, 5000).to_pylist(), dtype=np.str_)).mean())
     if there >= SOME and (levels > MOSTLY * there or (levels > there / 2 and length > 40)):
-        note = f"the column {name!r} is free text: not learned, and left out of what is written"
+        note = f"the column {name!r} is free text: not learned, and left out of what is written (to learn it: --kind text --columns)"
         return Field(name, "text", notes=(note,))
     return Field(name, "category")
 
