@@ -178,12 +178,18 @@ def test_runs_with_one_seed_are_contenders_of_their_own(run: Run, here: Path) ->
     assert found.contenders == ("prose", "narrow")
 
 
-def test_samples_of_short_or_no_words_are_measured(here: Path) -> None:
+def test_samples_of_short_or_no_words_are_measured(run: Run, here: Path) -> None:
     """Names: no five words in any line, so no five-grams."""
     names = [f"{a}{b}" for a in ("An", "Be", "Ca", "Do", "El", "Fa", "Gi", "Ha") for b in ("na", "la", "ra", "ma", "ka", "ta", "sa", "va", "da", "ga")]
     (here / "names.txt").write_text("\n".join(names) + "\n")
     made = train("names.txt", recipe="mle-small", settings=SMALL, budget="4steps", run="names", tensorboard=False, say=lambda _: None)
     assert len(made.texts(3)) == 3
+
+
+def test_a_target_of_fd_alone_is_told_what_it_misses(run: Run) -> None:
+    said = list[str]()
+    train("lines.txt", recipe="mle-small", settings=SMALL, budget="2steps", until="fd<1.5x floor", run="aimed", tensorboard=False, say=said.append)
+    assert any("--until 'fd<1.5x floor, lm<1.2x floor'" in line for line in said)
 
 
 def test_lines_stay_lines_whatever_bytes_are_drawn() -> None:

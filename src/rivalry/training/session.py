@@ -153,6 +153,8 @@ def start(dataset: Dataset, request: Request, say: Say = to_stderr, options: Rea
             run.abandon()
         raise
     coarse = ", in bfloat16" if engine.precision == "bf16-mixed" else ""
+    if target is not None and target.metrics == ("fd",) and dataset.modality.kind == "text":
+        say(f"on few lines text that is no language may come near in FD; guard it with likelihood, for example --until '{target}, lm<1.2x floor'")
     say(f"{plan.steps} steps, about {_duration(plan.estimate)} on {engine.device}{coarse}; the run is {run.path}")
     ledger = Ledger.create(run.path / FILE, terms) if terms is not None else None
     watch = Watch(run, plan, judge, data, engine, request.tensorboard)
