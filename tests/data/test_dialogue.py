@@ -233,3 +233,16 @@ def test_options_for_tables_and_sizes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no table"):
         load(path, options=ReadOptions(kind="points"))
     assert np.isclose(len(load(path, options=ReadOptions(limit=20)).train), 16 * 5, atol=25)
+
+
+def test_pairs_of_columns_are_conversations_of_two_turns(tmp_path: Path) -> None:
+    pairs = [(f"what is {i} and one ?", f"it is {i + 1} .") for i in range(60)]
+    (tmp_path / "qa.csv").write_text("question,answer\n" + "".join(f"{q},{a}\n" for q, a in pairs))
+    (tmp_path / "qa.jsonl").write_text("".join(json.dumps({"id": i, "context": q, "response": a}) + "\n" for i, (q, a) in enumerate(pairs)))
+    for file in ("qa.csv", "qa.jsonl"):
+        data = load(tmp_path / file, options=ReadOptions(kind="dialogue"))
+        found = told(data) + told(data, "held")
+        assert len(found) == 60
+        assert {(context[0][1], reply) for context, reply in found} == set(pairs)
+    with pytest.raises(DataError, match="--kind dialogue where one replies to the other"):
+        load(tmp_path / "qa.csv")

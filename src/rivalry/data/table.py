@@ -265,7 +265,7 @@ def _check_learned(fields: list[Field], table: Columns) -> None:
     if len(table.rows) >= FEWEST and not any(f.learned for f in fields):  # too few rows are told of by the split
         types = some([f"{f.name} ({f.type})" for f in fields], 6)
         prose = next((f.name for f in fields if f.type == "text"), None)
-        remedy = f"; if these are texts to learn, say --kind text --columns {prose!r}" if prose else ""
+        remedy = f"; if these are texts to learn, say --kind text --columns {prose!r}, or --kind dialogue where one replies to the other" if prose else ""
         raise DataError(
             f"{table.where} has no column that can be learned: {types}; name another table, or correct the types with "
             f"--schema{remedy}"

@@ -27,20 +27,26 @@ TEXT = ("text", "content", "value", "utterance", "message")
 SPEAKER = ("speaker", "role", "from", "name", "user", "author")
 IDS = ("conversation", "conversation_id", "conv_id", "dialogue", "dialogue_id", "dialog", "dialog_id", "thread", "thread_id")
 ORDER = ("turn", "turn_id", "turn_number", "utterance_id", "position", "order", "index")
+PAIRS = (
+    ("question", "answer"), ("context", "response"), ("context", "reply"), ("prompt", "response"), ("prompt", "completion"), ("instruction", "output"),
+    ("input", "output"), ("source", "target"),
+)  # fmt: skip
+"""Names of two columns, or of two texts in an object of JSON, that are what is said and what is replied."""
 END = "__eou__"
 MOSTLY = 0.9
 _NAMED = re.compile(r"^([^\W\d_][\w .'\-]{0,24}):\s+(\S.*)$")
 
 
-def told_in_json(content: Content, where: str, alone: bool = False) -> bool:
-    """Whether the first line is a list of turns, or an object with one.  alone: and with nothing else."""
+def told_in_json(content: Content, where: str, alone: bool = False, pairs: bool = False) -> bool:
+    """Whether the first line is a list of turns, or an object with one.  alone: and with nothing else.  pairs: two texts that are a pair count
+    too."""
     raw = unzip(content, where) if isinstance(content, bytes) else b""
     first = next((line for line in raw[: 1 << 20].splitlines() if line.strip()), b"")
     try:
         found = json.loads(first)
     except ValueError:
         return False
-    turns = _listed(found)
+    turns = _listed(found, pairs)
     if alone and isinstance(found, Mapping) and len(found) > 1:
         return False
     return turns is not None and all(isinstance(t, str | Mapping) for t in turns)
@@ -70,7 +76,7 @@ def read(files: Sequence[tuple[str, Content]], name: str, where: str) -> Talks:
         if not isinstance(content, bytes):
             raise DataError(f"{place} cannot be read: {content}")
         prefix = "" if len(files) == 1 else f"{file}:"
-        found, odd, layout = _in_json(unzip(content, place), place) if told_in_json(content, place) else _in_text(unzip(content, place), place)
+        found, odd, layout = _in_json(unzip(content, place), place) if told_in_json(content, place, pairs=True) else _in_text(unzip(content, place), place)
         kept = [(number, turns) for number, turns in found if len(turns) > 1]
         odd += [(number, "has fewer than two turns") for number, turns in found if len(turns) < 2]
         talks += [turns for _, turns in kept]
@@ -94,11 +100,14 @@ def from_columns(table: Columns) -> Talks:
 
     Raises DataError that names what is missing.
     """
+    pair = _pair(table.names)
+    if pair and not role(table.names, IDS):
+        return _paired(table, *pair)
     named = {k: role(table.names, words) for k, words in (("conversation", IDS), ("text", TEXT), ("turn", ORDER), ("speaker", SPEAKER))}
     for what, words in (("conversation", IDS), ("text", TEXT)):
         if not named[what]:
             raise DataError(
-                f"{table.where} has no column that is the {what} of a turn ({some(words)}); it has {some(table.names, 12)}: rename one"
+                f"{table.where} has no column that is the {what} of a turn ({some(words)}), and no two that are a pair (such as question and answer); it has {some(table.names, 12)}: rename one"
             )
     cells = dict(zip(table.names, table.cells, strict=True))
     ids, texts = _spelled(cells[named["conversation"]]), _spelled(cells[named["text"]])
@@ -125,6 +134,23 @@ def from_columns(table: Columns) -> Talks:
     said += f", {named['turn']!r} its place" if named["turn"] else ", in the order of the rows"
     said += f", {named['speaker']!r} who said it" if named["speaker"] else ""
     return _done(table.name, table.where, Rows(len(talks), tuple(names)), talks, broken, said)
+
+
+def _pair(names: Sequence[str]) -> tuple[str, str] | None:
+    found = ((role(names, (asked,)), role(names, (said,))) for asked, said in PAIRS)
+    return next(((a, b) for a, b in found if a and b), None)
+
+
+def _paired(table: Columns, asked: str, said: str) -> Talks:
+    """A row for each conversation of two turns."""
+    cells = dict(zip(table.names, table.cells, strict=True))
+    every = [joined((("", a), ("", b))) for a, b in zip(_spelled(cells[asked]), _spelled(cells[said]), strict=True)]
+    talks, names = [t for t in every if len(t) > 1], [f"row {i}" for i, t in enumerate(every, 1) if len(t) > 1]
+    broken = [(f"row {i}", "has fewer than two turns") for i, t in enumerate(every, 1) if len(t) < 2]
+    if not talks:
+        raise DataError(f"no row of {table.where} has a text both in {asked!r} and in {said!r}")
+    layout = f"a row for each pair: {said!r} replies to {asked!r}"
+    return _done(table.name, table.where, Rows(len(talks), tuple(names)), talks, broken, layout)
 
 
 def role(names: Sequence[str], words: Sequence[str]) -> str:
@@ -182,11 +208,12 @@ def turns_in(value: Any) -> list[tuple[str, str]]:
     return [_turn(t) for t in turns]
 
 
-def _listed(value: Any) -> list[Any] | None:
+def _listed(value: Any, pairs: bool = True) -> list[Any] | None:
     if isinstance(value, list):
         return value or None
     if isinstance(value, Mapping):
-        return next((value[k] for k in TURNS if isinstance(value.get(k), list) and value[k]), None)
+        pair = _pair([k for k, v in value.items() if isinstance(v, str)]) if pairs else None
+        return next((value[k] for k in TURNS if isinstance(value.get(k), list) and value[k]), [value[k] for k in pair] if pair else None)
     return None
 
 
