@@ -209,6 +209,18 @@ def test_a_table_that_is_copied_is_caught_and_shown(table: Dataset, tmp_path: Pa
     assert (tmp_path / "plots" / "audit-roc.png").stat().st_size > 1000
 
 
+def test_a_table_with_more_columns_than_attacked_rows_is_audited(tmp_path: Path) -> None:
+    """As patient records are, told in columns: some columns are then hidden of no row."""
+    g = np.random.default_rng(0)
+    with (tmp_path / "wide.csv").open("w", newline="") as out:
+        rows = csv.writer(out)
+        rows.writerow([f"lab {i}" for i in range(60)])
+        rows.writerows(g.normal(size=(250, 60)).round(3).tolist())
+    wide = load(tmp_path / "wide.csv")
+    assert len(wide.held) < 60
+    assert {r.name for r in attack(wide, of_rows(rows_of(wide))).risks} == {"singling out", "linking", "inferring"}
+
+
 def test_equal_rows_are_attacked_once(table: Dataset) -> None:
     raw = table.train.raw(torch.arange(len(table.train)))
     known = {tuple("nan" if math.isnan(v) else v for v in row) for row in raw.tolist()}

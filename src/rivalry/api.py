@@ -197,10 +197,12 @@ class Run:
         made = self.changer(which, "cpu", perception, label) if self.recipe.game.changes else self.sampler(which, "cpu")
         return export(self.folder, made, Path(out), picked=perception != 1.0 or label is not None)
 
-    def walk(self, out: Path, *, seed: int = 0, label: int | str | None = None, which: str = "best", device: str = "auto") -> list[Path]:
+    def walk(
+        self, out: Path, *, seed: int = 0, label: int | str | None = None, truncation: float = 1.0, which: str = "best", device: str = "auto"
+    ) -> list[Path]:
         """An interpolation between random latents, as a sheet (.png) or a film (.gif)."""
         spend(self.folder, WALKED)
-        x = self.sampler(which, device).walk(seed, label=self._label(label) or 0).cpu()
+        x = self.sampler(which, device).walk(seed, label=self._label(label) or 0, truncation=truncation).cpu()
         return write_walk(self.modality, x, out)
 
     def _label(self, label: int | str | None) -> int | None:

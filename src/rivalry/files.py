@@ -39,7 +39,7 @@ def atomic(path: Path) -> Iterator[Path]:
         _remove(temporary)
         if error.errno in FULL:
             raise RunError(
-                f"the disk is full: {path} was not written; free some space and go on with: rivalry resume"
+                f"the disk is full: {path} was not written; free some space and try again (a training that was saved goes on with: rivalry resume RUN)"
             ) from error
         if isinstance(error, PermissionError | NotADirectoryError | FileExistsError):
             raise RunError(

@@ -43,6 +43,8 @@ class Run:
     """A run folder.  Open one with `Run.open(name or path)`, make one with `Run.create`."""
 
     path: Path
+    replaced: Path | None = None
+    """Where the run that stood here before is kept until this one has begun."""
 
     @classmethod
     def open(cls, name: str | Path) -> Run:
@@ -57,22 +59,25 @@ class Run:
 
     @classmethod
     def claim(cls, name: str, overwrite: bool = False) -> Run:
-        """An empty folder runs/NAME (or the path NAME); RunError if it is taken, unless `overwrite` and it is a run."""
-        path = cls.at(name).path
+        """An empty folder runs/NAME (or the path NAME); RunError if it is taken, unless `overwrite` and it is a run, which is kept
+        aside until `begin` and put back by `abandon`."""
+        path, aside = cls.at(name).path, None
         if (path / "run.toml").is_file():
             if not overwrite:
                 raise RunError(
                     f"there already is a run at {path}; resume it with: rivalry resume {path.name}, "
                     "name another with --run, or say --overwrite"
                 )
-            shutil.rmtree(path)
+            aside = path.with_name(f".{path.name}-replaced")
+            shutil.rmtree(aside, ignore_errors=True)
+            path.rename(aside)
         elif path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise RunError(f"{path} exists and is no run; name another with --run")
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"cannot make the folder {path} ({error.strerror}); name another with --run") from error
-        return cls(path)
+        return cls(path, aside)
 
     @classmethod
     def at(cls, name: str) -> Run:
@@ -83,15 +88,24 @@ class Run:
         """Writes run.toml: from here on the folder is a run."""
         head = {"format": FORMAT, "created": datetime.now(UTC).isoformat(timespec="seconds"), "versions": versions()}
         write_text(self.path / "run.toml", tomli_w.dumps(without_none({**head, **settings})))
+        if self.replaced is not None:
+            shutil.rmtree(self.replaced, ignore_errors=True)
 
     def abandon(self) -> None:
-        """Removes a claimed folder that never became a run."""
+        """Removes a claimed folder that never became a run, and puts back what stood there."""
         if not (self.path / "run.toml").exists():
             shutil.rmtree(self.path, ignore_errors=True)
+            if self.replaced is not None:
+                self.replaced.rename(self.path)
 
     @property
     def name(self) -> str:
         return self.path.name
+
+    @property
+    def called(self) -> str:
+        """What commands find it by: its name under runs/, else its path."""
+        return self.name if self.path.parent == ROOT else str(self.path)
 
     @cached_property
     def settings(self) -> dict[str, Any]:

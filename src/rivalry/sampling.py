@@ -13,6 +13,7 @@ from rivalry.data import Dataset
 from rivalry.data.base import Store
 from rivalry.errors import RecipeError
 from rivalry.games.levels import Levels
+from rivalry.games.sample import Sample
 from rivalry.modes import evaluating
 from rivalry.parts import Game, Settles, Wiring
 from rivalry.streams import Draw, key
@@ -103,17 +104,18 @@ class Sampler:
         generator = torch.Generator().manual_seed(Draw(seed, ("labels",)).key("label"))
         return torch.multinomial(shares, n, replacement=True, generator=generator)
 
-    def walk(self, seed: int, corners: int = CORNERS, between: int = BETWEEN, label: int = 0) -> Tensor:
-        """[(corners - 1) * between, *shape]: along great circles from one random latent to the next."""
+    def walk(self, seed: int, corners: int = CORNERS, between: int = BETWEEN, label: int = 0, truncation: float = 1.0) -> Tensor:
+        """[(corners - 1) * between, *shape]: from one random latent to the next, along great circles, or straight where noise fills a cube."""
         with torch.inference_mode():
             draw = Draw(seed, ("walk",), self.device)
-            ends = draw.normal("latent", corners, self.wiring.latent)
+            straight = isinstance(self.game, Sample) and self.game.distribution != "normal"
+            ends = self.game.latents(draw, corners, self.wiring, truncation) if isinstance(self.game, Sample) else draw.normal("latent", corners, self.wiring.latent)
             t = torch.linspace(0, 1, between + 1, device=self.device)[:-1]
-            z = torch.cat([slerp(a, b, t) for a, b in pairwise(ends)])
+            z = torch.cat([torch.lerp(a, b, t[:, None]) if straight else slerp(a, b, t) for a, b in pairwise(ends)])
             cond: tuple[Tensor, ...] = ()
             if self.wiring.classes:
                 cond = (torch.full((len(z),), label, device=self.device),)
-            return self.game.from_latent(self.nets, z, cond).clone()
+            return self.game.from_latent(self.nets, z, cond, truncation).clone()
 
 
 AT_ONCE = 32

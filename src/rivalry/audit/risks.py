@@ -61,11 +61,11 @@ def _inferring(space: TableSpace, train: Tensor, held: Tensor, made: Tensor, see
         rest = space.only(others)
         base = rest.plain(made[:, others])
         for side, found in zip((train, held), hits, strict=False):
-            mine = torch.arange(column, len(side), made.shape[1])
+            mine = torch.arange(len(side))[column :: made.shape[1]]
             if len(mine):
                 index = near([rest.plain(side[mine][:, others])], base).index[:, 0]
                 found[mine] = space.agree(column, side[mine, column], made[index, column], CLOSE)
-        mine = torch.arange(column, len(train), made.shape[1])
+        mine = torch.arange(len(train))[column :: made.shape[1]]
         if len(mine):
             hits[2][mine] = space.agree(column, train[mine, column], made[picked[mine], column], CLOSE)
     return risk("inferring", hits[0], hits[1], hits[2])

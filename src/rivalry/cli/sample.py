@@ -68,7 +68,7 @@ def command(
     usual = "walk.gif" if walk else USUAL.get(loaded.modality.kind, "samples.png")
     out = out or loaded.path / "samples" / usual
     if walk:
-        written = loaded.walk(out, seed=seed, label=label, which=which, device=device)
+        written = loaded.walk(out, seed=seed, label=label, truncation=truncation, which=which, device=device)
     else:
         with bar() as tick:
             written = loaded.write_samples(

@@ -126,6 +126,11 @@ class Sample(Game):
             return z
         return torch.cat([z, draw.integers("bits", 2, n, self.bits) * 2.0 - 1.0], 1)
 
+    def latents(self, draw: Draw, n: int, wiring: Wiring, truncation: float = 1.0) -> Tensor:
+        """[n, latent]: the noise, nearer to its middle, and codes, as training draws them."""
+        z = truncate(self._noise(draw, n), truncation)
+        return join_codes(z, *draw_codes(draw, n, wiring), wiring) if self.codes or self.code_reals else z
+
     def generate(self, nets: Mapping[str, nn.Module], z: Tensor, cond: tuple[Tensor, ...], turn: Turn) -> Tensor:
         x: Tensor = nets["generator"](z, *cond)
         return x
@@ -149,9 +154,7 @@ class Sample(Game):
         label: Tensor | None = None,
         truncation: float = 1.0,
     ) -> Tensor:
-        z = truncate(self._noise(draw, n), truncation)
-        if self.codes or self.code_reals:
-            z = join_codes(z, *draw_codes(draw, n, wiring), wiring)
+        z = self.latents(draw, n, wiring, truncation)
         return self.from_latent(nets, z, (need_label(label, "this game"),) if self.conditional else (), truncation)
 
     def from_latent(
@@ -229,14 +232,6 @@ class StyleSample(Sample):
     ) -> Tensor:
         return _styled(nets["generator"]).truncated(z, *cond, psi=truncation)
 
-    def sample(
-        self,
-        nets: Mapping[str, nn.Module],
-        wiring: Wiring,
-        draw: Draw,
-        n: int,
-        label: Tensor | None = None,
-        truncation: float = 1.0,
-    ) -> Tensor:
-        z = latent(draw, n, self.latent, self.distribution)
-        return self.from_latent(nets, z, (need_label(label, "this game"),) if self.conditional else (), truncation)
+    def latents(self, draw: Draw, n: int, wiring: Wiring, truncation: float = 1.0) -> Tensor:
+        """The noise as it is: styles are what truncation brings nearer to their middle."""
+        return latent(draw, n, self.latent, self.distribution)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -127,15 +128,18 @@ def start(dataset: Dataset, request: Request, say: Say = to_stderr, options: Rea
     data = dataset.to(engine.device)
     _private_request(request)
 
-    def make(recipe: Recipe, steps: int, ledger: Ledger | None = None) -> Trainer:
-        state = build_state(recipe, data.spec, request.seed, engine.device, request.players)
+    def make(recipe: Recipe, steps: int, ledger: Ledger | None = None, players: Mapping[str, nn.Module] | None = request.players) -> Trainer:
+        state = build_state(recipe, data.spec, request.seed, engine.device, players)
         if base is not None:
             load_nets(state, base)
         return Trainer(state, data.train, steps, engine, ledger)
 
-    trial = make(recipe, 1)
+    own = deepcopy(dict(request.players or {}))  # calibration trains a copy of one's own modules
+    trial = make(recipe, 1, players=own)
     per_step = seconds_a_step(trial)
     name = engine.tell(request.run or free_name(f"{Path(dataset.name).stem}-{recipe.name}"))
+    if base is not None and request.overwrite and base.path.resolve() == Run.at(name).path.resolve():
+        raise RunError(f"a run cannot replace {base.path}, which it starts from; name another with --run")
     run = Run.claim(name, request.overwrite) if engine.main else Run.at(name)
     try:
         if engine.main and request.ruler is not None and (known := kept_at(request.ruler, data)).exists():

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rivalry.errors import RunError
+from rivalry.errors import RunError, UnknownName
 from rivalry.parts import Wiring, couples_batch
 from rivalry.recipe import Recipe, Side, Stage
 from rivalry.run import Run, load_module
@@ -68,6 +68,9 @@ def build_state(
     """Step 1 of algorithm 1: build the nets, from the seed alone.  `players` replaces some of them by one's own
     modules."""
     wiring = recipe.game.wiring(spec)
+    for name in players or {}:
+        if name not in recipe.nets:
+            raise UnknownName("player", name, recipe.nets)
     with torch.random.fork_rng(devices=[]):
         nets: dict[str, nn.Module] = {}
         for name, net in recipe.nets.items():

@@ -63,6 +63,7 @@ class Memory:
     """What the watch itself must remember over a resume."""
 
     seconds: float = 0.0
+    missed: str = ""
     best: float = math.inf
     best_step: int = 0
     mends: int = 0
@@ -236,8 +237,13 @@ class Watch:
         if self.judge.target is None:
             return ""
         verdict = self.judge.verdict(draw, state.step, scores)
-        if verdict.met and self.engine.main:
-            self.run.event(state.step, "target", verdict.note)
+        self.memory.missed = "" if verdict.met else verdict.note
+        if verdict.met:
+            if self.engine.main:
+                self.run.event(state.step, "target", verdict.note)
+            if not self.private:  # what is handed over is what was confirmed
+                self.memory.best, self.memory.best_step = headline.loss, state.step
+                self.save(state, "best")
         return "target" if verdict.met else ""
 
     def _reference(self) -> Tensor | None:
@@ -311,6 +317,8 @@ class Watch:
         """Draws what is drawn at the end, and writes down how it ended."""
         if not self.engine.main:
             return
+        if why == "budget" and self.memory.missed:
+            self.run.event(state.step, "missed", f"the target {self.judge.target} was not reached: {self.memory.missed}")
         if why != "diverged":
             close(self.run, self.sampler(state), self.data, self.judge, state.seed)
         if self.trainer.ledger is not None:
@@ -332,19 +340,20 @@ def bags(tokens: Tensor, buckets: int = 512) -> Tensor:
 
 def farewell(run: Run, why: str) -> str:
     """One sentence for the user."""
-    used = run.recipe.game.used(run.name)
-    use = f"use it: {used}" if used else f"samples: rivalry sample {run.name}"
+    used = run.recipe.game.used(run.called)
+    use = f"use it: {used}" if used else f"samples: rivalry sample {run.called}"
     found = f"report: {run.path}/report.md; {use}"
     mends = sum(e["kind"] == "mend" for e in run.events())
     if mends:
         found += f"; training went back {mends} time{'s' * (mends > 1)}, see what happened in the report"
+    missed = next((e["sentence"] for e in run.events() if e["kind"] == "missed"), "")
     account = read_account(run.path)
     if account is not None:
         found += f"; {headline(*account)}, see what it leaves out in the report"
     return {
         "target": f"the target is reached; {found}",
-        "budget": f"the budget is spent; {found}",
-        "asked": f"stopped as asked and saved; go on with: rivalry resume {run.name}",
+        "budget": f"the budget is spent; {missed}{'; ' * bool(missed)}{found}",
+        "asked": f"stopped as asked and saved; go on with: rivalry resume {run.called}",
         "diverged": f"training did not recover; what was seen is in {run.path}/report.md",
     }[why]
 

@@ -1,0 +1,118 @@
+"""What a training leaves behind is what was asked for, and what stood there before is not lost on the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from rivalry import load, train
+from rivalry.api import Run
+from rivalry.errors import RecipeError, RunError, UnknownName
+from rivalry.games import Sample
+from rivalry.sampling import Sampler
+from rivalry.streams import Draw
+from rivalry.zoo import get
+
+
+def ring(run: str, budget: str = "3steps", **more: object) -> Run:
+    return train("ring8", recipe="house-points-small", budget=budget, run=run, tensorboard=False, say=lambda _: None, **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_run_is_replaced_only_once_its_successor_has_begun() -> None:
+    ring("keep")
+    before = (Path("runs") / "keep" / "run.toml").read_text()
+    with pytest.raises(RecipeError):
+        ring("keep", overwrite=True, until="missing<1")
+    assert (Path("runs") / "keep" / "run.toml").read_text() == before
+    assert len(load("keep").sample(2)) == 2
+    ring("keep", overwrite=True)
+    assert (Path("runs") / "keep" / "run.toml").read_text() != before
+    assert [p.name for p in Path("runs").iterdir()] == ["keep"]
+
+
+def test_a_run_cannot_replace_the_one_it_starts_from() -> None:
+    ring("base")
+    with pytest.raises(RunError, match="cannot replace"):
+        ring("base", overwrite=True, start="base")
+    assert len(load("base").sample(2)) == 2
+
+
+def test_what_was_confirmed_is_what_is_handed_over() -> None:
+    made = ring("aimed", "400steps", until="modes>0")
+    (target,) = [e for e in made.folder.events() if e["kind"] == "target"]
+    _, meta = made.folder.state("best")
+    assert meta["step"] == target["step"]
+
+
+def test_a_missed_target_is_said() -> None:
+    said = list[str]()
+    made = train("ring8", recipe="house-points-small", budget="3steps", until="swd<.0001", run="miss", tensorboard=False, say=said.append)
+    (missed,) = [e for e in made.folder.events() if e["kind"] == "missed"]
+    assert "swd<0.0001 was not reached" in missed["sentence"]
+    assert missed["sentence"] in said[-1]
+
+
+def test_commands_that_are_named_find_the_run() -> None:
+    said = list[str]()
+    train("ring8", recipe="house-points-small", budget="2steps", run="far/away/one", tensorboard=False, say=said.append)
+    assert "rivalry sample far/away/one" in said[-1]
+    assert len(load("far/away/one").sample(2)) == 2
+
+
+class Own(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(12, 2)
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.linear(z)
+        return out
+
+
+def test_calibration_leaves_ones_own_modules_alone() -> None:
+    """A step of Adam moves a weight by its rate at most; calibration takes hundreds."""
+    torch.manual_seed(0)
+    own = Own()
+    before = own.linear.weight.detach().clone()
+    ring("own", "1steps", players={"generator": own})
+    assert float((own.linear.weight.detach() - before).abs().max()) < 3e-3
+
+
+def test_players_of_no_such_name_are_refused() -> None:
+    with pytest.raises(UnknownName, match="generatr"):
+        ring("typo", players={"generatr": Own()})
+
+
+@pytest.mark.parametrize("name", ["infogan-small", "dcgan", "clustergan-small"])
+def test_walks_go_from_one_latent_that_training_knows_to_another(name: str) -> None:
+    seen = list[torch.Tensor]()
+
+    class Seeing(nn.Module):
+        def forward(self, z: torch.Tensor, *cond: torch.Tensor) -> torch.Tensor:
+            seen.append(z)
+            return z
+
+    from rivalry.types import Spec
+
+    recipe = get(name)
+    spec = Spec("image", (1, 28, 28), (-1.0, 1.0))
+    wiring = recipe.game.wiring(spec)
+    assert isinstance(recipe.game, Sample)
+    Sampler(recipe.game, wiring, {"generator": Seeing()}, torch.device("cpu")).walk(0, corners=4, between=5)
+    known = recipe.game.latents(Draw(0, ("walk",), torch.device("cpu")), 4, wiring)
+    assert torch.allclose(seen[0][::5], known[:3], atol=1e-5)
+
+
+@pytest.mark.parametrize("truncation", [-1.0, 50.0, float("nan")])
+def test_truncation_lies_between_none_and_all(truncation: float) -> None:
+    made = ring("cut", overwrite=True)
+    with pytest.raises(RecipeError, match="truncation lies between"):
+        made.sample(2, truncation=truncation)
