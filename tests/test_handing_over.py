@@ -116,3 +116,16 @@ def test_truncation_lies_between_none_and_all(truncation: float) -> None:
     made = ring("cut", overwrite=True)
     with pytest.raises(RecipeError, match="truncation lies between"):
         made.sample(2, truncation=truncation)
+
+
+def test_training_from_a_run_takes_its_recipe() -> None:
+    ring("first")
+    said = list[str]()
+    made = train("ring8", budget="2steps", start="first", run="second", tensorboard=False, say=said.append)
+    assert made.recipe == load("first").recipe
+    assert any("the recipe of first" in line for line in said)
+
+
+def test_the_card_tells_of_the_weights_it_names() -> None:
+    made = ring("told", "60steps")
+    assert f"at step {made.folder.step('best')} " in (made.path / "model-card.md").read_text()

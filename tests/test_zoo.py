@@ -86,3 +86,10 @@ def test_search_reads_loss_architecture_application_and_year() -> None:
 def test_an_unknown_name_gets_the_nearest() -> None:
     with pytest.raises(UnknownName, match="dcgan"):
         zoo.get("dcgn")
+
+
+def test_search_goes_by_the_beginnings_of_words_and_by_the_year() -> None:
+    assert "bigan" in zoo.search("learned inference")
+    assert zoo.search("1999") == []
+    assert {zoo.get(name).about.year for name in zoo.search("2018")} == {2018}
+    assert not any("normalised" in zoo.get(name).about.distinctive for name in zoo.search("alised"))

@@ -24,7 +24,7 @@ from rivalry.evaluate import Judge, Looks, Scores, judge_of
 from rivalry.privacy import privatised
 from rivalry.privacy.quota import check as check_cap
 from rivalry.privacy.quota import spend
-from rivalry.recipe import Recipe, set_value
+from rivalry.recipe import Recipe, set_value, setting
 from rivalry.run import Run as Folder
 from rivalry.sampling import WALKED, Sampler, Tick, filled, sampler_of, silent
 from rivalry.stats import Utility
@@ -375,23 +375,22 @@ def train(
     Raises RecipeError, DataError or RunError, and leaves nothing behind, if that cannot be done.
     """
     reading, allowed = options or ReadOptions(), check_cap(cap)
-    for line in settings:
-        if "=" not in line:
-            raise RecipeError(f"--set takes KEY=VALUE, for example batch=32, not {line!r}")
+    pairs = [setting(line) for line in settings]
     named = find(recipe)  # a wrong name should not have to wait for the data
     if named is not None and named.game.changes and reading.task is None:
         reading = replace(reading, task=suited(named))
     dataset = load_data(data, options=reading)
     for note in (*dataset.notes, *dataset.defences):
         say(note)
-    chosen, why = (named, ()) if named is not None else choose(dataset, budget, device, dp_epsilon)
+    given = named or (Folder.open(start).recipe if start else None)
+    chosen, why = choose(dataset, budget, device, dp_epsilon) if given is None else (given, (f"the recipe of {start}",) * (named is None))
     if dp_epsilon is not None:
         chosen, changed = privatised(chosen, dp_epsilon, dp_delta or 0.0)
         why += changed
     elif dp_delta is not None:
         raise RecipeError("--dp-delta goes with --dp-epsilon, which says how much may be spent, for example 3")
-    for line in settings:
-        chosen = set_value(chosen, *line.split("=", 1))
+    for key, value in pairs:
+        chosen = set_value(chosen, key, value)
     for reason in why:
         say(reason)
     request = Request(

@@ -21,7 +21,7 @@ def write_card(run: Run) -> Path:
         _section("Model", _model(run, records)),
         _section("Training data", _data(run)),
         _section("Intended use", _use(run)),
-        _section("Evaluation", _scores(records)),
+        _section("Evaluation", _scores(run, records)),
         _section("Limits", _limits(run, events)),
         _section("Loading", _loading(run)),
     ]
@@ -76,12 +76,14 @@ def _use(run: Run) -> list[str]:
     ]
 
 
-def _scores(records: list[dict[str, Any]]) -> list[str]:
+def _scores(run: Run, records: list[dict[str, Any]]) -> list[str]:
     looks = [r for r in records if "scores" in r]
     if not looks:
         return ["Not measured yet: `rivalry evaluate` does it."]
-    last = looks[-1]["scores"]
-    rows = ["| ruler | last look | 95 % interval | real data (floor) |", "|---|---|---|---|"]
+    which = "last" if run.recipe.private else "best"  # of the weights that are named above
+    step = run.step(which) if run.checkpoint("last").exists() else looks[-1]["step"]
+    last = next((r for r in reversed(looks) if r["step"] == step), looks[-1])["scores"]
+    rows = [f"| ruler | at step {step} | 95 % interval | real data (floor) |", "|---|---|---|---|"]
     for score in last.values():
         floor = "" if score["floor"] is None else f"{score['floor']:.4g}"
         rows.append(f"| {score['name']} | {score['value']:.4g} | {score['low']:.4g} to {score['high']:.4g} | {floor} |")

@@ -217,6 +217,14 @@ def check(recipe: Recipe) -> None:
             raise UnknownName("network to average (ema.modules)", module, recipe.nets)
 
 
+def setting(line: str) -> tuple[str, str]:
+    """'batch=32' -> ('batch', '32'); RecipeError for what is no such pair."""
+    key, sign, value = line.partition("=")
+    if not sign:
+        raise RecipeError(f"--set takes KEY=VALUE, for example batch=32, not {line!r}")
+    return key, value
+
+
 def set_value(recipe: Recipe, path: str, text: str) -> Recipe:
     """`--set path=text`: the recipe with one setting changed.
 

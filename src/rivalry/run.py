@@ -246,7 +246,8 @@ def load_module(module: nn.Module, tensors: Mapping[str, Tensor], where: str) ->
     except RuntimeError as error:
         lines = str(error).splitlines()
         raise RunError(
-            f"{where} does not fit the networks of this recipe: {lines[min(1, len(lines) - 1)].strip()}"
+            f"{where} does not fit the networks of this recipe: {lines[min(1, len(lines) - 1)].strip()}; it was made with another recipe, or "
+            "on data of another shape: name the recipe, settings and size it was trained with"
         ) from error
 
 

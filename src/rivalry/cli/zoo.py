@@ -56,7 +56,11 @@ def search(words: tuple[str, ...], as_json: bool) -> None:
     """Rows that hold all WORDS: loss, architecture, application, author, year ("wasserstein", "projection 2018")."""
     from rivalry import zoo
 
-    _print(zoo.search(" ".join(words)), as_json)
+    found = zoo.search(" ".join(words))
+    if not found and not as_json:
+        click.echo(f"no row has all of {' '.join(words)!r}; fewer words find more, and rivalry zoo list shows all")
+        return
+    _print(found, as_json)
 
 
 @command.command("show")

@@ -5,6 +5,8 @@ A recipe is named 'dcgan' (published) or 'dcgan-small'.
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from functools import cache
 from importlib import import_module
 
@@ -53,11 +55,19 @@ def get(name: str) -> Recipe:
 
 
 def search(words: str) -> list[str]:
-    """Rows whose name, paper, year, group, parts or description hold every word."""
+    """Rows whose name, paper, group, applications, parts or description have a word that begins so, for every word; a number of four
+    digits is a year."""
     found = []
     for name in names():
         recipe = row(name).published
+        recipe = replace(recipe, about=replace(recipe.about, failing=""))
         text = f"{name} {recipe.to_toml()}".lower()
-        if all(word in text for word in words.lower().split()):
+        if all(_has(recipe.about.year, text, word) for word in words.lower().split()):
             found.append(name)
     return found
+
+
+def _has(year: int, text: str, word: str) -> bool:
+    if re.fullmatch(r"(19|20)\d\d", word):
+        return int(word) == year
+    return re.search(rf"(?<![a-z0-9]){re.escape(word)}", text) is not None
