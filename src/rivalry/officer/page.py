@@ -53,8 +53,8 @@ WORDS = (
     "**95 %, interval**: of a hundred such intervals about ninety-five hold the value that very many rows would give.",
     "**AUC**: of two rows, one of each kind, how often the right one is ranked higher; .5 is a coin, 1 never errs.",
     "**R2**: the share of a number's variation that is predicted; 0 is always saying the mean, below 0 is worse than that.",
-    "**Epsilon, delta**: differential privacy. One person's row changes the chance of any outcome by a factor of at most "
-    "e^epsilon (1: 2.7, 3: 20), except with chance delta.",
+    "**Epsilon, delta**: differential privacy. One row changes the chance of any outcome of training by a factor of at most "
+    "e^epsilon (1: 2.7, 3: 20), except with chance delta; what was prepared before training (the names of levels, ranges) is outside it.",
     "**Member**: a row that training saw. An attack on membership asks whether a given person was in the data.",
 )
 

@@ -128,8 +128,8 @@ def _guarantee(run: Run) -> tuple[str, str]:
     terms, account = found
     return (
         f"Differential privacy of training: epsilon {account.epsilon:.3g}, delta {terms.delta:.2g}.",
-        "Whether a given row was in training changes the chance of any outcome by a factor of at most e^epsilon, apart from "
-        "delta. Preparation and measuring are not covered; see Defences.",
+        "Whether a given row was in training changes the chance of any trained networks by a factor of at most e^epsilon, apart from "
+        "delta. Preparation and measuring are not covered: a level that only this row has can be named by samples; see Defences.",
     )
 
 

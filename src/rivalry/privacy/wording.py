@@ -21,7 +21,8 @@ def guarantee(terms: Terms | VoteTerms, account: Account) -> list[str]:
     return [
         f"Training is (epsilon, delta)-differentially private with epsilon = {account.epsilon:.4g}, delta = "
         f"{terms.delta:.3g}: for two training sets that differ by one row, there in one and missing in the other.",
-        "It covers the networks at every step, checkpoints, training curves, and whatever is drawn from the networks.",
+        "It covers the networks at every step, checkpoints and training curves, and samples as the networks give them. Turned "
+        "into the data's own form, samples also hold what preparation took from the rows, which it does not cover: see below.",
         f"Mechanism: the discriminator's gradient of each (real row, fake, draws) is cut to norm C = {terms.clip:g} and "
         f"summed, and normal noise of standard deviation sigma C, sigma = {terms.sigma:.4g}, is added in every "
         f"coordinate; the sum is divided by the expected batch, {terms.batch}. The generator learns from the "
@@ -38,8 +39,8 @@ def _by_votes(terms: VoteTerms, account: Account) -> list[str]:
         f"Training is (epsilon, delta)-differentially private with epsilon = {account.epsilon:.4g}, delta = "
         f"{terms.delta:.3g}: for two training sets of the same rows in the same order but for one, which holds something "
         "else.",
-        "It covers the generator and the student at every step, their checkpoints, training curves, and whatever is drawn "
-        "from the generator. It does not cover the teachers, who know raw rows: they are kept in `private/`, which is never "
+        "It covers the generator and the student at every step, their checkpoints, training curves, and samples as the "
+        "generator gives them, before they are turned into the data's own form (see below). It does not cover the teachers, who know raw rows: they are kept in `private/`, which is never "
         "to be handed on.",
         f"Mechanism: {terms.teachers} teachers, each with rows of its own (row i belongs to teacher i modulo "
         f"{terms.teachers}), vote on generated rows; what leaves them is whether the count of 'real', plus Laplace noise of "
