@@ -168,7 +168,7 @@ def refused(*arguments: str) -> str:
 
 def test_what_has_no_say_in_text_is_refused(run: Run, here: Path) -> None:
     assert "--temperature" in refused("sample", "prose", "-n", "3", "-o", "o.txt", "--truncation", ".5")
-    assert "temperature must be a number" in refused("sample", "prose", "-n", "3", "-o", "o.txt", "--temperature", "nan")
+    assert "temperature must be at least 0" in refused("sample", "prose", "-n", "3", "-o", "o.txt", "--temperature", "nan")
     assert "add --sweep" in refused("evaluate", "prose", "--temperatures", ".5")
 
 

@@ -51,7 +51,7 @@ class Reply(Game):
     def __post_init__(self) -> None:
         if not 0 <= self.temperature < math.inf or not 0 < self.top_p <= 1:
             raise RecipeError(
-                f"temperature must be a number of at least 0 and top-p above 0 and at most 1, not {self.temperature:g} and {self.top_p:g}"
+                f"temperature must be at least 0 and top-p above 0 and at most 1, not {self.temperature:g} and {self.top_p:g}"
             )
         if self.candidates < 1 or self.group < 1:
             raise RecipeError(f"candidates and group must be at least 1, not {self.candidates} and {self.group}")

@@ -46,7 +46,7 @@ class Text(Game):
     def __post_init__(self) -> None:
         if not 0 <= self.temperature < math.inf or not 0 < self.top_p <= 1:
             raise RecipeError(
-                f"temperature must be a number of at least 0 and top-p above 0 and at most 1, not {self.temperature:g} and {self.top_p:g}"
+                f"temperature must be at least 0 and top-p above 0 and at most 1, not {self.temperature:g} and {self.top_p:g}"
             )
 
     def wiring(self, spec: Spec) -> Wiring:
