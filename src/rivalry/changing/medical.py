@@ -79,6 +79,9 @@ def changing_volumes(
     members = _members(network, uncertainty_draws)
     found = find_volumes(path)
     names = _names(found, out, keep_identity)
+    taken = next((p for p in names if is_nifti(p.name) and (p.exists() or p.with_name(f"{stem(p)}.json").exists())), None)
+    if taken is not None:
+        raise DataError(f"{taken}, or the record beside it, is there already, and scans are never replaced; name another place with -o")
     uids, written, notes, failed, clipped = UidMap(), list[Path](), dict.fromkeys(found.notes), list[str](), 0.0
     for i, (files, place) in enumerate(zip(found.volumes, names, strict=True)):
         try:
