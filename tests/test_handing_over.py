@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from rivalry import load, train
 from rivalry.api import Run
 from rivalry.errors import RecipeError, RunError, UnknownName
 from rivalry.games import Sample
+from rivalry.run import Run as Folder
 from rivalry.sampling import Sampler
 from rivalry.streams import Draw
 from rivalry.zoo import get
@@ -35,6 +37,18 @@ def test_a_run_is_replaced_only_once_its_successor_has_begun() -> None:
     assert len(load("keep").sample(2)) == 2
     ring("keep", overwrite=True)
     assert (Path("runs") / "keep" / "run.toml").read_text() != before
+    assert [p.name for p in Path("runs").iterdir()] == ["keep"]
+
+
+def test_a_kill_before_the_successor_begins_loses_nothing() -> None:
+    """Between putting a run aside and beginning stand seconds of calibration."""
+    ring("keep")
+    Folder.claim("keep", overwrite=True)  # and no more of it
+    for use in (lambda: load("keep"), lambda: ring("keep"), lambda: ring("keep", overwrite=True)):
+        with pytest.raises(RunError, match="bring it back with") as said:
+            use()
+    subprocess.run(str(said.value).split("bring it back with: ")[1], shell=True, check=True)
+    assert len(load("keep").sample(2)) == 2
     assert [p.name for p in Path("runs").iterdir()] == ["keep"]
 
 

@@ -121,7 +121,7 @@ def test_after_a_second_trouble_they_stay_lower(tmp_path: Path) -> None:
     assert factors(course) == (0.25, 4.0)
 
 
-def test_a_run_that_was_eased_and_resumed_goes_on_as_an_unbroken_one(tmp_path: Path) -> None:
+def test_checkpoints_know_that_rates_came_back(tmp_path: Path) -> None:
     course = Course(tmp_path / "run", {8})
     course.to(6 + RELAPSE * PULSE)
     course.watch.save(course.state, "last")

@@ -377,13 +377,13 @@ def train(
     reading, allowed = options or ReadOptions(), check_cap(cap)
     pairs = [setting(line) for line in settings]
     named = find(recipe)  # a wrong name should not have to wait for the data
-    if named is not None and named.game.changes and reading.task is None:
-        reading = replace(reading, task=suited(named))
+    given = named or (Folder.open(start).recipe if start else None)
+    if given is not None and given.game.changes and reading.task is None:
+        reading = replace(reading, task=suited(given))
     dataset = load_data(data, options=reading)
     for note in (*dataset.notes, *dataset.defences):
         say(note)
-    given = named or (Folder.open(start).recipe if start else None)
-    chosen, why = choose(dataset, budget, device, dp_epsilon) if given is None else (given, (f"the recipe of {start}",) * (named is None))
+    chosen, why = choose(dataset, budget, device, dp_epsilon) if given is None else (given, () if named else (f"the recipe of {start}",))
     if dp_epsilon is not None:
         chosen, changed = privatised(chosen, dp_epsilon, dp_delta or 0.0)
         why += changed

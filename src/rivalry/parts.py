@@ -102,6 +102,7 @@ class Game(ABC):
     changes: it makes pictures out of pictures: samples are made of rows, by `change`, and not of noise alone.
     likelihood: its generator can say how likely a row is, by `surprise`.
     answers: it goes on with what a row begins with: samples are made of rows, by `change`, too.
+    spherical: its latents lie about a sphere, as normal ones do, so that walks go along great circles; else straight.
     """
 
     KIND: ClassVar[str] = "game"
@@ -109,6 +110,10 @@ class Game(ABC):
     changes: ClassVar[bool] = False
     likelihood: ClassVar[bool] = False
     answers: ClassVar[bool] = False
+
+    @property
+    def spherical(self) -> bool:
+        return True
 
     @abstractmethod
     def wiring(self, spec: Spec) -> Wiring: ...
@@ -133,6 +138,10 @@ class Game(ABC):
         self, nets: Mapping[str, nn.Module], z: Tensor, cond: tuple[Tensor, ...], truncation: float = 1.0
     ) -> Tensor:
         """[n, *shape] for given latents [n, wiring.latent]: what interpolations walk along."""
+
+    def latents(self, draw: Draw, n: int, wiring: Wiring, truncation: float = 1.0) -> Tensor:
+        """[n, wiring.latent]: latents as training draws them; what truncates in latent space brings them nearer to its middle."""
+        return draw.normal("latent", n, wiring.latent)
 
     def used(self, run: str) -> str:
         """The command that puts a run of a game that changes things to use; '' for others."""

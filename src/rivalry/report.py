@@ -173,12 +173,12 @@ def _recipe(run: Run) -> list[str]:
 
 def _commands(run: Run) -> list[str]:
     out = "samples.txt" if run.spec.kind == "tokens" else "samples.png"
-    use = run.recipe.game.used(run.name) or f"rivalry sample {run.name} -n 64 -o {out}"
+    use = run.recipe.game.used(run.called) or f"rivalry sample {run.called} -n 64 -o {out}"
     return [
         "```",
         use,
-        f"rivalry evaluate {run.name}",
-        f"rivalry resume {run.name}",
+        f"rivalry evaluate {run.called}",
+        f"rivalry resume {run.called}",
         "```",
     ]
 

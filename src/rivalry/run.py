@@ -50,6 +50,7 @@ class Run:
     def open(cls, name: str | Path) -> Run:
         """A run by path or by name under runs/; RunError, with the nearest name, if there is none."""
         for path in (Path(name), ROOT / name):
+            _check_aside(path)
             if (path / "run.toml").is_file():
                 return cls(path)
         if Path(name).is_dir():
@@ -62,13 +63,14 @@ class Run:
         """An empty folder runs/NAME (or the path NAME); RunError if it is taken, unless `overwrite` and it is a run, which is kept
         aside until `begin` and put back by `abandon`."""
         path, aside = cls.at(name).path, None
+        _check_aside(path)
         if (path / "run.toml").is_file():
             if not overwrite:
                 raise RunError(
                     f"there already is a run at {path}; resume it with: rivalry resume {path.name}, "
                     "name another with --run, or say --overwrite"
                 )
-            aside = path.with_name(f".{path.name}-replaced")
+            aside = _aside(path)
             shutil.rmtree(aside, ignore_errors=True)
             path.rename(aside)
         elif path.exists() and (not path.is_dir() or any(path.iterdir())):
@@ -237,6 +239,20 @@ class Run:
 def stage_checkpoint(stage: str) -> str:
     """The name of the checkpoint that is kept where a stage ends and another begins."""
     return f"after-{stage}"
+
+
+def _aside(path: Path) -> Path:
+    """Where a run waits until the one that is to stand in its place has begun."""
+    return path.with_name(f".{path.name}-replaced")
+
+
+def _check_aside(path: Path) -> None:
+    """RunError where a run waits for one that has not begun: that is being set up now, or was killed then."""
+    if (_aside(path) / "run.toml").is_file() and not (path / "run.toml").exists():
+        raise RunError(
+            f"the run {path} was put aside for one that has not begun; if none is being set up now, bring it back with: "
+            f"rm -rf {path} && mv {_aside(path)} {path}"
+        )
 
 
 def load_module(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:

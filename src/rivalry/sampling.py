@@ -13,7 +13,6 @@ from rivalry.data import Dataset
 from rivalry.data.base import Store
 from rivalry.errors import RecipeError
 from rivalry.games.levels import Levels
-from rivalry.games.sample import Sample
 from rivalry.modes import evaluating
 from rivalry.parts import Game, Settles, Wiring
 from rivalry.streams import Draw, key
@@ -108,10 +107,9 @@ class Sampler:
         """[(corners - 1) * between, *shape]: from one random latent to the next, along great circles, or straight where noise fills a cube."""
         with torch.inference_mode():
             draw = Draw(seed, ("walk",), self.device)
-            straight = isinstance(self.game, Sample) and self.game.distribution != "normal"
-            ends = self.game.latents(draw, corners, self.wiring, truncation) if isinstance(self.game, Sample) else draw.normal("latent", corners, self.wiring.latent)
+            ends = self.game.latents(draw, corners, self.wiring, truncation)
             t = torch.linspace(0, 1, between + 1, device=self.device)[:-1]
-            z = torch.cat([torch.lerp(a, b, t[:, None]) if straight else slerp(a, b, t) for a, b in pairwise(ends)])
+            z = torch.cat([slerp(a, b, t) if self.game.spherical else torch.lerp(a, b, t[:, None]) for a, b in pairwise(ends)])
             cond: tuple[Tensor, ...] = ()
             if self.wiring.classes:
                 cond = (torch.full((len(z),), label, device=self.device),)

@@ -26,7 +26,7 @@ from rivalry.data.medical.identity import UidMap
 from rivalry.data.medical.parts import is_nifti
 from rivalry.data.medical.volume import Files, Volume, find_volumes, read_volume
 from rivalry.data.medical.windows import Window
-from rivalry.data.medical.writing import stem, write_volume
+from rivalry.data.medical.writing import check_free, stem, write_volume
 from rivalry.data.sources import Array
 from rivalry.data.words import count
 from rivalry.degrade import TASKS
@@ -79,9 +79,8 @@ def changing_volumes(
     members = _members(network, uncertainty_draws)
     found = find_volumes(path)
     names = _names(found, out, keep_identity)
-    taken = next((p for p in names if is_nifti(p.name) and (p.exists() or p.with_name(f"{stem(p)}.json").exists())), None)
-    if taken is not None:
-        raise DataError(f"{taken}, or the record beside it, is there already, and scans are never replaced; name another place with -o")
+    for place in names:  # all of them, before anything is computed
+        check_free(place)
     uids, written, notes, failed, clipped = UidMap(), list[Path](), dict.fromkeys(found.notes), list[str](), 0.0
     for i, (files, place) in enumerate(zip(found.volumes, names, strict=True)):
         try:

@@ -212,8 +212,9 @@ def _listed(value: Any, pairs: bool = True) -> list[Any] | None:
     if isinstance(value, list):
         return value or None
     if isinstance(value, Mapping):
-        pair = _pair([k for k, v in value.items() if isinstance(v, str)]) if pairs else None
-        return next((value[k] for k in TURNS if isinstance(value.get(k), list) and value[k]), [value[k] for k in pair] if pair else None)
+        turns = next((value[k] for k in TURNS if isinstance(value.get(k), list) and value[k]), None)
+        pair = _pair([k for k, v in value.items() if isinstance(v, str)]) if turns is None and pairs else None
+        return turns if pair is None else [value[k] for k in pair]
     return None
 
 

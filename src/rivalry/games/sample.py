@@ -126,8 +126,12 @@ class Sample(Game):
             return z
         return torch.cat([z, draw.integers("bits", 2, n, self.bits) * 2.0 - 1.0], 1)
 
+    @property
+    def spherical(self) -> bool:
+        return self.distribution == "normal"
+
     def latents(self, draw: Draw, n: int, wiring: Wiring, truncation: float = 1.0) -> Tensor:
-        """[n, latent]: the noise, nearer to its middle, and codes, as training draws them."""
+        """[n, wiring.latent]: the noise, nearer to its middle, and codes, as training draws them."""
         z = truncate(self._noise(draw, n), truncation)
         return join_codes(z, *draw_codes(draw, n, wiring), wiring) if self.codes or self.code_reals else z
 

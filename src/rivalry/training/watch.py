@@ -241,7 +241,7 @@ class Watch:
         if verdict.met:
             if self.engine.main:
                 self.run.event(state.step, "target", verdict.note)
-            if not self.private:  # what is handed over is what was confirmed
+            if not self.private and self.memory.best_step != state.step:  # what is handed over is what was confirmed
                 self.memory.best, self.memory.best_step = headline.loss, state.step
                 self.save(state, "best")
         return "target" if verdict.met else ""
@@ -346,13 +346,13 @@ def farewell(run: Run, why: str) -> str:
     mends = sum(e["kind"] == "mend" for e in run.events())
     if mends:
         found += f"; training went back {mends} time{'s' * (mends > 1)}, see what happened in the report"
-    missed = next((e["sentence"] for e in run.events() if e["kind"] == "missed"), "")
+    missed = next((f"{e['sentence']}; " for e in reversed(run.events()) if e["kind"] == "missed"), "")
     account = read_account(run.path)
     if account is not None:
         found += f"; {headline(*account)}, see what it leaves out in the report"
     return {
         "target": f"the target is reached; {found}",
-        "budget": f"the budget is spent; {missed}{'; ' * bool(missed)}{found}",
+        "budget": f"the budget is spent; {missed}{found}",
         "asked": f"stopped as asked and saved; go on with: rivalry resume {run.called}",
         "diverged": f"training did not recover; what was seen is in {run.path}/report.md",
     }[why]

@@ -242,10 +242,24 @@ def test_changed_nifti_keeps_its_type_where_it_can(tmp_path):
     for dtype, expected, worst in ((np.int16, np.int16, 0.03), (np.float32, np.float32, 0), (np.uint8, np.float32, 0)):
         path = nifti((head(8).clip(0, 200)).astype(dtype) if dtype == np.uint8 else head(8).astype(dtype), tmp_path / "a.nii")
         volume = read_volume(path)
-        write_volume(volume, np.transpose(changed, (2, 1, 0)), tmp_path / "b.nii")
-        again = read_volume(tmp_path / "b.nii")
-        assert nib.load(tmp_path / "b.nii").get_data_dtype() == expected
+        out = tmp_path / f"b-{np.dtype(dtype).name}.nii"
+        write_volume(volume, np.transpose(changed, (2, 1, 0)), out)
+        again = read_volume(out)
+        assert nib.load(out).get_data_dtype() == expected
         assert np.abs(again.array - np.transpose(changed, (2, 1, 0))).max() <= worst
+
+
+@pytest.mark.parametrize("there", ["a.nii", "b.nii", "b.json"])
+def test_no_scan_result_or_record_is_replaced(tmp_path, there):
+    """a.nii is the source itself."""
+    source = nifti(head(8).astype(np.int16), tmp_path / "a.nii")
+    volume = read_volume(source)
+    (tmp_path / there).touch()
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    out = source if there == "a.nii" else tmp_path / "b.nii"
+    with pytest.raises(DataError, match=f"{there} is there already"):
+        write_volume(volume, volume.array, out)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 
 def test_numbers_that_dicom_can_say():

@@ -15,6 +15,7 @@ import numpy as np
 from rivalry.data.medical import dicom
 from rivalry.data.medical.identity import METHOD, UidMap, deidentified
 from rivalry.data.medical.nifti import Turned
+from rivalry.data.medical.parts import is_nifti
 from rivalry.data.medical.volume import Plane, Volume
 from rivalry.data.pixels import quiet
 from rivalry.data.sources import Array
@@ -53,13 +54,27 @@ def write_volume(
         raise DataError(f"the changed volume has the shape {list(new_array.shape)}, the original {list(volume.array.shape)}")
     if new_array.dtype.kind == "f" and not np.isfinite(new_array).all():
         raise DataError("the changed volume holds NaN or infinity; nothing was written")
+    check_free(out)
     if isinstance(volume.held, Turned):
         written = [_write_nifti(volume.held, new_array, out, keep_identity)]
     else:
         written = _write_dicom(volume, volume.held, new_array, out, keep_identity, uids or UidMap(), role)
-    beside = out.with_name(f"{stem(out)}.json")
+    beside = _beside(out)
     write_json(beside, _record(volume, keep_identity, role, record or {}))
     return [*written, beside]
+
+
+def check_free(out: Path) -> None:
+    """DataError where something stands where a volume, or the record beside it, is to go: scans are never replaced."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        where = "scans are never replaced: name another place with -o" if is_nifti(out.name) else "a DICOM series goes into a new folder"
+        raise DataError(f"{out} is there already; {where}")
+    if _beside(out).exists():
+        raise DataError(f"{_beside(out)} is there already, and the record of what is done is to go there; name another place with -o")
+
+
+def _beside(out: Path) -> Path:
+    return out.with_name(f"{stem(out)}.json")
 
 
 def stem(path: Path) -> str:
@@ -110,8 +125,6 @@ def _sayable(value: float) -> float:
 def _write_dicom(
     volume: Volume, planes: Sequence[Plane], values: Array, out: Path, keep_identity: bool, uids: UidMap, role: str
 ) -> list[Path]:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DataError(f"{out} is there already; a DICOM series goes into a new folder")
     stored, slope, intercept = quantised(values)
     beside = out.with_name(f".part-{out.name}-{os.getpid()}")
     names = [f"{i + 1:06d}.dcm" for i in range(len(planes))]
