@@ -173,9 +173,9 @@ def test_what_has_no_say_in_text_is_refused(run: Run, here: Path) -> None:
 
 
 def test_runs_with_one_seed_are_contenders_of_their_own(run: Run, here: Path) -> None:
-    train("lines.txt", recipe="mle-small", settings=("generator.width=16", *SMALL[1:]), budget="10steps", run="narrow", tensorboard=False, say=lambda _: None)
-    found = sweep([run.folder, load("narrow").folder], run.data(), [1.0], n=50)
-    assert found.contenders == ("prose", "narrow")
+    train("lines.txt", recipe="mle-small", settings=("generator.width=16", *SMALL[1:]), budget="10steps", run="apart/prose", tensorboard=False, say=lambda _: None)
+    found = sweep([run.folder, load("apart/prose").folder], run.data(), [1.0], n=50)
+    assert found.contenders == ("prose", "apart/prose")
 
 
 def test_samples_of_short_or_no_words_are_measured(run: Run, here: Path) -> None:

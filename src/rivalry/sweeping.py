@@ -150,7 +150,7 @@ def sweep(
     for i, (run, temperature, top_p) in enumerate(settings):
         sampler = Decoding(temperature, top_p).of(_sampler(run, which, where), restore("text", run.settings["data"]["state"]))
         scores = judge.final(sampler, 0, metrics=METRICS)
-        points.append(_point(run, names[run.name], temperature, top_p, scores))
+        points.append(_point(run, names[run.path], temperature, top_p, scores))
         tick(f"{run.name} at {temperature:g}", (i + 1) / len(settings))
     if scores is None:
         raise RecipeError("a sweep needs at least one run and one temperature")
@@ -166,14 +166,14 @@ def _check(run: Run) -> None:
         raise RecipeError(f"{run.name} makes no text, and temperatures are for text; leave --sweep out")
 
 
-def _contenders(runs: Sequence[Run]) -> dict[str, str]:
-    """Run -> contender: its recipe, where runs of that name have one recipe, one budget, and each its own seed; else the run by itself."""
+def _contenders(runs: Sequence[Run]) -> dict[Path, str]:
+    """Folder -> contender: its recipe, where runs of that name have one recipe, one budget, and each its own seed; else the run by itself."""
     found = {}
     for run in runs:
         mates = [r for r in runs if r.recipe.name == run.recipe.name]
         alike = all(r.recipe == run.recipe and r.settings["train"]["budget"] == run.settings["train"]["budget"] for r in mates)
         seeds = {r.settings["train"]["seed"] for r in mates}
-        found[run.name] = run.recipe.name if alike and len(seeds) == len(mates) else run.name
+        found[run.path] = run.recipe.name if alike and len(seeds) == len(mates) else run.called
     return found
 
 
