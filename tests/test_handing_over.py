@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
 from rivalry import load, train
@@ -49,6 +53,36 @@ def test_a_kill_before_the_successor_begins_loses_nothing() -> None:
             use()
     subprocess.run(str(said.value).split("bring it back with: ")[1], shell=True, check=True)
     assert len(load("keep").sample(2)) == 2
+    assert [p.name for p in Path("runs").iterdir()] == ["keep"]
+
+
+def test_a_disk_that_fills_up_leaves_nothing_half_written_and_what_stood_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ring("keep")
+    before = (Path("runs") / "keep" / "run.toml").read_text()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(
+        "rivalry.files.os.fsync", lambda fd: full() if "checkpoints" in os.readlink(f"/proc/self/fd/{fd}") else None
+    )
+    with pytest.raises(RunError, match="disk is full"):
+        ring("keep", overwrite=True)
+    assert (Path("runs") / "keep" / "run.toml").read_text() == before
+    with pytest.raises(RunError, match="disk is full"):
+        ring("new")
+    assert [p.name for p in Path("runs").iterdir()] == ["keep"]
+
+
+def test_a_kill_before_the_successor_is_saved_loses_nothing() -> None:
+    ring("keep")
+    before = (Path("runs") / "keep" / "run.toml").read_text()
+    Folder.claim("keep", overwrite=True).begin({})  # and no more of it
+    again = Folder.claim("keep", overwrite=True)
+    again.abandon()
+    assert (Path("runs") / "keep" / "run.toml").read_text() == before
     assert [p.name for p in Path("runs").iterdir()] == ["keep"]
 
 
@@ -143,3 +177,26 @@ def test_training_from_a_run_takes_its_recipe() -> None:
 def test_the_card_tells_of_the_weights_it_names() -> None:
     made = ring("told", "60steps")
     assert f"at step {made.folder.step('best')} " in (made.path / "model-card.md").read_text()
+
+
+def test_a_walk_says_which_class_it_stays_in(tmp_path: Path) -> None:
+    said: list[str] = []
+    pictures = {
+        "x": torch.randint(0, 256, (40, 1, 16, 16), dtype=torch.uint8).numpy(),
+        "y": torch.arange(40).numpy() % 2,
+    }
+    np.savez(tmp_path / "few.npz", **pictures)
+    run = train(
+        tmp_path / "few.npz", recipe="cgan-small", budget="2steps", run="labelled", settings=["batch=8"], say=lambda _: None
+    )  # fmt: skip
+    run.walk(tmp_path / "walk.png", say=said.append)
+    assert said == ["walking within class '0'; choose another with --label"]
+    run.walk(tmp_path / "walk.png", label=1, say=said.append)
+    assert len(said) == 1
+    assert "samples" in board(run.path).Tags()["images"]
+
+
+def board(path: Path) -> EventAccumulator:
+    found = EventAccumulator(str(path / "tensorboard"))  # type: ignore[no-untyped-call]
+    found.Reload()  # type: ignore[no-untyped-call]
+    return found

@@ -237,8 +237,8 @@ def test_own_modules_play(tmp_path: Path) -> None:
     run = train(tmp_path, "own", budget="5steps", players={"generator": Own()})
     assert any("linear" in k for k in tensors(run.path / "checkpoints/last/model.safetensors"))
     with pytest.raises(RunError, match="own module"):
-        run.sample(3, device="cpu")
-    assert run.sample(3, device="cpu", players={"generator": Own()}).shape == (3, 2)
+        rivalry.load(run.path).sample(3, device="cpu")
+    assert rivalry.load(run.path, {"generator": Own()}).sample(3, device="cpu").shape == (3, 2)
 
 
 # -- bad input: one clear sentence, exit code 2, nothing half-written ---------------------------------------------

@@ -77,14 +77,12 @@ class Run:
         data = self.folder.settings["data"]
         return restore(data["kind"], data["state"])
 
-    def sampler(
-        self, which: str = "best", device: str = "auto", players: Mapping[str, nn.Module] | None = None, data: Dataset | None = None
-    ) -> Sampler:
+    def sampler(self, which: str = "best", device: str = "auto", data: Dataset | None = None) -> Sampler:
         """Draws encoded samples from checkpoint 'best' or 'last'.  data: whose held-out pictures are changed, by runs that change
         pictures; RecipeError where they are missing."""
         engine = Engine(device)
         recipe, spec = self.folder.recipe, self.folder.spec
-        nets = self.folder.networks(which, engine.device, players)
+        nets = self.folder.networks(which, engine.device)
         if data is not None:
             return sampler_of(recipe.game, recipe.game.wiring(spec), nets, engine.device, data.to(engine.device))
         if recipe.game.changes:
@@ -93,8 +91,8 @@ class Run:
 
     def sample(
         self, n: int, *, seed: int = 0, label: int | str | None = None, truncation: float = 1.0, which: str = "best",
-        device: str = "auto", players: Mapping[str, nn.Module] | None = None, where: str = "", balance: str = "",
-        reject_copies: Given | None = None, tick: Tick = silent, say: Say = to_stderr,
+        device: str = "auto", where: str = "", balance: str = "", reject_copies: Given | None = None,
+        tick: Tick = silent, say: Say = to_stderr,
     ) -> Tensor:  # fmt: skip
         """[n, ...] in the data's own form: uint8 (or uint16) pictures [n, C, H, W], points in their own units, rows of
         tables [n, columns] float64, tokens of text [n, T] (`texts` gives lines).
@@ -104,7 +102,7 @@ class Run:
         data; samples nearer to a training row than 5 % of held-out rows are drawn anew, and say is told how many.  tick:
         told how far it is.  RunError where the run's cap on samples does not allow n more.
         """
-        sampler, wish = self.sampler(which, device, players), self._wish(label, truncation, where, balance, reject_copies)
+        sampler, wish = self.sampler(which, device), self._wish(label, truncation, where, balance, reject_copies)
         spend(self.folder, n)
         x = self._raw(drawn(self.modality, sampler, n, seed, wish, tick)[0])
         if wish.guard is not None:
@@ -198,12 +196,14 @@ class Run:
         return export(self.folder, made, Path(out), picked=perception != 1.0 or label is not None)
 
     def walk(
-        self, out: Path, *, seed: int = 0, label: int | str | None = None, truncation: float = 1.0, which: str = "best", device: str = "auto"
+        self, out: Path, *, seed: int = 0, label: int | str | None = None, truncation: float = 1.0, which: str = "best", device: str = "auto", say: Say = to_stderr
     ) -> list[Path]:
-        """An interpolation between random latents, as a sheet (.png) or a film (.gif)."""
+        """An interpolation between random latents, within one class where there are some, as a sheet (.png) or a film (.gif)."""
+        sampler, picked = self.sampler(which, device), self._label(label)
         spend(self.folder, WALKED)
-        x = self.sampler(which, device).walk(seed, label=self._label(label) or 0, truncation=truncation).cpu()
-        return write_walk(self.modality, x, out)
+        if picked is None and sampler.wiring.classes:
+            say(f"walking within class {self.folder.spec.class_names[0]!r}; choose another with --label")
+        return write_walk(self.modality, sampler.walk(seed, label=picked or 0, truncation=truncation).cpu(), out)
 
     def _label(self, label: int | str | None) -> int | None:
         """A class by name or number."""
@@ -338,9 +338,10 @@ class Run:
         return write_officer(self.folder, out or self.path / "officer.html")
 
 
-def load(run: str | Path) -> Run:
-    """A run by name (under runs/) or path; RunError with the nearest name if there is none."""
-    return Run(Folder.open(run))
+def load(run: str | Path, players: Mapping[str, nn.Module] | None = None) -> Run:
+    """A run by name (under runs/) or path; RunError with the nearest name if there is none.  players: modules, untrained, of a run
+    that was trained with one's own; copies of them take on what it learned."""
+    return Run(Folder.open(run, players))
 
 
 def train(
@@ -368,7 +369,7 @@ def train(
     """Trains on `data` (a name, path, array, or PyTorch dataset) until the target or the budget; returns the Run.
 
     settings: 'batch=32' and the like, as the command line's --set.  players: one's own modules by network name
-    ('generator', 'discriminator'); see `rivalry.parts.Net` for what they are called with.
+    ('generator', 'discriminator'), which are trained; see `rivalry.parts.Net` for what they are called with.
     cap: samples the run may hand out in all.  precision: 'float32', 'bfloat16' or 'auto' (what the machine is fast at); '' is
     'auto' for pictures and for rewriting text where the recipe allows it, else 'float32'.
     dp_epsilon, dp_delta: train under differential privacy (docs/privacy.md); delta is N^-1.1 of N rows if left out.
@@ -394,9 +395,8 @@ def train(
     for reason in why:
         say(reason)
     request = Request(
-        chosen, until, budget, seed, run, overwrite, device, precision, weights, start, players, tensorboard, why,
-        cap=allowed,
-    )  # fmt: skip
+        chosen, until, budget, seed, run, overwrite, device, precision, weights, start, players, tensorboard, why, cap=allowed
+    )
     done = Run(start_run(dataset, request, say, reading))
     if is_main_process():
         done.report()

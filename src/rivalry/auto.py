@@ -51,7 +51,12 @@ def find(recipe: str | Recipe) -> Recipe | None:
     path = Path(recipe)
     if not path.is_file():
         raise RecipeError(f"there is no recipe file {path}; `rivalry zoo show NAME` prints one to start from")
-    return Recipe.from_toml(path.read_text(encoding="utf-8"))
+    try:
+        return Recipe.from_toml(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise RecipeError(
+            f"{path} is no text in UTF-8, so it is no recipe; `rivalry zoo show NAME` prints one to start from"
+        ) from error
 
 
 def resolve(

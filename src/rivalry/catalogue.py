@@ -11,6 +11,7 @@ however nested, turns into a plain dictionary (for TOML) and back without loss:
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -200,6 +201,8 @@ def _build_plain(hint: Any, data: Any, where: str) -> Any:
         if data not in get_args(hint):
             raise UnknownName(where, str(data), map(str, get_args(hint)))
         return data
+    if hint is float and isinstance(data, float) and math.isnan(data):
+        raise RecipeError(f"{where} must be a number, not NaN")
     if hint in (int, float, str, bool) and type(data) is not hint:
         raise RecipeError(f"{where} must be {'a number' if hint in (int, float) else hint.__name__}, not {data!r}")
     return data

@@ -113,6 +113,8 @@ def compare_recipes(
     What is done already (same name) is not done again; `only_trained` measures what is there and trains nothing.
     Raises RecipeError for an unknown recipe, or a baseline that is not for such data, before anything is trained.
     """
+    if isinstance(seeds, int):
+        raise RecipeError(f"seeds are several numbers, for example seeds=range({seeds}), not {seeds}")
     if not recipes or not seeds:
         raise RecipeError("a comparison needs at least one recipe and one seed")
     options = options or ReadOptions()

@@ -355,12 +355,18 @@ class Wiring:
     beside: int = 0
     source: tuple[int, ...] = ()
 
+    def __post_init__(self) -> None:
+        if self.latent < 0:
+            raise RecipeError(f"the game's latents must have a length from 0, not {self.latent}")
+        if self.pack < 1:
+            raise RecipeError(f"game.pack must be at least 1, not {self.pack}")
+
 
 class Net(ABC):
     """A network's settings; `build` makes the module for a Spec.
 
     A generator's module maps (z [N, latent], *cond) -> x [N, *spec.shape]; a discriminator's maps
-    (x, *cond) -> Heads; others say what they do in their docstring.
+    (x, *cond) -> Heads, or, where it is one's own, plain scores [N]; others say what they do in their docstring.
     """
 
     KIND: ClassVar[str] = "net"
@@ -392,6 +398,18 @@ class Settles(ABC):
     @abstractmethod
     def settle(self, sample: Callable[[], None]) -> None:
         """Called with a function that draws samples through the module."""
+
+
+def scoring(module: nn.Module) -> nn.Module:
+    """The same module, which may answer with plain scores, [N] or [N, 1], where `Heads` are expected: what discriminators elsewhere do."""
+
+    def named(_: nn.Module, given: object, said: Tensor | Heads) -> Heads:
+        if isinstance(said, Mapping):
+            return said
+        return Heads(score=said.squeeze(1) if said.ndim == 2 and said.shape[1] == 1 else said)
+
+    module.register_forward_hook(named)
+    return module
 
 
 def couples_batch(module: nn.Module) -> bool:

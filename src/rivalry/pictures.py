@@ -5,10 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from rivalry.files import atomic
+
+
+def pixels(path: Path) -> npt.NDArray[Any]:
+    """[H, W, 3] uint8 of a picture in a file."""
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB"))
 
 
 def film(frames: npt.NDArray[Any], path: Path, milliseconds: int = 60) -> Path:

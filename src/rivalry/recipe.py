@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 import tomli_w
@@ -120,6 +120,12 @@ class EMA(Plain):
     halflife: float = 10_000.0
     ramp: float = 0.05
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.halflife < math.inf or not 0 <= self.ramp < math.inf:
+            raise RecipeError(
+                f"ema.halflife and ema.ramp must be numbers from 0, not {self.halflife:g} and {self.ramp:g}"
+            )
+
 
 @dataclass(frozen=True)
 class About(Plain):
@@ -169,6 +175,10 @@ class Recipe(Plain):
         """The sides that learn under differential privacy."""
         return [side for side in self.sides() if side.private is not None]
 
+    def judging(self) -> set[str]:
+        """The names of the networks that score what they see."""
+        return {name for side in self.sides() if side.judges for name in side.modules}
+
     @property
     def private(self) -> bool:
         """Whether it is trained under differential privacy."""
@@ -193,6 +203,12 @@ class Recipe(Plain):
             data: dict[str, Any] = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise RecipeError(f"the recipe is not valid TOML: {error}") from error
+        needed = [f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING]
+        lacking = [name for name in needed if name not in data]
+        if lacking:
+            raise RecipeError(
+                f"the recipe lacks {', '.join(lacking)}; a whole one to start from is printed by: rivalry zoo show NAME"
+            )
         return cls.from_dict(data)
 
 
@@ -251,8 +267,12 @@ def _resolve(recipe: Recipe, keys: list[str]) -> list[str]:
             if side.name == keys[0] and len(keys) > 1 and keys[1] in {f.name for f in fields(side)}:
                 return ["stages", str(i), "sides", str(j), *keys[1:]]
     if keys[0] in recipe.nets:
+        if len(keys) > 1 and keys[0] in {s.name for s in recipe.sides()}:
+            settings = field_types(type(recipe.nets[keys[0]]))
+            if keys[1] not in settings:
+                raise UnknownName(f"setting of {keys[0]}", keys[1], {*settings, *(f.name for f in fields(Side))})
         return ["nets", *keys]
-    known = [f.name for f in fields(recipe)] + [s.name for s in recipe.sides()] + list(recipe.nets)
+    known = {f.name for f in fields(recipe)} | {s.name for s in recipe.sides()} | set(recipe.nets)
     raise UnknownName("setting", keys[0], known)
 
 

@@ -19,7 +19,8 @@ import re
 import shutil
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +32,7 @@ from torch import Tensor, nn
 
 from rivalry.errors import RunError, UnknownName
 from rivalry.files import read_tensors, write_tensors, write_text
+from rivalry.parts import scoring
 from rivalry.recipe import Recipe
 from rivalry.types import Block, Outcome, Spec
 
@@ -44,15 +46,17 @@ class Run:
 
     path: Path
     replaced: Path | None = None
-    """Where the run that stood here before is kept until this one has begun."""
+    """Where the run that stood here before is kept until this one has been saved."""
+    players: Mapping[str, nn.Module] = field(default_factory=dict)
+    """One's own modules in place of the recipe's networks, by name; copies of them are loaded."""
 
     @classmethod
-    def open(cls, name: str | Path) -> Run:
+    def open(cls, name: str | Path, players: Mapping[str, nn.Module] | None = None) -> Run:
         """A run by path or by name under runs/; RunError, with the nearest name, if there is none."""
         for path in (Path(name), ROOT / name):
             _check_aside(path)
             if (path / "run.toml").is_file():
-                return cls(path)
+                return cls(path, players=players or {})
         if Path(name).is_dir():
             raise RunError(f"{name} is a folder, but no run: it has no run.toml")
         known = [p.parent.name for p in ROOT.glob("*/run.toml")]
@@ -61,7 +65,7 @@ class Run:
     @classmethod
     def claim(cls, name: str, overwrite: bool = False) -> Run:
         """An empty folder runs/NAME (or the path NAME); RunError if it is taken, unless `overwrite` and it is a run, which is kept
-        aside until `begin` and put back by `abandon`."""
+        aside until this one is first saved and put back by `abandon`."""
         path, aside = cls.at(name).path, None
         _check_aside(path)
         if (path / "run.toml").is_file():
@@ -71,8 +75,11 @@ class Run:
                     "name another with --run, or say --overwrite"
                 )
             aside = _aside(path)
-            shutil.rmtree(aside, ignore_errors=True)
-            path.rename(aside)
+            if _saved(path) or not aside.exists():
+                shutil.rmtree(aside, ignore_errors=True)
+                path.rename(aside)
+            else:  # what stands here was killed before it was saved once: it replaces nothing
+                shutil.rmtree(path)
         elif path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise RunError(f"{path} exists and is no run; name another with --run")
         try:
@@ -90,12 +97,10 @@ class Run:
         """Writes run.toml: from here on the folder is a run."""
         head = {"format": FORMAT, "created": datetime.now(UTC).isoformat(timespec="seconds"), "versions": versions()}
         write_text(self.path / "run.toml", tomli_w.dumps(without_none({**head, **settings})))
-        if self.replaced is not None:
-            shutil.rmtree(self.replaced, ignore_errors=True)
 
     def abandon(self) -> None:
-        """Removes a claimed folder that never became a run, and puts back what stood there."""
-        if not (self.path / "run.toml").exists():
+        """Removes a claimed folder of which nothing can be resumed, and puts back what stood there."""
+        if not _saved(self.path):
             shutil.rmtree(self.path, ignore_errors=True)
             if self.replaced is not None:
                 self.replaced.rename(self.path)
@@ -180,6 +185,8 @@ class Run:
             write_tensors(self._secret(which, meta["step"]), secret, {"step": meta["step"]})
         write_tensors(folder / "model.safetensors", model, {"step": meta["step"], "recipe": meta["recipe"]})
         write_tensors(folder / "state.safetensors", state, meta)
+        if self.replaced is not None and which == "last":
+            shutil.rmtree(self.replaced, ignore_errors=True)
         for older in (self.path / "private").glob(f"{which}-secret*.safetensors"):
             if older != self._secret(which, meta["step"]):
                 older.unlink()
@@ -202,26 +209,22 @@ class Run:
         path = self.checkpoint(which) / "model.safetensors"
         return self.checkpoint("last") / "model.safetensors" if which == "best" and not path.exists() else path
 
-    def networks(
-        self,
-        which: str = "best",
-        device: torch.device | None = None,
-        players: Mapping[str, nn.Module] | None = None,
-    ) -> dict[str, nn.Module]:
-        """The networks for use, from checkpoint 'best' or 'last', in evaluation mode.
-
-        A run that was trained with one's own modules needs them (untrained ones will do) in `players`.
-        """
-        own_names = self.settings["train"]["own_modules"]
-        missing = [n for n in own_names if n not in (players or {})]
-        if missing:
+    def own_players(self) -> dict[str, nn.Module]:
+        """Copies of one's own modules, for a run that was trained with some; RunError where it was not opened with them."""
+        needed = ", ".join(f"{name!r}: YourModule()" for name in self.settings["train"]["own_modules"])
+        if any(name not in self.players for name in self.settings["train"]["own_modules"]):
             raise RunError(
-                f"{self.name} was trained with your own module for {missing[0]!r}; from Python, pass one: "
-                f"players={{{missing[0]!r}: YourModule()}}"
+                f"{self.name} was trained with your own modules; open it from Python, where untrained ones will do: "
+                f"rivalry.load({self.called!r}, players={{{needed}}})"
             )
-        path = self._model(which)
+        copies = {name: deepcopy(module) for name, module in self.players.items()}
+        return {name: scoring(module) if name in self.recipe.judging() else module for name, module in copies.items()}
+
+    def networks(self, which: str = "best", device: torch.device | None = None) -> dict[str, nn.Module]:
+        """The networks for use, from checkpoint 'best' or 'last', in evaluation mode."""
+        path, own_modules = self._model(which), self.own_players()
         tensors, _ = read_tensors(path)
-        nets = {**self.recipe.build(self.spec), **(players or {})}
+        nets = {**self.recipe.build(self.spec), **own_modules}
         for name in self.recipe.game.secret:
             nets.pop(name, None)  # is in private/ only, and makes no samples
         for name, module in nets.items():
@@ -244,6 +247,11 @@ def stage_checkpoint(stage: str) -> str:
 def _aside(path: Path) -> Path:
     """Where a run waits until the one that is to stand in its place has begun."""
     return path.with_name(f".{path.name}-replaced")
+
+
+def _saved(path: Path) -> bool:
+    """Whether the run can be resumed."""
+    return (path / "checkpoints" / "last" / "state.safetensors").is_file()
 
 
 def _check_aside(path: Path) -> None:

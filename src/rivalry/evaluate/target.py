@@ -143,6 +143,8 @@ def _condition(piece: str, whole: str) -> Condition:
         )
     if unit.endswith("floor") and not what.floored:
         raise RecipeError(f"{piece!r} has no unit: the floor of {name} is about 0; give the limit as a number")
+    if limit < 0 and sign[0] == "<" and name != "kid":
+        raise RecipeError(f"{piece!r} makes no sense: {name} is never below 0; write {name}{sign} and a number above 0")
     if unit.endswith("floor") and limit <= 0:
         raise RecipeError(f"{piece!r} can never hold: a multiple of the floor must be above 0")
     if unit.endswith("floor") and what.better == "higher" and limit > 1:
@@ -169,6 +171,8 @@ class Budget:
     @classmethod
     def parse(cls, text: str) -> Budget:
         """"10m", "40s", "1h30m", "500steps", "20ksteps", "4096samples", "10m, 5000steps"; RecipeError on nonsense."""
+        if not isinstance(text, str):
+            raise RecipeError(f"a budget is a text with its unit, not {text!r}; {_EXAMPLES}")
         rest, seconds, counts = text.strip(), 0.0, dict[str, int]()
         while rest:
             found = _AMOUNT.match(rest)

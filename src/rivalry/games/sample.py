@@ -42,6 +42,11 @@ class Sample(Game):
     latent_step: float = 0.0
     pseudo: bool = False
 
+    def __post_init__(self) -> None:
+        for name in ("latent", "bits", "code_reals"):
+            if getattr(self, name) < 0:
+                raise RecipeError(f"game.{name} must be a number from 0, not {getattr(self, name)}")
+
     def wiring(self, spec: Spec) -> Wiring:
         if self.conditional and not spec.classes:
             raise RecipeError(

@@ -58,17 +58,16 @@ class Plan:
 
     @classmethod
     def make(cls, budget: Budget, recipe: Recipe, per_step: float, per_look: float) -> Plan:
-        """Turns a budget into steps: looks may take a tenth of a time budget, and there are twenty at most.  Of a short budget three
-        looks take up to a third, or the one at the end what it takes, but never more than half."""
-        looks = 10
+        """Turns a budget into steps, the fewest where it names several limits: looks may take a tenth of a time budget, and there are
+        twenty at most.  Of a short budget three looks take up to a third, or the one at the end what it takes, but never more than half."""
+        looks, limits = 10, [] if budget.steps is None else [budget.steps]
+        if budget.samples is not None:
+            limits.append(-(-budget.samples // recipe.batch))
         if budget.seconds is not None:
             affordable = budget.seconds / max(per_look, 1e-6)
             looks = int(max(1, min(3, affordable / 3), min(20, affordable / 10)))
-            steps = max(1, int((budget.seconds - min(looks * per_look, budget.seconds / 2)) / per_step))
-        elif budget.samples is not None:
-            steps = max(1, -(-budget.samples // recipe.batch))
-        else:
-            steps = budget.steps if budget.steps is not None else recipe.steps
+            limits.append(max(1, int((budget.seconds - min(looks * per_look, budget.seconds / 2)) / per_step)))
+        steps = min(limits, default=recipe.steps)
         part = max(1, steps // looks)
         return cls(
             steps=steps,
@@ -140,7 +139,7 @@ def start(dataset: Dataset, request: Request, say: Say = to_stderr, options: Rea
     name = engine.tell(request.run or free_name(f"{Path(dataset.name).stem}-{recipe.name}"))
     if base is not None and request.overwrite and base.path.resolve() == Run.at(name).path.resolve():
         raise RunError(f"a run cannot replace {base.path}, which it starts from; name another with --run")
-    run = Run.claim(name, request.overwrite) if engine.main else Run.at(name)
+    run = replace(Run.claim(name, request.overwrite) if engine.main else Run.at(name), players=request.players or {})
     try:
         if engine.main and request.ruler is not None and (known := kept_at(request.ruler, data)).exists():
             copy(known, kept_at(run.path / "private", data))
@@ -162,7 +161,12 @@ def start(dataset: Dataset, request: Request, say: Say = to_stderr, options: Rea
     say(f"{plan.steps} steps, about {_duration(plan.estimate)} on {engine.device}{coarse}; the run is {run.path}")
     ledger = Ledger.create(run.path / FILE, terms) if terms is not None else None
     watch = Watch(run, plan, judge, data, engine, request.tensorboard)
-    return _go(run, make(recipe, plan.steps, ledger), watch, engine, say)
+    try:
+        return _go(run, make(recipe, plan.steps, ledger), watch, engine, say)
+    except RunError:  # the disk is full
+        if engine.main:
+            run.abandon()
+        raise
 
 
 def usual_precision(request: Request, spec: Spec) -> str:
@@ -248,7 +252,7 @@ def resume(run: Run, dataset: Dataset | None = None, say: Say = to_stderr, devic
             "put them back, or start a new run with --from"
         )
     data = dataset.to(engine.device)
-    state = build_state(run.recipe, data.spec, settings["train"]["seed"], engine.device)
+    state = build_state(run.recipe, data.spec, settings["train"]["seed"], engine.device, run.own_players())
     tensors, meta = run.state("last")
     unpack_state(state, tensors, meta, str(run.checkpoint("last") / "state.safetensors"))
     until = settings["train"]["until"]

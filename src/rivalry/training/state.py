@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rivalry.errors import RunError, UnknownName
-from rivalry.parts import Wiring, couples_batch
+from rivalry.errors import RecipeError, RunError, UnknownName
+from rivalry.parts import Net, Wiring, couples_batch, scoring
 from rivalry.recipe import Recipe, Side, Stage
 from rivalry.run import Run, load_module
 from rivalry.streams import Draw, key
@@ -76,7 +77,10 @@ def build_state(
         for name, net in recipe.nets.items():
             torch.manual_seed(key(seed, "init", name))
             own = (players or {}).get(name)
-            module = own if own is not None else net.build(spec, wiring)
+            if own is None:
+                module = built(name, net, spec, wiring)
+            else:
+                module = scoring(own) if name in recipe.judging() else own
             if spec.kind == "image":  # convolutions are a fifth faster so, on CPUs and GPUs alike
                 module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             nets[name] = module.to(device)
@@ -94,7 +98,7 @@ def build_state(
             parameters = own_parameters(state, side)
             if not parameters:
                 continue
-            state.optimisers[name] = side.optimiser.build(parameters)
+            state.optimisers[name] = _optimiser(side, parameters)
             for group in state.optimisers[name].param_groups:
                 group["initial_lr"] = group["lr"]  # schedules are factors on this
             for i, after in enumerate(side.after):
@@ -102,6 +106,26 @@ def build_state(
             if side.pool is not None:
                 state.memory[pool_key(name)] = {}
     return state
+
+
+def built(name: str, net: Net, spec: Spec, wiring: Wiring) -> nn.Module:
+    """The network for the data; RecipeError where its settings, or the data's shape, allow none."""
+    try:
+        return net.build(spec, wiring)
+    except (RuntimeError, ValueError, ZeroDivisionError, OverflowError) as error:
+        raise RecipeError(
+            f"network {name!r} cannot be built for these data with its settings ({str(error).splitlines()[0]}); see: rivalry zoo show NAME"
+        ) from error
+
+
+def _optimiser(side: Side, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    where = f"{side.name}.optimiser"
+    if not 0 <= side.optimiser.lr < math.inf:
+        raise RecipeError(f"{where}.lr must be a number from 0, for example 2e-4, not {side.optimiser.lr:g}")
+    try:
+        return side.optimiser.build(parameters)
+    except ValueError as error:  # torch's own checks of the other settings
+        raise RecipeError(f"{where}: {error}") from error
 
 
 def own_parameters(state: State, side: Side) -> list[nn.Parameter]:

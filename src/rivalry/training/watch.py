@@ -213,7 +213,12 @@ class Watch:
         elif self.engine.main:
             few = self.data.spec.kind in ("image", "tokens")
             x = self.sampler(state)(PREVIEW if few else CLOUD, state.seed)
-            self.data.modality.preview(x, self.run.path / "samples" / f"step-{state.step:07d}.png", self._reference())
+            path = self.run.path / "samples" / f"step-{state.step:07d}.png"
+            self.data.modality.preview(x, path, self._reference())
+            if self._board is not None and path.exists():  # of text a preview is a .txt
+                from rivalry.pictures import pixels
+
+                self._board.add_image("samples", pixels(path), state.step, dataformats="HWC")
 
     def _look(self, state: State) -> str:
         """Scores of the averaged generator; keeps the best; asks the judge whether the target is reached.

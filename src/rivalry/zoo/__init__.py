@@ -45,8 +45,9 @@ def row(name: str) -> Row:
 
 
 def get(name: str) -> Recipe:
-    """The recipe 'NAME' (published setting) or 'NAME-small'."""
+    """The recipe 'NAME' (published setting) or 'NAME-small', in capitals or not."""
     _load()
+    name = name.lower()
     if name not in MAKERS and name.endswith(SMALL):
         return row(name.removesuffix(SMALL)).small
     if name not in MAKERS:
