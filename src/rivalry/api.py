@@ -311,13 +311,13 @@ class Run:
         shadows: so many models of the recipe are trained on random halves, for a stronger attack; canaries: so many rows are
         planted in one more training, for a bound on epsilon.  steps: of each such training (the run's, 1,000 at most).
         """
-        from rivalry.audit import audit_run
+        from rivalry.audit import asked_about, audit_run
 
         dataset = data if data is not None else self.data()
         where = Engine(device).device
         return audit_run(
-            self.folder, dataset, self._drawn(self.sampler(which, device)), n=n, seed=seed, weights=weights, device=where, tick=tick,
-            shadows=shadows, planted=canaries, steps=steps, step=self.folder.step(which),
+            self.folder, dataset, self._drawn(self.sampler(which, device, asked_about(self.folder, dataset))), n=n, seed=seed, weights=weights,
+            device=where, tick=tick, shadows=shadows, planted=canaries, steps=steps, step=self.folder.step(which),
         )  # fmt: skip
 
     def resume(self, *, device: str = "auto", data: Dataset | None = None, say: Say = to_stderr) -> Run:

@@ -23,7 +23,7 @@ from rivalry.audit.auditing import Setting, audit
 from rivalry.audit.canaries import Canaries
 from rivalry.audit.memory import Memory
 from rivalry.audit.retraining import Retraining
-from rivalry.audit.running import audit_run
+from rivalry.audit.running import asked_about, audit_run
 from rivalry.audit.verdict import ALPHA, Audit, Promise
 from rivalry.audit.writing import canary_line, memory_lines, risk_lines, table
 
@@ -38,6 +38,7 @@ __all__ = [
     "Scorer",
     "Scores",
     "Setting",
+    "asked_about",
     "audit",
     "audit_run",
     "canary_line",

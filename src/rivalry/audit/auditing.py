@@ -78,8 +78,6 @@ def audit(
     """
     if dataset.spec.kind not in ("image", "table", "records", "points", "tokens"):
         raise DataError(f"an audit knows pictures, tables, patient records, points and text, not data of kind {dataset.spec.kind!r}")
-    if dataset.spec.context:
-        raise DataError("an audit knows lines of text, and no conversations yet; audit a run on lines, for example on the replies alone")
     sides = Sides.choose(dataset, MEMBERS.get(dataset.spec.kind, OTHER), setting.seed)
     n = setting.n if setting.n is not None else SAMPLES.get(dataset.spec.kind, min(MOST, 10 * len(sides.members)))
     plan = setting.retraining
@@ -139,7 +137,7 @@ def _assembled(
     return Audit(
         name=name,
         data=dataset.name,
-        kind=dataset.spec.kind,
+        kind="dialogue" if dataset.spec.context else dataset.spec.kind,
         samples=n,
         seed=setting.seed,
         rows=len(sides.members),

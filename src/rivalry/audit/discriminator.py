@@ -49,27 +49,27 @@ def asked(run: Run, device: torch.device, seed: int) -> tuple[Asked, str]:
         own = {k.removeprefix(f"nets/{name}/"): v for k, v in tensors.items() if k.startswith(f"nets/{name}/")}
         load_module(module, own, f"{run.checkpoint('last')} ({name})")
         module.to(device).eval().requires_grad_(False)
-    found = of_networks(run.recipe, nets, device, seed)
+    found = of_networks(run.recipe, nets, device, seed, run.spec.context)
     return found, "" if found.judges else "nothing judges real rows in this recipe"
 
 
-def of_networks(recipe: Recipe, nets: Mapping[str, nn.Module], device: torch.device, seed: int) -> Asked:
-    """Networks in evaluation mode."""
+def of_networks(recipe: Recipe, nets: Mapping[str, nn.Module], device: torch.device, seed: int, context: int = 0) -> Asked:
+    """Networks in evaluation mode.  context: `Spec.context` of the data."""
     judged = dict.fromkeys(m for side in recipe.sides() for m in side.judges)
     judges = {match: _scorer(recipe, nets, match, device, seed) for match in judged}
-    return Asked(judges, _likelihood(recipe, nets, device) if recipe.game.likelihood else None)
+    return Asked(judges, _likelihood(recipe, nets, device, context) if recipe.game.likelihood else None)
 
 
-def _likelihood(recipe: Recipe, nets: Mapping[str, nn.Module], device: torch.device) -> Scorer:
+def _likelihood(recipe: Recipe, nets: Mapping[str, nn.Module], device: torch.device, context: int) -> Scorer:
     @torch.no_grad()
     def score(store: Store, index: Tensor) -> Tensor:
-        """[n]: log p for each entry of a row that is no padding."""
+        """[n]: log p for each entry of a row that is no padding, and not replied to."""
         found = list[Tensor]()
         for part in index.split(ROWS):
             x = store.batch(part, device).x
             surprise = recipe.game.surprise(nets, x)
             assert surprise is not None
-            found.append(-per_example(surprise.double(), x != PAD).cpu())
+            found.append(-per_example(surprise[:, context:].double(), x[:, context:] != PAD).cpu())
         return torch.cat(found)
 
     return score

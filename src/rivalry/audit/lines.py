@@ -14,6 +14,7 @@ from torch import Tensor
 from rivalry.audit.attacking import MODEL, REFERENCE, SAMPLES, Scorer, Scores
 from rivalry.audit.sides import Sides
 from rivalry.data.base import Dataset, Store
+from rivalry.data.dialogue import DialogueModality
 from rivalry.data.text import TextModality
 from rivalry.data.text_tokens import words_of
 from rivalry.evaluate.text import FEWEST, NEARLY
@@ -53,7 +54,7 @@ class Lines:
     words: int
 
     @classmethod
-    def of(cls, modality: TextModality, dataset: Dataset, sides: Sides, samples: Tensor) -> Lines:
+    def of(cls, modality: TextModality | DialogueModality, dataset: Dataset, sides: Sides, samples: Tensor) -> Lines:
         numbers: dict[str, int] = {}
 
         def read(tokens: Tensor) -> Sentences:
@@ -80,7 +81,7 @@ def by_likelihood(lines: Lines, dataset: Dataset, sides: Sides, scorer: Scorer |
     ways = (dataset.train, sides.members, lines.members), (dataset.held, sides.others, lines.others)
     said = [scorer(store, index) for store, index, _ in ways]
     over = [
-        over_reference(mine[:apart], (store.raw(index[:apart]) != PAD).sum(1), words.take(np.arange(apart)), lines)
+        over_reference(mine[:apart], (store.raw(index[:apart])[:, dataset.spec.context :] != PAD).sum(1), words.take(np.arange(apart)), lines)
         for mine, (store, index, words) in zip(said, ways, strict=True)
     ]
     return [Scores("likelihood", MODEL, *said), Scores("likelihood over a reference", f"{MODEL}; {REFERENCE}", *over)]
@@ -98,7 +99,7 @@ def likelihood_by_words(side: Sentences, known: Sentences, words: int) -> Tensor
     return torch.from_numpy(-sums / places)
 
 
-def spans(modality: TextModality, dataset: Dataset, sides: Sides, samples: Tensor, folder: Path | None) -> Spans:
+def spans(modality: TextModality | DialogueModality, dataset: Dataset, sides: Sides, samples: Tensor, folder: Path | None) -> Spans:
     """Of samples [N, T] against equal numbers of training and held-out lines.  folder: where the longest runs are written, for
     whoever may see the data."""
     train, held = sides.distinct

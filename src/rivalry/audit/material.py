@@ -15,6 +15,7 @@ from rivalry.audit.sides import Sides, hashed
 from rivalry.audit.tables import TableSpace
 from rivalry.audit.texts import SentenceSpace, WordSpace
 from rivalry.data.base import Dataset, Store
+from rivalry.data.dialogue import DialogueModality
 from rivalry.data.image import ImageModality
 from rivalry.data.text import TextModality
 from rivalry.errors import DataError, Diverged
@@ -57,7 +58,7 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True)
 class Material:
-    """Rows are raw [n, C] float64 for tables, records and points, tokens [n, T] for text, encoded pictures [n, C, H, W] as their files
+    """Rows are raw [n, C] float64 for tables, records and points, tokens [n, T] for text and conversations, encoded pictures [n, C, H, W] as their files
     hold them."""
 
     dataset: Dataset
@@ -70,9 +71,13 @@ class Material:
         return modality if isinstance(modality, ImageModality) else None
 
     @property
-    def lines(self) -> TextModality | None:
+    def lines(self) -> TextModality | DialogueModality | None:
         modality = self.dataset.modality
-        return modality if isinstance(modality, TextModality) else None
+        return modality if isinstance(modality, TextModality | DialogueModality) else None
+
+    def said(self, raw: Tensor) -> Tensor:
+        """Of raw rows, what the model makes: of conversations the reply, not what is replied to."""
+        return raw[:, self.dataset.spec.context :] if self.dataset.spec.context else raw
 
     @property
     def cells(self) -> bool:
@@ -119,7 +124,7 @@ class Material:
             x = self.block(number)[: n - number * BLOCK]
             for space, found in zip(spaces, parts, strict=True):
                 found.append(space.plain(x))
-            hashes.append(hashed(x if self.pictures is None else self.pictures.decode(x)))
+            hashes.append(hashed(self.said(x) if self.pictures is None else self.pictures.decode(x)))
             if self.pictures is None:
                 raw.append(x)
             tick("drawing samples", min(1.0, (number + 1) * BLOCK / n))
@@ -150,7 +155,7 @@ class Material:
         pool = [self.real(self.dataset.train, sides.members), self.real(self.dataset.held, sides.others)]
         return [TableSpace.of(self.kinds, torch.cat(pool))]
 
-    def _worded(self, modality: TextModality, sides: Sides, weights: Path | None) -> list[Space]:
+    def _worded(self, modality: TextModality | DialogueModality, sides: Sides, weights: Path | None) -> list[Space]:
         if weights is not None and str(weights) != "minilm":
             raise DataError(f"lines of text are compared by their words and, with --weights minilm, by MiniLM-L6; leave {weights} out")
         pool = torch.cat([self.real(self.dataset.train, sides.members), self.real(self.dataset.held, sides.others)])

@@ -91,7 +91,7 @@ def _equal(material: Material, hashes: Tensor, store: Store, index: Tensor) -> f
     """Share of samples that are equal to one of these rows, both as they are written: with the digits that are kept."""
     block = ROWS if material.pictures is None else PICTURES
     parts = (material.dataset.modality.decode(store.batch(part, CPU).x) for part in index.split(block))
-    return float(np.isin(hashes.numpy(), torch.cat([hashed(raw) for raw in parts]).numpy()).mean())
+    return float(np.isin(hashes.numpy(), torch.cat([hashed(material.said(raw)) for raw in parts]).numpy()).mean())
 
 
 @dataclass(frozen=True)

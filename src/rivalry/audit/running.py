@@ -16,9 +16,24 @@ from rivalry.audit.retraining import MOST, Retraining
 from rivalry.audit.verdict import Audit, Promise
 from rivalry.audit.writing import write
 from rivalry.data.base import Dataset
+from rivalry.data.talk_rows import ReplyRows
 from rivalry.errors import RecipeError
 from rivalry.privacy import read_account
 from rivalry.run import Run
+
+
+def asked_about(run: Run, dataset: Dataset) -> Dataset | None:
+    """The data whose rows are replied to, by runs that reply: training and held-out ones alike, each as often.  None for those that make
+    samples of noise; RecipeError for those that change what they are given."""
+    if run.recipe.game.changes:
+        raise RecipeError(
+            f"{run.name} changes what it is given, which stays near to it whatever the run remembers, so there is nothing to compare; "
+            "an audit is for runs that make samples of noise, and for those that reply"
+        )
+    train, held = dataset.train, dataset.held
+    if not run.recipe.game.answers or not isinstance(train, ReplyRows) or not isinstance(held, ReplyRows):
+        return None
+    return replace(dataset, held=train.beside(held))
 
 
 def audit_run(
@@ -32,6 +47,8 @@ def audit_run(
     step: that the samples are of.  shadows, planted: shadow models and canaries, each a training of `steps` steps (the run's own, MOST at most).
     RecipeError for runs with modules of their own, which cannot be trained anew.
     """
+    if (shadows or planted) and run.recipe.game.answers:
+        raise RecipeError("--shadows and --canaries train models that speak of themselves, and this one replies; leave them out")
     if (shadows or planted) and run.settings["train"]["own_modules"]:
         raise RecipeError("--shadows and --canaries train the recipe anew, and this run has modules of its own; leave them out")
     networks, why = asked(run, device, seed)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from rivalry.data.base import Dataset, Store
+from rivalry.data.talk_rows import ReplyRows
 from rivalry.errors import DataError
 from rivalry.streams import generator
 
@@ -23,7 +24,8 @@ LOOKED = 60_000
 
 @dataclass(frozen=True)
 class Sides:
-    """Row numbers of distinct rows, in random order; rows that are equal stand for one person and are attacked once.
+    """Row numbers of distinct rows, in random order; rows that are equal stand for one person and are attacked once, and
+    one row of a conversation for all of it.
 
     members [m] of the training split, others [m] of the held-out rows.  known [r]: held-out rows that the attacker knows
     for a reference; they are no part of the first `apart` others, so attacks with a reference are judged on the first
@@ -40,19 +42,28 @@ class Sides:
     @classmethod
     def choose(cls, dataset: Dataset, most: int, seed: int) -> Sides:
         """At most `most` members.  DataError where fewer than LEAST distinct rows are on either side."""
-        pictures = dataset.spec.kind == "image"
-        held = _mixed(distinct(dataset.held, LOOKED if pictures else None, seed), seed, "held")
-        train = _mixed(distinct(dataset.train, LOOKED if pictures else None, seed), seed, "train")
+        pictures, rows_are = dataset.spec.kind == "image", "conversations" if dataset.spec.context else "rows"
+        every_held = _mixed(distinct(dataset.held, LOOKED if pictures else None, seed), seed, "held")
+        every = _mixed(distinct(dataset.train, LOOKED if pictures else None, seed), seed, "train")
+        held, train = _apart(dataset.held, every_held), _apart(dataset.train, every)
         for what, side in (("held-out", held), ("training", train)):
             if len(side) < LEAST:
                 raise DataError(
-                    f"an audit needs at least {LEAST} different {what} rows, and there are {len(side)}; "
+                    f"an audit needs at least {LEAST} different {what} {rows_are}, and there are {len(side)}; "
                     "train with more data, or hold more back (--holdout)"
                 )
         rows = min(len(held), 3 * most // 2, 3 * len(train) // 4)
         apart = min(2 * rows // 3, most)
         size = min(rows, most)
-        return cls(train[:size], held[:size], held[apart:rows], train[size : size + rows - apart], apart, (train, held))
+        return cls(train[:size], held[:size], held[apart:rows], train[size : size + rows - apart], apart, (every, every_held))
+
+
+def _apart(store: Store, index: Tensor) -> Tensor:
+    """Of the rows of one conversation the first, since they depend on one another; of other data all."""
+    if not isinstance(store, ReplyRows):
+        return index
+    _, first = np.unique(store.talk[index].numpy(), return_index=True)
+    return index[torch.from_numpy(np.sort(first))]
 
 
 def _mixed(index: Tensor, seed: int, what: str) -> Tensor:

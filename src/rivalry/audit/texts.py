@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rivalry.data.dialogue import DialogueModality
 from rivalry.data.text import TextModality
 from rivalry.data.text_tokens import words_of
 from rivalry.evaluate.text_space import Embedding
@@ -35,7 +36,7 @@ class WordSpace:
     name: str = "words"
 
     @classmethod
-    def of(cls, modality: TextModality, pool: Tensor) -> WordSpace:
+    def of(cls, modality: TextModality | DialogueModality, pool: Tensor) -> WordSpace:
         """From rows of tokens [P, T]."""
         found = counts(folded(modality.texts(pool)))
         there = torch.bincount(found.indices()[1], minlength=BUCKETS).float()

@@ -271,6 +271,11 @@ def assumptions(audit: Audit) -> list[str]:
         f"An AUC below about {noticed(audit):.2f} would have gone unnoticed more often than in one audit of five: fewer "
         "rows see less."
     )
+    if audit.kind == "dialogue":
+        found.append(
+            "Of a conversation one reply was attacked, since its turns depend on one another. Samples are replies to what was said in "
+            "training and in held-out conversations, each as often; only replies were compared."
+        )
     if audit.promise is not None:
         found.append("The promised epsilon covers what the model card says it covers, and not the held-out rows.")
     return found

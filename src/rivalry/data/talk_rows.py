@@ -91,6 +91,10 @@ class ReplyRows:
     def __len__(self) -> int:
         return len(self._tokens)
 
+    def beside(self, other: ReplyRows) -> ReplyRows:
+        """These rows, then those of other conversations."""
+        return ReplyRows(torch.cat([self._tokens, other._tokens]), torch.cat([self.talk, other.talk + int(self.talk.max()) + 1]))
+
     def raw(self, index: Tensor) -> Tensor:
         return self._tokens[index.to(self._tokens.device)].long()
 

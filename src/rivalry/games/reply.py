@@ -47,6 +47,7 @@ class Reply(Game):
     group: int = 4
     lesson: Literal["all", "replies"] = "all"
     answers: ClassVar[bool] = True
+    likelihood: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.temperature < math.inf or not 0 < self.top_p <= 1:
