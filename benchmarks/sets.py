@@ -3,16 +3,21 @@
     python benchmarks/sets.py                                       # all, one after the other, one thread each
     python benchmarks/sets.py --sets emoji --train auto             # one contender, for running two side by side
     python benchmarks/sets.py --measure                             # the table of what has been trained
+    python benchmarks/sets.py --measure --sets olivetti --foreign   # besides, by SqueezeNet, which no picture of these sets has trained
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
-from common import WORK, keep, table, threads
+from common import WORK, keep, shared, table, threads
 from data_sets import ALL
 
+import rivalry
+from rivalry.data import load
 from rivalry.experiments import Comparison, compare_recipes, train_one
+from rivalry.run import ROOT
 
 SIX = "digits,fashion,cifar10,olivetti,emoji,xrays"
 FIXED = ("dcgan-small", "wgan-gp-small", "diffaugment-gan-small")
@@ -29,9 +34,11 @@ def main() -> None:
     parser.add_argument("--measure", action="store_true", help="measure what is there, train nothing")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--budget", default="", help="instead of the sets' own")
+    parser.add_argument("--foreign", action="store_true", help="measure by a network trained on other pictures too")
     given = parser.parse_args()
     threads(1)
     found: dict[str, Comparison] = {}
+    foreign: list[tuple[object, ...]] = []
     for name in given.sets.split(","):
         pictures = ALL[name]
         budget = given.budget or BUDGETS.get(name, "5m")
@@ -43,11 +50,24 @@ def main() -> None:
         found[name] = compare_recipes(
             source, contenders, [given.seed], budget, folder, pictures.options, "cpu", only_trained=given.measure
         )  # fmt: skip
+        if given.foreign:
+            foreign.append(by_squeezenet(name, folder, [e.name for e in found[name].entries], given.seed))
     if found:
-        report(found, given)
+        report(found, foreign, given)
 
 
-def report(found: dict[str, Comparison], given: argparse.Namespace) -> None:
+def by_squeezenet(name: str, folder: str, trained: Sequence[str], seed: int) -> tuple[object, ...]:
+    """A row: FD by SqueezeNet's features of each contender's best checkpoint, the floor, and that of auto over the best fixed one."""
+    weights = shared("w_squeezenet10_imagenet") / "squeezenet10_imagenet_decoded.npz"
+    data, fd, floor = load(ALL[name].ready(), options=ALL[name].options), dict[str, float](), float("nan")
+    for contender in trained:
+        score = rivalry.load(ROOT / folder / f"{contender}-seed{seed}").evaluate(weights=weights, data=data, device="cpu")["fd"]
+        fd[contender], floor = score.value, score.floor or float("nan")
+    best = min((v for c, v in fd.items() if c != "auto"), default=float("nan"))
+    return ALL[name].title, *(fd.get(c, float("nan")) for c in ("auto", *FIXED)), floor, fd.get("auto", float("nan")) / best
+
+
+def report(found: dict[str, Comparison], foreign: Sequence[tuple[object, ...]], given: argparse.Namespace) -> None:
     head = ("set", "minutes", "auto", *FIXED, "floor", "auto / best fixed", "coverage of auto", "best fixed coverage")
     rows = []
     for name, comparison in found.items():
@@ -63,6 +83,11 @@ def report(found: dict[str, Comparison], given: argparse.Namespace) -> None:
         "set has its own ruler (features of a network trained on its training split; pixels at 8 x 8 places where "
         "there are too few), so compare along rows only."
     )
+    if foreign:
+        text += (
+            "\n\nThe same checkpoints by FD-SqueezeNet (512 features, trained on ImageNet), which a network taught by a few hundred pictures cannot be:\n\n"
+            + table(("set", "auto", *FIXED, "floor", "auto / best fixed"), foreign)
+        )
     keep("sets", "The automatic recipe on unlike sets", text)
 
 

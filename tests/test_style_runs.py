@@ -83,6 +83,14 @@ def test_a_line_that_is_typed_is_answered_at_once(run: Run) -> None:
     assert told("apply", "mood", "--style", "glad", "--strength", "0", same).strip() == same
 
 
+def test_words_that_were_never_learned_stay_as_they_are(run: Run) -> None:
+    """Of a tokenizer of words they have no number."""
+    made = restyle(run, ["the zyx was awful and the qwv was awful"], run.folder.spec.class_names[0])[0]
+    assert "<unk>" not in made
+    assert "zyx" in made
+    assert "qwv" in made
+
+
 def test_what_is_typed_may_be_long_and_hold_slashes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     long = " ".join(["the bread was cold ."] * 30)
     assert len(told("apply", "mood", "--style", "glad", long).strip().split()) > 60

@@ -14,6 +14,7 @@ import torch
 from rivalry.data import Dataset, restore
 from rivalry.data.text import TextModality
 from rivalry.data.text_files import clean, every_line
+from rivalry.data.text_tokens import SPECIALS
 from rivalry.data.words import count, some
 from rivalry.errors import DataError, RecipeError, UnknownName
 from rivalry.evaluate import Looks, Scores
@@ -24,6 +25,7 @@ from rivalry.sampling import sampler_of
 from rivalry.stats.translation import chrf
 from rivalry.training.engine import Engine
 from rivalry.training.session import reload_data
+from rivalry.types import UNKNOWN
 
 
 class Trained(Protocol):
@@ -109,7 +111,7 @@ class Stylist:
             nets = self.folder.networks(self.which, engine.device)
             made = restyled(self.game, nets, x, torch.full((len(x),), number, device=engine.device))
             for (i, part), line in zip(parts, modality.texts(made), strict=True):
-                out[i].append(line + part[len(part.rstrip()) :])
+                out[i].append(named(line, modality.coder.unknown(part)) + part[len(part.rstrip()) :])
         return ["".join(line) for line in out]
 
     def rewrite_file(self, source: Path, style: str, out: Path) -> Restyled:
@@ -123,6 +125,12 @@ class Stylist:
         made = self.rewrite(lines, style)
         write_text(out, "".join(f"{line}\n" for line in made))
         return Restyled(len(made), self.styles[self.number(style)], out)
+
+
+def named(line: str, unknown: Sequence[str]) -> str:
+    """The line with the words that the tokenizer did not know put back, in their order; networks keep their places or drop them."""
+    words = iter(unknown)
+    return re.sub(re.escape(SPECIALS[UNKNOWN]), lambda found: next(words, found[0]), line)
 
 
 CLAUSE = re.compile(r".+?(?:[.,;:!?]\s+|[。，、；：！？…]\s*|$)")

@@ -72,6 +72,10 @@ class Words:
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
         return [[self._numbers.get(w, UNKNOWN) for w in words_of(line)] for line in lines]
 
+    def unknown(self, line: str) -> list[str]:
+        """The words that have no number, as they follow."""
+        return [w for w in words_of(line) if w not in self._numbers]
+
     def decode(self, rows: Iterable[Sequence[int]]) -> list[str]:
         """Text of token numbers; specials but <unk> say nothing."""
         names = (*SPECIALS, *self.words)
@@ -131,6 +135,10 @@ class BytePairs:
     def _bytes(self) -> tuple[bytes, ...]:
         alphabet = _alphabet()
         return tuple(b"" if i < len(SPECIALS) else bytes(alphabet[c] for c in name) for i, name in enumerate(self.names))
+
+    def unknown(self, line: str) -> list[str]:
+        """Nothing is unknown."""
+        return []
 
     def decode(self, rows: Iterable[Sequence[int]]) -> list[str]:
         """Text of token numbers, without `tokenizers`; bytes that are no UTF-8 become the replacement character.  A line each: breaks
