@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch import nn
 from rivalry import load, train
 from rivalry.api import Run
 from rivalry.errors import RecipeError, RunError, UnknownName
+from rivalry.evaluate import Judge, Scores
 from rivalry.games import Sample
 from rivalry.run import Run as Folder
 from rivalry.sampling import Sampler
@@ -177,6 +179,31 @@ def test_training_from_a_run_takes_its_recipe() -> None:
 def test_the_card_tells_of_the_weights_it_names() -> None:
     made = ring("told", "60steps")
     assert f"at step {made.folder.step('best')} " in (made.path / "model-card.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("looks", "kept"),
+    [
+        ({1: (5, 1), 2: (3, 1), 3: (4, 1), 4: (6, 1)}, 3),  # 4 is 3 with the noise of both, 6 is worse
+        ({1: (5, 0.1), 2: (3, 0.1), 3: (4, 0.1), 4: (3.1, 0.1)}, 4),
+        ({1: (5, 0), 2: (3, 0), 3: (3.1, 0), 4: (3.2, 0)}, 2),
+        ({1: (3, 1), 2: (4, 1), 3: (5, 1), 4: (6, 1)}, 2),  # what is worse little by little is held against the best, not the last kept
+    ],
+)
+def test_the_latest_of_checkpoints_that_noise_cannot_tell_apart_is_handed_over(
+    looks: dict[int, tuple[float, float]], kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = Judge.gate
+
+    def gate(self: Judge, draw: Sampler, step: int) -> Scores:
+        found = dict(plain(self, draw, step))
+        value, half = looks.get(step, (9.0, 0.0))
+        return Scores({**found, self.headline: replace(found[self.headline], value=value, low=value - half, high=value + half)})
+
+    monkeypatch.setattr(Judge, "gate", gate)
+    run = ring("looks", "4steps")
+    assert [r["step"] for r in run.folder.metrics() if "scores" in r] == [1, 2, 3, 4]
+    assert run.folder.step("best") == kept
 
 
 def test_a_walk_says_which_class_it_stays_in(tmp_path: Path) -> None:

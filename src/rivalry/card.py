@@ -50,7 +50,7 @@ def _model(run: Run, records: list[dict[str, Any]]) -> list[str]:
 def _weights(run: Run) -> str:
     if run.recipe.private:
         return "`checkpoints/last/model.safetensors` (averaged); none is chosen by its score."
-    return "`checkpoints/best/model.safetensors` (averaged; by the held-out score) and `checkpoints/last`."
+    return "`checkpoints/best/model.safetensors` (averaged; the latest that is, within noise, the best by the held-out score) and `checkpoints/last`."
 
 
 def _data(run: Run) -> list[str]:

@@ -113,10 +113,6 @@ class Judge:
         seed = key(self.seed, "gate", step)
         return evaluate(draw_samples, self.cheap, self.looks.gate, seed, self.device, self.gate_metrics)
 
-    def better(self, scores: Scores, best: Scores | None) -> bool:
-        """Whether a look is the best so far by the headline."""
-        return best is None or scores[self.headline].better_than(best[self.headline])
-
     def passes(self, scores: Scores) -> bool:
         """Whether a gate's scores leave it possible that the target is met: each at the kind end of its interval
         and without the bias of few samples, for which the floor stands."""

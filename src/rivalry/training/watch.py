@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from rivalry.data import Dataset
-from rivalry.evaluate import Judge, Scores
+from rivalry.evaluate import Judge, Score, Scores
 from rivalry.health import Diagnosis, Monitor
 from rivalry.privacy import headline, read_account
 from rivalry.run import Run, stage_checkpoint
@@ -65,6 +65,7 @@ class Memory:
     seconds: float = 0.0
     missed: str = ""
     best: float = math.inf
+    best_give: float = 0.0
     best_step: int = 0
     mends: int = 0
     mended: int = -1
@@ -236,9 +237,8 @@ class Watch:
         if self._board is not None:
             for name, score in scores.items():
                 self._board.add_scalar(f"scores/{name}", score.value, state.step)
-        if headline.loss < self.memory.best and not self.private:
-            self.memory.best, self.memory.best_step = headline.loss, state.step
-            self.save(state, "best")
+        if not self.private:
+            self._keep(state, headline)
         if self.judge.target is None:
             return ""
         verdict = self.judge.verdict(draw, state.step, scores)
@@ -250,6 +250,17 @@ class Watch:
                 self.memory.best, self.memory.best_step = headline.loss, state.step
                 self.save(state, "best")
         return "target" if verdict.met else ""
+
+    def _keep(self, state: State, score: Score) -> None:
+        """Checkpoint 'best' is the latest that is not worse than the best look by more than the two looks' noise: of looks that cannot be
+        told apart the least is luck, and the later model has learned longer, at lower rates."""
+        memory, give = self.memory, (score.high - score.low) / 2
+        if not score.loss - memory.best <= math.hypot(give, memory.best_give):
+            return
+        if score.loss < memory.best:
+            memory.best, memory.best_give = score.loss, give
+        memory.best_step = state.step
+        self.save(state, "best")
 
     def _reference(self) -> Tensor | None:
         """Points of a known density to show samples beside; pictures speak for themselves, and real rows stay in private/."""
