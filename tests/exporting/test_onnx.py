@@ -20,6 +20,7 @@ from changing.cases import Halving, restorer, scene, seeded
 from changing.test_files import pixels, save
 from rivalry import zoo
 from rivalry.changing import Changer, apply_files
+from rivalry.changing.trained import OfClass
 from rivalry.errors import DataError, MissingExtra, RunError
 from rivalry.exporting import export_changer, export_generator
 from rivalry.nets import ResNetTranslator, Restorer, UNet
@@ -53,6 +54,7 @@ CHANGERS: dict[str, Callable[[], Changer]] = {
     "unet": lambda: built(UNet(width=8, depth=3)),
     "translator": lambda: built(ResNetTranslator(width=8, blocks=1)),
     "folded": lambda: built(Restorer(width=8, blocks=1, shrink=2)),
+    "class": lambda: of_class(ResNetTranslator(width=8, blocks=1), 1),
 }
 
 
@@ -64,6 +66,15 @@ def built(net: Net) -> Changer:
     for p in module.parameters():
         p.add_(torch.randn_like(p) * 0.05)  # some begin at 0
     return Changer(module, 3, 3, context=module.reach, multiple=module.multiple)
+
+
+def of_class(net: Net, label: int) -> Changer:
+    """A net of the house between three classes, that makes one of them."""
+    torch.manual_seed(0)
+    spec = Spec("image", (3, 32, 32), class_names=("a", "b", "c"))
+    module = net.build(spec, Wiring(source=(3, 32, 32), classes=3)).eval().requires_grad_(False)
+    assert isinstance(module, ChangeModule)
+    return Changer(OfClass(module, label), 3, 3, context=module.reach, multiple=module.multiple)
 
 
 @pytest.mark.parametrize("name", CHANGERS)
@@ -84,7 +95,7 @@ def test_files_take_any_size_and_give_what_the_network_gives(name: str, tmp_path
     assert np.abs(made - expected.numpy()).max() < 1e-5 * max(1.0, float(expected.abs().max()))
     facts = told(done.path)
     assert (facts["run"], facts["kind"], facts["scale"], facts["range"]) == ("sharper", "changes pictures", changer.scale, [-1.0, 1.0])
-    assert facts["whole_picture"] == (name in ("noise", "unet", "translator"))
+    assert facts["whole_picture"] == (name in ("noise", "unet", "translator", "class"))
     assert str(ROOT).encode() not in done.path.read_bytes()  # nothing of this machine
 
 
@@ -161,6 +172,16 @@ def test_what_cannot_be_exported_leaves_nothing(tmp_path: Path, monkeypatch: pyt
         export_generator(sampler("gan-small", POINTS), POINTS, tmp_path / "model.onnx")
     monkeypatch.setattr("rivalry.exporting.onnx_file.compare", lambda module, cases, path: 0.01)
     with pytest.raises(RunError, match="differs from the original by"):
+        export_changer(restorer(), tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_onnxruntime_cannot_run_is_refused_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(module: nn.Module, cases: object, path: Path) -> float:
+        raise ValueError("[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Got invalid dimensions for input: picture\n index: 0")
+
+    monkeypatch.setattr("rivalry.exporting.onnx_file._difference", broken)
+    with pytest.raises(RunError, match=r"onnxruntime cannot run the exported network: .*invalid dimensions.*pip install -U onnxruntime"):
         export_changer(restorer(), tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
 

@@ -23,7 +23,8 @@ class OfClass(ChangeModule):
         self.net, self.label, self.reach, self.multiple = net, label, net.reach, net.multiple
 
     def forward(self, source: Tensor) -> Tensor:
-        out: Tensor = self.net(source, torch.full((len(source),), self.label, device=source.device))
+        # shape[0], not len(): exporters keep it open, so that the file takes any number of pictures
+        out: Tensor = self.net(source, torch.full((source.shape[0],), self.label, device=source.device))
         return out
 
 
