@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import onnx
 import pydicom
 import pytest
 import torch
@@ -227,6 +228,8 @@ def test_from_scans_to_a_run_to_changed_scans(tmp_path):
     before, after = read_volume(tmp_path / "scans" / "Doe_1"), read_volume(tmp_path / "out")
     assert np.abs(after.array - np.clip(before.array, -160, 240)).max() < 0.02  # nothing changed, within the window
     assert read_volume(tmp_path / "out-uncertainty").array.shape == before.array.shape
+    told = json.loads(onnx.load(run.export(tmp_path / "model.onnx").path).metadata_props[0].value)
+    assert (told["scans"]["low"], told["scans"]["high"], told["scans"]["result"]) == (-160, pytest.approx(240), "units")
     wrong = CliRunner().invoke(cli, ["apply", str(run.path), str(tmp_path / "scans"), "-o", str(tmp_path / "o"), "--quality", "90"])
     assert isinstance(wrong.exception, RecipeError)
     assert "is for picture files" in str(wrong.exception)

@@ -147,6 +147,22 @@ def made_of(changer: Changer, modality: ImageModality) -> Window | None:
     return Window(0, 1) if modality.window == "volume" and layout in ("pairs", "unpaired") else None
 
 
+def told_of(changer: Changer, modality: ImageModality) -> dict[str, object]:
+    """What an exported file says of the scans it is for, {} for other pictures: from what to what numbers become -1 to 1 (where the
+    window is one for all; by which percentiles of the volume where it is not), along which axis volumes were cut, and what -1 to 1 is
+    in the result: the same numbers again, or 0 to 1."""
+    if not modality.window:
+        return {}
+    fixed = _fixed(modality)
+    shown: dict[str, object] = {"percentiles": list(windows.TAILS)} if fixed is None else {"low": fixed.low, "high": fixed.high}
+    return {"window": modality.window, **shown, "axis": modality.axis, "result": "units" if made_of(changer, modality) is None else "shares"}
+
+
+def _fixed(modality: ImageModality) -> Window | None:
+    """The one window for all that the run was trained with."""
+    return Window(modality.offset, modality.offset + modality.scale * modality.high) if modality.window == "fixed" else None
+
+
 def changed(
     members: Sequence[Change], volume: Volume, shown: Window, output: Window, batch: int = BATCH, tick: Callable[[float], None] = lambda _: None
 ) -> Answer:
@@ -193,9 +209,9 @@ def window_of(volume: Volume, modality: ImageModality, asked: str | None = None)
     """What the volume is shown by, and what there is to say of that."""
     if asked is not None and (own := windows.parse(asked)) is not None:
         return own, [f"window {own.words()}, as was asked"]
-    if asked is None and modality.window == "fixed":
+    if asked is None and (fixed := _fixed(modality)) is not None:
         odd = f"the network was trained with one window for all, as for CT, and a volume is {volume.modality}" if volume.modality not in ("CT", "") else ""
-        return Window(modality.offset, modality.offset + modality.scale * modality.high), [odd] if odd else []
+        return fixed, [odd] if odd else []
     found = windows.of_volume(windows.sample(volume.array))
     if found is None:
         raise DataError("a volume is of one value; there is nothing to change in it")
