@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from rivalry.audit.rejecting import guard_of
-from rivalry.auto import choose, find, suited
+from rivalry.auto import choose, find, fitted, read_for
 from rivalry.baselines import fit, usual
 from rivalry.data import Dataset, Modality, ReadOptions, restore
 from rivalry.data import load as load_data
@@ -378,12 +378,12 @@ def train(
     pairs = [setting(line) for line in settings]
     named = find(recipe)  # a wrong name should not have to wait for the data
     given = named or (Folder.open(start).recipe if start else None)
-    if given is not None and given.game.changes and reading.task is None:
-        reading = replace(reading, task=suited(given))
-    dataset = load_data(data, options=reading)
+    dataset, reading = read_for(given, data, reading, pairs)
     for note in (*dataset.notes, *dataset.defences):
         say(note)
-    chosen, why = choose(dataset, budget, device, dp_epsilon) if given is None else (given, () if named else (f"the recipe of {start}",))
+    chosen, why = choose(dataset, budget, device, dp_epsilon) if given is None else fitted(given, dataset)
+    if named is None and given is not None:
+        why = (f"the recipe of {start}", *why)
     if dp_epsilon is not None:
         chosen, changed = privatised(chosen, dp_epsilon, dp_delta or 0.0)
         why += changed

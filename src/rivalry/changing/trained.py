@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from rivalry.changing.changer import Changer
-from rivalry.degrade import Masked, Outline
+from rivalry.degrade import TASKS, Masked, Outline
 from rivalry.errors import DataError, RecipeError, RunError
 from rivalry.games import Change, Domains
 from rivalry.nets.restorers import ChangeModule
@@ -43,8 +43,9 @@ def changer_of(run: Run, which: str, device: torch.device, perception: float = 1
         )
     wiring = recipe.game.wiring(spec)
     channels, height, _ = wiring.source
-    degradation = recipe.game.degradation if isinstance(recipe.game, Change) else None
-    mends = degradation is not None and not isinstance(degradation, Outline)  # a picture into the same one, only better
+    degradation, named = recipe.game.degradation if isinstance(recipe.game, Change) else None, str(run.settings["data"].get("task", ""))
+    damage = TASKS[named].degradation if degradation is None and named in TASKS else degradation  # of true pairs the task says it
+    mends = damage is not None and not isinstance(damage, Outline)  # a picture into the same one, only better
     mask = isinstance(degradation, Masked)
     net = run.networks(which, device)["generator"]
     if perception != 1.0:
@@ -55,7 +56,7 @@ def changer_of(run: Run, which: str, device: torch.device, perception: float = 1
         net = OfClass(net, label)
     context, multiple = (net.reach, net.multiple) if isinstance(net, ChangeModule) else (64, 64)
     return Changer(
-        net, channels - mask, spec.shape[0], spec.shape[1] // height, context, multiple, str(run.settings["data"].get("task", "")) or "change",
+        net, channels - mask, spec.shape[0], spec.shape[1] // height, context, multiple, named or "change",
         wiring.latent, mask, mends, device,
     )  # fmt: skip
 

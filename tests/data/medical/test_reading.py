@@ -313,6 +313,25 @@ def test_tasks_learn_from_scans(tmp_path):
     assert not any("no classes" in n for n in pairs.notes)
 
 
+def test_the_layout_of_scans_decides_and_hints_name_nobody(tmp_path):
+    rng = np.random.default_rng(0)
+    for side in ("noisy", "clean"):
+        for patient in ("Doe_1", "Doe_2", "Doe_3"):
+            for i in range(4):
+                frame = rng.integers(100, 2000, (24, 24)).astype(np.uint16)
+                save(dataset(frame, patient=patient, series=side, number=i), tmp_path / "pairs" / side / patient / f"{i}.dcm")
+    found = load(tmp_path / "pairs")
+    assert (found.layout, found.task) == ("pairs", "translate")
+    assert any("no task is named" in n for n in found.notes)
+    for patient in ("Doe_1", "Doe_2"):
+        (tmp_path / "two").mkdir(exist_ok=True)
+        (tmp_path / "pairs" / "noisy" / patient).rename(tmp_path / "two" / patient)
+    two = load(tmp_path / "two")
+    assert two.layout == ""
+    assert any("two folders hold files of equal names" in n for n in two.notes)
+    assert not any("Doe" in n for n in two.notes)
+
+
 def test_one_patient_with_two_series_holds_back_the_same_place(tmp_path):
     values = np.random.default_rng(0).integers(100, 2000, (60, 12, 12)).astype(np.uint16)
     for kind in ("T1", "T2"):
