@@ -341,7 +341,7 @@ def test_denoising_learns_and_files_are_changed(tmp_path: Path) -> None:
     assert scores["gain"].low > 1.0, "a dB better than doing nothing"
     report = (run.path / "report.md").read_text()
     assert "changed/final.png" in report
-    assert "rivalry apply run" in report
+    assert f"rivalry apply {run.path}" in report
     assert not list((run.path / "samples").glob("*")), "the user's own pictures stay in private/"
     noisy = tmp_path / "noisy.png"
     values = waves(1, 70).x[0] + 0.2 * torch.randn(3, 70, 70, generator=torch.Generator().manual_seed(0))

@@ -129,6 +129,32 @@ def test_draws_are_of_one_piece_from_slice_to_slice(tmp_path):
     assert np.array_equal(read_volume(tmp_path / "c.nii").array, values)
 
 
+@pytest.mark.parametrize("recipe", ["auto", "bicyclegan-small"])
+def test_the_documented_commands_map_how_sure_a_translation_is(recipe, tmp_path):
+    """docs/medical.md: the house recipe by views, a row with noise by its draws."""
+    for i in range(3):
+        values = head(16, i)
+        nifti(values, tmp_path / "both" / "t1" / f"v{i}.nii.gz")
+        nifti((values > 900).astype(np.float32), tmp_path / "both" / "tissue" / f"v{i}.nii.gz")
+    run = str(tmp_path / "t1-to-tissue")
+    small = ("nets.generator.width=8", "nets.discriminator.width=8", "batch=2")
+    rivalry.train(
+        tmp_path / "both", recipe=recipe, budget="2steps", run=run, options=ReadOptions(task="translate"), settings=small, tensorboard=False, say=lambda line: None
+    )
+    noisy = recipe != "auto"
+    ways = ["--draws", "4"] if noisy else ["--self-ensemble"]
+    path = str(tmp_path / "both" / "t1" / "v0.nii.gz")
+    made = CliRunner().invoke(cli, ["apply", run, path, "-o", str(tmp_path / "tissue.nii.gz"), *ways])
+    assert made.exit_code == 0, made.output
+    record = json.loads((tmp_path / "tissue.json").read_text())
+    assert (record["draws"], record["views"], record["answers_averaged"]) == ((4, 1, 4) if noisy else (1, 8, 8))
+    assert read_volume(tmp_path / "tissue-uncertainty.nii.gz").array.max() > 0
+    if not noisy:
+        wrong = CliRunner().invoke(cli, ["apply", run, path, "-o", str(tmp_path / "other.nii.gz"), "--draws", "4"])
+        assert isinstance(wrong.exception, RecipeError)
+        assert "say --self-ensemble in place of --draws" in str(wrong.exception)
+
+
 def test_views_have_an_uncertainty_too(tmp_path):
     """The mean over views is the self-ensemble of pictures; a network that knows no directions is sure of itself."""
     torch.manual_seed(0)

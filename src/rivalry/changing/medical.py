@@ -77,6 +77,21 @@ def changing_volumes(
     Raises DataError for what cannot be read or written, RunError where a change is not of the same size.
     """
     members = _members(network, uncertainty_draws)
+    return _changing(members, Asked(max(1, uncertainty_draws)), path, out, modality, window, output, keep_identity, batch, tick)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How each network was asked: with so many draws of its noise, in so many turned and mirrored views."""
+
+    draws: int = 1
+    views: int = 1
+
+
+def _changing(
+    members: Sequence[Change], asked: Asked, path: Path, out: Path, modality: ImageModality, window: str | None, output: Window | None,
+    keep_identity: bool, batch: int, tick: Tick,
+) -> ChangedVolumes:  # fmt: skip
     found = find_volumes(path)
     names = _names(found, out, keep_identity)
     for place in names:  # all of them, before anything is computed
@@ -91,7 +106,7 @@ def changing_volumes(
             continue
         told = _Told(tick, i, len(names))
         answer = changed(members, volume, shown, output or shown, batch, told)
-        record = _record(volume, shown, why, members, uncertainty_draws)
+        record = _record(volume, shown, why, members, asked)
         notes.update(dict.fromkeys([*volume.notes, *why, *_sure_note(answer)]))
         clipped = max(clipped, shown.clipped(volume.array))
         written += write_volume(volume, answer.values, place, keep_identity, uids=uids, record=record)
@@ -130,13 +145,16 @@ def apply_scans(
 ) -> ChangedVolumes:  # fmt: skip
     """`rivalry apply` for DICOM and NIfTI: as `changing_volumes`, with the deviation of the draws, or of the views.
     Raises RecipeError for networks that volumes have no use for."""
-    ways.check(changer)
+    if ways.draws > 1 and not changer.latent:
+        raise RecipeError(
+            "the network of this run draws no noise, so every draw would be the same; for a map of how sure it is say --self-ensemble in place of "
+            "--draws, or train a row that draws some (--recipe bicyclegan-small)"
+        )
     if changer.inputs != 1 or changer.outputs != 1 or changer.scale != 1 or changer.mask:
         raise RecipeError("scans are changed by networks of one channel that keep the size and fill no holes; this run's is another")
     made = made_of(changer, modality)
-    done = changing_volumes(
-        members_of(changer, ways), source, out, modality, window=window, output=made, keep_identity=keep_identity, tick=tick
-    )
+    asked = Asked(ways.draws, VIEWS if ways.self_ensemble else 1)
+    done = _changing(members_of(changer, ways), asked, source, out, modality, window, made, keep_identity, BATCH, tick)
     return done if made is None else replace(done, notes=(*done.notes, SHARES))
 
 
@@ -233,12 +251,13 @@ def _members(network: Change | Sequence[Change], draws: int) -> list[Change]:
     return every * draws if draws else every
 
 
-def _record(volume: Volume, shown: Window, why: Sequence[str], members: Sequence[Change], draws: int) -> dict[str, object]:
+def _record(volume: Volume, shown: Window, why: Sequence[str], members: Sequence[Change], asked: Asked) -> dict[str, object]:
     return {
         "window": {"low": shown.low, "high": shown.high, "by": PERCENTILES if shown.name == windows.VOLUME else "training or request"},
         "clipped_share": round(shown.clipped(volume.array), 6),
         "axis": volume.axis or "as stored",
-        "draws": draws,
+        "draws": asked.draws,
+        "views": asked.views,
         "answers_averaged": len(members),
         "uncertainty": f"standard deviation over the answers (variance averaged over {AROUND} x {AROUND} pixels), in the numbers of the result" if len(members) > 1 else "none",
         "remarks": list(why),
