@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from rivalry.audit.rejecting import guard_of
 from rivalry.auto import choose, find, fitted, read_for
-from rivalry.baselines import fit, usual
 from rivalry.data import Dataset, Modality, ReadOptions, restore
 from rivalry.data import load as load_data
 from rivalry.data.opening import Given
@@ -43,9 +42,6 @@ if TYPE_CHECKING:
     from rivalry.exporting import Exported
 
 __all__ = ["Run", "compare", "load", "train"]
-
-BESIDE = ("shape", "trend", "missingness", "c2st")
-"""What a baseline is measured by, beside a run."""
 
 
 @dataclass(frozen=True)
@@ -234,14 +230,13 @@ class Run:
         self, n: int | None = None, *, which: str = "best", weights: Path | None = None, seed: int = 1,
         device: str = "auto", data: Dataset | None = None,
     ) -> tuple[Scores, dict[str, Scores]]:  # fmt: skip
-        """(what `evaluate` says, what the usual baselines score by the same ruler, by their names): of tables what
-        independent columns do, beside which a shape error says little.  They are fitted without privacy, and kept
-        nowhere."""
+        """(what `evaluate` says, what others score by the same ruler, by their names): of tables what independent columns do,
+        beside which a shape error says little; of changed pictures see `rivalry.rivals`."""
+        from rivalry.rivals import rivals
+
         judge = self._judge(data if data is not None else self.data(), weights, n, seed, device)
         scores = judge.final(self._drawn(self.sampler(which, device, data=judge.dataset)), 0)
-        fitted = {name: fit(one, judge.dataset) for name, one in usual(judge.dataset.spec).items()}
-        metrics = tuple(m for m in BESIDE if m in scores)
-        return scores, {name: judge.final(one.sample, 0, metrics=metrics) for name, one in fitted.items()}
+        return scores, rivals(self.folder, judge, scores, which, judge.device)
 
     def _judge(self, data: Dataset, weights: Path | None, n: int | None, seed: int, device: str) -> Judge:
         engine = Engine(device)

@@ -10,9 +10,7 @@ from rivalry.degrade import TASKS, Masked, Outline
 from rivalry.errors import DataError, RecipeError, RunError
 from rivalry.games import Change, Domains
 from rivalry.nets.restorers import ChangeModule
-from rivalry.run import Run, stage_checkpoint
-
-PIXELS = stage_checkpoint("pixels")
+from rivalry.run import PIXELS, Run
 
 
 class OfClass(ChangeModule):
