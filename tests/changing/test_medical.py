@@ -178,6 +178,27 @@ def test_what_is_made_into_another_kind_is_a_share_of_its_range(tmp_path):
         assert any("shares of the range" in n for n in done.notes) == (task == "translate")
 
 
+def test_a_truncated_slice_is_named_and_the_others_are_changed(tmp_path):
+    ct_series(tmp_path / "in", "P1", 1, size=12)
+    files = sorted((tmp_path / "in").iterdir())
+    torn = files[5]
+    torn.write_bytes(torn.read_bytes()[:-200])
+    done = changing_volumes(same, tmp_path / "in", tmp_path / "out", BRAIN)
+    assert (done.volumes, read_volume(tmp_path / "out").array.shape[0]) == (1, 11)
+    assert f"left out: {torn.name}: " in done.text()
+    assert any("1 file of 12 of the series cannot be read" in n for n in done.notes)
+    assert torn.name not in (tmp_path / "out.json").read_text()
+    assert "those slices are missing" in (tmp_path / "out.json").read_text()
+    for path in (*files[:5], *files[6:9]):
+        path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(DataError, match=rf"9 of its 12 files are broken \({files[0].name}: .*; replace them"):
+        changing_volumes(same, tmp_path / "in", tmp_path / "other", BRAIN)
+    ct_series(tmp_path / "in" / "whole", "P2", 2, size=12)
+    done = changing_volumes(same, tmp_path / "in", tmp_path / "two", BRAIN)
+    assert done.volumes == 1
+    assert any(files[0].name in line for line in done.text().splitlines() if line.startswith("left out: "))
+
+
 def test_networks_that_volumes_have_no_use_for(tmp_path):
     path = nifti(head(8), tmp_path / "a.nii")
     for changer in (Changer(Restorer(3, 3), 3, 3), Changer(Restorer(1, 1, 2), 1, 1, 2), Changer(Restorer(2, 1), 1, 1, mask=True)):

@@ -45,14 +45,17 @@ PERCENTILES = "0.5% to 99.5% of the volume"
 
 @dataclass(frozen=True)
 class ChangedVolumes:
-    """written: all files, in order; volumes: how many were changed; notes: what there is to say, naming nobody."""
+    """written: all files, in order; volumes: how many were changed; notes: what there is to say, naming nobody; left_out: 'name: why' of
+    files, and sentences on volumes, that could not be read, for whoever has them: they are written nowhere."""
 
     written: tuple[Path, ...]
     volumes: int
     notes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     def text(self) -> str:
-        return "\n".join([f"{count(self.volumes, 'volume')} changed, {count(len(self.written), 'file')} written", *self.notes])
+        lines = [f"{count(self.volumes, 'volume')} changed, {count(len(self.written), 'file')} written", *self.notes]
+        return "\n".join([*lines, *(f"left out: {what}" for what in self.left_out)])
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,7 @@ def _changing(
     for place in names:  # all of them, before anything is computed
         check_free(place)
     uids, written, notes, failed, clipped = UidMap(), list[Path](), dict.fromkeys(found.notes), list[str](), 0.0
+    missing = list(found.left_out)
     for i, (files, place) in enumerate(zip(found.volumes, names, strict=True)):
         try:
             volume = read_volume(files, modality.axis or "axial")
@@ -104,6 +108,7 @@ def _changing(
         except DataError as error:
             failed.append(str(error))
             continue
+        missing += volume.left_out
         told = _Told(tick, i, len(names))
         answer = changed(members, volume, shown, output or shown, batch, told)
         record = _record(volume, shown, why, members, asked)
@@ -117,7 +122,7 @@ def _changing(
         raise DataError(failed[0])
     left = [f"{count(len(failed), 'volume')} of {len(names)} cannot be read and are left out"] if failed else []
     left += [f"up to {clipped:.1%} of a volume's numbers lay outside of the window and were clipped to its ends"] if clipped else []
-    return ChangedVolumes(tuple(written), len(names) - len(failed), (*left, *notes))
+    return ChangedVolumes(tuple(written), len(names) - len(failed), (*left, *notes), (*missing, *failed))
 
 
 def members_of(changer: Changer, ways: Ways) -> list[Change]:
