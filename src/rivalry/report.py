@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rivalry.card import write_card
+from rivalry.data.medical.warning import of_run
 from rivalry.files import atomic, write_text
 from rivalry.privacy import exclusions, guarantee, read_account
 from rivalry.run import PIXELS, Run
@@ -26,6 +27,7 @@ def write_report(run: Run) -> Path:
     plots = draw_plots(run.path / "plots", records)
     parts = [
         f"# {run.name}",
+        _warning(run),
         _summary(run, records, events),
         _section("Samples", _samples(run)),
         _section("Scores", _scores(run, records)),
@@ -38,6 +40,12 @@ def write_report(run: Run) -> Path:
     path = run.path / "report.md"
     write_text(path, "\n\n".join(p for p in parts if p) + "\n")
     return path
+
+
+def _warning(run: Run) -> str:
+    """Of runs on scans, before anything else."""
+    said = of_run(run.settings["data"]["state"], run.recipe.game.changes)
+    return f"**{said}**" if said else ""
 
 
 def _section(title: str, lines: Sequence[str]) -> str:

@@ -18,6 +18,7 @@ from rivalry.changing.tiles import change
 from rivalry.cli import cli
 from rivalry.data import ImageModality, ReadOptions, load
 from rivalry.data.medical.volume import read_volume
+from rivalry.data.medical.warning import MADE, WARNING
 from rivalry.data.medical.windows import Window
 from rivalry.errors import DataError, RecipeError, RunError
 
@@ -258,6 +259,16 @@ def test_what_goes_wrong_leaves_nothing(tmp_path):
     assert not (tmp_path / "b.nii").exists()
 
 
+@pytest.mark.parametrize(("out", "beside"), [("some", "some/WARNING.txt"), ("sheet.png", "sheet-warning.txt"), ("all.npy", "all-warning.txt")])
+def test_generated_scans_come_with_a_warning(out, beside, tmp_path):
+    x = torch.zeros(4, 1, 32, 32)
+    written = BRAIN.write(x, tmp_path / out)
+    assert MADE in (tmp_path / beside).read_text()
+    assert all(p.suffix in (".png", ".npy") for p in written)
+    ImageModality((1, 32, 32)).write(x, tmp_path / "plain")
+    assert not list((tmp_path / "plain").glob("*.txt"))
+
+
 def test_from_scans_to_a_run_to_changed_scans(tmp_path):
     """Train on series, apply from the command line: units, identity and the run's records, end to end."""
     for i in range(3):
@@ -272,6 +283,13 @@ def test_from_scans_to_a_run_to_changed_scans(tmp_path):
     asked = ["apply", str(run.path), str(tmp_path / "scans" / "Doe_1"), "-o", str(tmp_path / "out"), "--self-ensemble", "--strength", "0"]
     made = CliRunner().invoke(cli, asked)
     assert made.exit_code == 0, made.output
+    for page in ("report.md", "model-card.md"):
+        assert WARNING in (run.path / page).read_text()
+    card = (run.path / "model-card.md").read_text()
+    assert "To change pictures of the kind it was trained on" in card
+    assert "takes noise away" in card
+    assert '.apply("photo.png", "changed.png")' in card
+    assert "To draw new rows" not in card
     before, after = read_volume(tmp_path / "scans" / "Doe_1"), read_volume(tmp_path / "out")
     assert np.abs(after.array - np.clip(before.array, -160, 240)).max() < 0.02  # nothing changed, within the window
     assert read_volume(tmp_path / "out-uncertainty").array.shape == before.array.shape

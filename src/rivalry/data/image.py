@@ -16,6 +16,7 @@ from rivalry.data.defences import refuse
 from rivalry.data.inspection import Inspection
 from rivalry.data.medical import look as scan_look
 from rivalry.data.medical import reading as scans
+from rivalry.data.medical import warning
 from rivalry.data.medical.as_pictures import as_pictures
 from rivalry.data.options import GENERATE, ReadOptions
 from rivalry.data.reading import Pictures
@@ -107,7 +108,13 @@ class ImageModality:
     def write(self, x: Tensor, out: Path, labels: Tensor | None = None, names: tuple[str, ...] = ()) -> list[Path]:
         """x [N, C, H, W] encoded, or raw integers.  A folder takes numbered PNGs (in one sub-folder per class where
         there are labels [N] with their names), .png .jpg .webp a sheet, .npz and .npy an array.  Nothing that is
-        there is overwritten in a folder.  Raises DataError for other endings."""
+        there is overwritten in a folder.  Beside scans a text warns that they are invented.  Raises DataError for other endings."""
+        written = self._written(x, out, labels, names)
+        if self.window:
+            warning.write_beside(out)
+        return written
+
+    def _written(self, x: Tensor, out: Path, labels: Tensor | None, names: tuple[str, ...]) -> list[Path]:
         raw = (self.decode(x) if x.is_floating_point() else x).cpu()
         codes = None if labels is None else labels.cpu()
         ending = out.suffix.lower()
