@@ -150,7 +150,10 @@ def main():
     if told["mask"]:
         if given.mask is None:
             raise SystemExit("this network fills holes: say where they are with --mask")
-        mask = (read(given.mask)[1][:1] >= 0.5).astype(np.float32)
+        marks = read(given.mask)[1]
+        light = (marks[:3] * LUMA).sum(0, keepdims=True) if len(marks) > 2 else marks[:1]
+        opacity = marks[-1:] if len(marks) in (2, 4) else 1
+        mask = (light * opacity >= 0.5).astype(np.float32)
         if mask.shape[1:] != planes.shape[1:]:
             raise SystemExit(f"the mask is {mask.shape[2]}x{mask.shape[1]} pixels, and the picture {planes.shape[2]}x{planes.shape[1]}")
 

@@ -200,6 +200,16 @@ def test_a_truncated_slice_is_named_and_the_others_are_changed(tmp_path):
     assert any(files[0].name in line for line in done.text().splitlines() if line.startswith("left out: "))
 
 
+@pytest.mark.parametrize("name", ["out.png", "out.dcm"])
+def test_scans_are_not_written_into_a_folder_called_like_a_file(name, tmp_path):
+    ct_series(tmp_path / "in", "P1", 1, size=12)
+    nifti(head(12), tmp_path / "a.nii.gz")
+    for source in ("in", "a.nii.gz"):
+        with pytest.raises(DataError, match=r"scans are not written as .*name a new folder"):
+            changing_volumes(same, tmp_path / source, tmp_path / name, BRAIN)
+    assert not (tmp_path / name).exists()
+
+
 def test_networks_that_volumes_have_no_use_for(tmp_path):
     path = nifti(head(8), tmp_path / "a.nii")
     for changer in (Changer(Restorer(3, 3), 3, 3), Changer(Restorer(1, 1, 2), 1, 1, 2), Changer(Restorer(2, 1), 1, 1, mask=True)):

@@ -267,9 +267,10 @@ def bad_sizes(folder: Path) -> None:
     picture(folder / "A" / "3.png", 30, 48, 1)
 
 
-def one_pixel(folder: Path) -> None:
-    photos(folder)
-    picture(folder / "dot.png", 1, 1, 0)
+def dots(folder: Path) -> None:
+    photos(folder, 3)
+    for i in range(8):
+        picture(folder / f"{i}.png", 1, 1, i)
 
 
 def alone(folder: Path) -> None:
@@ -281,7 +282,7 @@ def alone(folder: Path) -> None:
     [
         (bad_names, "translate", "no file of 'A' has a partner"),
         (bad_sizes, "translate", "differ in size, for example"),
-        (one_pixel, "denoise", "smaller than 16 pixels"),
+        (dots, "denoise", r"8 pictures of .* are smaller than 16 pixels a side, for example 0.png \(1x1\)"),
         (alone, "denoise", "only 1 row"),
         (photos, "translate", "two sub-folders whose files have equal names"),
         (photos, "unpaired", "trainA and trainB"),
@@ -299,6 +300,18 @@ def test_broken_pictures_are_left_out_and_counted(tmp_path: Path) -> None:
     (tmp_path / "torn.png").write_bytes((tmp_path / "p3.png").read_bytes()[:200])
     data = load(tmp_path, options=ReadOptions(task="denoise", patch=24))
     assert any("1 picture of 11 cannot be read" in note for note in data.notes)
+
+
+def test_a_few_tiny_pictures_are_left_out_by_name(tmp_path: Path) -> None:
+    picture(photos(tmp_path / "d") / "dot.png", 1, 1, 0)
+    data = load(tmp_path / "d", options=ReadOptions(task="denoise", patch=24))
+    assert any("1 picture smaller than 16 pixels a side: left out (dot.png (1x1))" in note for note in data.notes)
+    assert data.fingerprint == load(photos(tmp_path / "whole"), options=ReadOptions(task="denoise", patch=24)).fingerprint
+    pairs(tmp_path / "p", n=12)
+    picture(tmp_path / "p" / "A" / "dot.png", 1, 1, 0)
+    picture(tmp_path / "p" / "B" / "dot.png", 32, 48, 0)
+    paired = load(tmp_path / "p")
+    assert any("dot.png (1x1)" in note for note in paired.notes)
 
 
 def test_unknown_tasks_and_large_patches_are_refused(tmp_path: Path) -> None:

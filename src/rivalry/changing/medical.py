@@ -40,6 +40,8 @@ SHARES = "the result's numbers are shares of the range of what it was made into,
 AROUND = 3
 """A handful of answers says little of the variance of one pixel; over its neighbours it follows the true error better
 (docs/medical.md)."""
+PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".npy", ".npz", ".csv", ".dcm")
+"""Endings by which somebody expects one file, where there will be a folder."""
 PERCENTILES = "0.5% to 99.5% of the volume"
 
 
@@ -271,6 +273,8 @@ def _record(volume: Volume, shown: Window, why: Sequence[str], members: Sequence
 
 def _names(found: Files, out: Path, keep_identity: bool) -> list[Path]:
     """Where each volume goes.  Files may be called after people, so several volumes are numbered unless identity is kept."""
+    if out.suffix.lower() in PICTURES and not out.is_dir():
+        raise DataError(f"scans are not written as {out.suffix}: name a new folder for a DICOM series, or a file ending in .nii or .nii.gz for a NIfTI volume")
     single = len(found.volumes) == 1
     first = found.volumes[0][0]
     if single and (not is_nifti(first.name) or out.name.lower().endswith((".nii", ".nii.gz"))):

@@ -20,7 +20,7 @@ from torch import Tensor
 from rivalry.changing.changer import Changer
 from rivalry.changing.model import VIEWS, Model
 from rivalry.changing.source import Source, TensorSource
-from rivalry.changing.ways import Channels, Ways
+from rivalry.changing.ways import Channels, Ways, luma
 from rivalry.streams import Draw
 
 SEAM = 8
@@ -123,7 +123,7 @@ class Whole:
             band = torch.zeros(colours + alpha, len(down), width * scale)
             band[:, : carried.shape[1]] = carried
             picture = self.source.rows(row.start, row.stop)
-            holes = None if self.mask is None else (self.mask.rows(row.start, row.stop)[:1] >= 0.5).float()
+            holes = None if self.mask is None else marked(self.mask, row.start, row.stop)
             for column in self.tiling.columns:
                 before, after = self._tile(picture, holes, column)
                 left, across = ramp(column, width, scale)
@@ -144,6 +144,13 @@ class Whole:
         before = self.channels.before(x)
         after = self.channels.made(before, self.model(self.channels.given(x), mask), mask, self.strength)
         return before[0], after[0]
+
+
+def marked(mask: Source, first: int, last: int) -> Tensor:
+    """[1, last - first, width] of 0 and 1: where the mask is white, by its luma; what is transparent is not."""
+    rows = mask.rows(first, last)
+    light = luma(rows[None, : mask.colours])[0]
+    return ((light * rows[mask.colours :] if mask.alpha else light) >= 0.5).float()
 
 
 def prepared(source: Source, changer: Changer, ways: Ways, draw: int = 0, mask: Source | None = None) -> Whole:
@@ -183,7 +190,7 @@ def _looked_at(whole: Whole, pixels: int) -> tuple[Tensor, Tensor | None]:
         rows = source.rows(top, min(source.height, top + step))[None]
         small.append(F.avg_pool2d(rows, factor, ceil_mode=True))
         if mask is not None:
-            marks = (mask.rows(top, min(source.height, top + step))[None, :1] >= 0.5).float()
+            marks = marked(mask, top, min(source.height, top + step))[None]
             holes.append(F.max_pool2d(marks, factor, ceil_mode=True))
     return whole.channels.given(torch.cat(small, 2)), torch.cat(holes, 2) if holes else None
 

@@ -20,7 +20,7 @@ from rivalry.data.progress import threaded, track
 from rivalry.data.rows import Flags, Ints, Rows, choose
 from rivalry.data.sources import Array, Encoded
 from rivalry.data.split import Split, split
-from rivalry.data.words import count
+from rivalry.data.words import count, some
 from rivalry.degrade import TASKS
 from rivalry.errors import DataError
 from rivalry.types import Spec
@@ -41,8 +41,9 @@ def read(source: Encoded, options: ReadOptions, modality: Any, decision: Decisio
     wanted, layout = layout_of(source, decision.task, looks, options)
     plan = _Common.of(looks, options, layout)
     pictures, broken = _decoded(source, looks, plan, layout.halves)
+    tiny = _without_tiny(source, layout, pictures, decision.secret)
     rows, target, partner, notes = _whole(source, layout, pictures, broken)
-    target, partner, fitted = _fitting(rows, target, partner, layout, plan, source.where)
+    _check_sizes(rows, target, partner, layout, source.where)
     official = source.rows.held
     strangers = None if official is None else official[[i for i in layout.source if i in pictures]]
     if strangers is not None and not strangers.any():
@@ -59,7 +60,7 @@ def read(source: Encoded, options: ReadOptions, modality: Any, decision: Decisio
     spec = Spec("image", shape, (-1.0, 1.0), layout.classes, source=given if layout.kind != "patches" else ())
     return Dataset(
         source.name, spec, depth, train, held, _hash(target, partner, parts, size, layout, wanted), layout=layout.kind, task=wanted,
-        notes=(*source.rows.notes, *decision.notes, *notes, *fitted, *_told(layout, wanted, parts, size, len(train), plan)),
+        notes=(*source.rows.notes, *decision.notes, *tiny, *notes, *_told(layout, wanted, parts, size, len(train), plan)),
     )  # fmt: skip
 
 
@@ -129,6 +130,22 @@ def _decoded(
     return pictures, broken
 
 
+def _without_tiny(source: Encoded, layout: Layout, pictures: dict[int, Array], secret: bool) -> list[str]:
+    """A note: takes a few pictures out of `pictures` that are too small to be cut; DataError where they are many."""
+    sides = {i: (p.shape[1], p.shape[2] // (2 if layout.halves else 1)) for i, p in pictures.items()}
+    inputs = set(layout.source) if layout.scale > 1 else set[int]()
+    tiny = [i for i, side in sides.items() if min(side) < (LEAST // layout.scale if i in inputs else LEAST)]
+    if not tiny:
+        return []
+    shown = some([f"{source.rows.name(i)} ({sides[i][0]}x{sides[i][1]})" for i in tiny], 3)
+    if 2 * len(tiny) > len(pictures):
+        what = "" if secret else f", for example {shown}"
+        raise DataError(f"{count(len(tiny), 'picture')} of {source.where} are smaller than {LEAST} pixels a side{what}; remove them, or give --size")
+    for i in tiny:
+        del pictures[i]
+    return [f"{count(len(tiny), 'picture')} smaller than {LEAST} pixels a side: left out" + ("" if secret else f" ({shown})")]
+
+
 def _whole(
     source: Encoded, layout: Layout, pictures: dict[int, Array], broken: dict[int, str]
 ) -> tuple[Rows, list[Array], list[Array], list[str]]:
@@ -151,22 +168,17 @@ def _whole(
     return replace(source.rows.take(kept), codes=None, classes=()), target, partner, notes
 
 
-def _fitting(
-    rows: Rows, target: list[Array], partner: list[Array], layout: Layout, plan: _Common, where: str
-) -> tuple[list[Array], list[Array], list[str]]:
-    """Partners of equal size, or all smaller by one scale; what is too small is refused."""
-    if layout.kind == "pairs":
-        unlike = [i for i, (t, p) in enumerate(zip(target, partner, strict=True)) if t.shape[1:] != tuple(layout.scale * s for s in p.shape[1:])]
-        if unlike:
-            t, p = target[unlike[0]].shape, partner[unlike[0]].shape
-            raise DataError(
-                f"{count(len(unlike), 'pair')} of {where} differ in size, for example {rows.name(unlike[0])}: {p[1]}x{p[2]} and {t[1]}x{t[2]}; "
-                "bring them to one size, or give --size (to learn enlarging, all must be 2, 3 or 4 times as large as their partners)"
-            )
-    small = [p.shape[1:] for p in (*target, *(partner if layout.scale == 1 else ())) if min(p.shape[1:]) < LEAST]
-    if small:
-        raise DataError(f"{count(len(small), 'picture')} of {where} are smaller than {LEAST} pixels a side ({small[0][0]}x{small[0][1]}); remove them, or give --size")
-    return target, partner, []
+def _check_sizes(rows: Rows, target: list[Array], partner: list[Array], layout: Layout, where: str) -> None:
+    """DataError unless partners are of equal size, or all smaller by one scale."""
+    if layout.kind != "pairs":
+        return
+    unlike = [i for i, (t, p) in enumerate(zip(target, partner, strict=True)) if t.shape[1:] != tuple(layout.scale * s for s in p.shape[1:])]
+    if unlike:
+        t, p = target[unlike[0]].shape, partner[unlike[0]].shape
+        raise DataError(
+            f"{count(len(unlike), 'pair')} of {where} differ in size, for example {rows.name(unlike[0])}: {p[1]}x{p[2]} and {t[1]}x{t[2]}; "
+            "bring them to one size, or give --size (to learn enlarging, all must be 2, 3 or 4 times as large as their partners)"
+        )
 
 
 def _split(

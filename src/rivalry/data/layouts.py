@@ -53,10 +53,12 @@ class Layout:
 
 @dataclass(frozen=True)
 class Decision:
-    """What is to be done with pictures.  task: its name, '' where they are learned as they are.  notes: why, or what else could be."""
+    """What is to be done with pictures.  task: its name, '' where they are learned as they are.  notes: why, or what else could be.
+    secret: files may be called after people, so no note names them."""
 
     task: str = ""
     notes: tuple[str, ...] = ()
+    secret: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,12 @@ class Sides:
 def decide(source: Encoded | Scans, options: ReadOptions) -> Decision:
     """The task that was named; without one, that which the layout asks for, with a note that says so.  A look at a few pictures is
     taken only where they lie in no two folders."""
+    secret = isinstance(source, Scans)
+    return replace(_decided(source, options, secret), secret=secret)
+
+
+def _decided(source: Encoded | Scans, options: ReadOptions, secret: bool) -> Decision:
     sides = two_sides(source.rows)
-    secret = isinstance(source, Scans)  # folders of scans may be called after people
     if options.task is not None:
         name = "" if options.task == GENERATE else task(options.task).name
         return Decision(name, _against(name, sides, secret))

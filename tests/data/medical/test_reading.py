@@ -109,6 +109,18 @@ def test_classes_from_a_tag(tmp_path):
         load(tmp_path, options=ReadOptions(labels_from="PatientName"))
 
 
+def test_tags_that_files_do_not_have_give_no_classes_and_that_is_said(tmp_path):
+    for i in range(6):
+        ct_series(tmp_path, f"P{i}", i, size=16, **({"BodyPartExamined": ("HEAD", "CHEST")[i % 2]} if i < 4 else {}))
+    some = load(tmp_path, options=ReadOptions(labels_from="BodyPartExamined"))
+    assert some.spec.class_names == ("CHEST", "HEAD")
+    assert any("have no BodyPartExamined, so their class is not known" in n for n in some.notes)
+    with pytest.raises(DataError, match=r"no file has the tag Laterality.*leave it out"):
+        load(tmp_path, options=ReadOptions(labels_from="Laterality"))
+    alike = load(tmp_path, options=ReadOptions(labels_from="Modality"))
+    assert any("all files have the same Modality" in n for n in alike.notes)
+
+
 def test_monochrome1_is_turned_round(tmp_path):
     rng = np.random.default_rng(0)
     for i in range(10):
