@@ -11,10 +11,10 @@ from PIL import Image
 from torch import Tensor
 
 from rivalry import zoo
-from rivalry.auto import check_task, fitted, read_for, suited
+from rivalry.auto import check_task, choose, fitted, read_for, suited
 from rivalry.data import ReadOptions, load
 from rivalry.degrade import Down, Masked, Noise, task
-from rivalry.errors import Diverged, RecipeError, RunError
+from rivalry.errors import DataError, Diverged, RecipeError, RunError
 from rivalry.evaluate import PairedJudge
 from rivalry.evaluate.extractor import Pixels
 from rivalry.games import Change, Cycle
@@ -220,7 +220,9 @@ CONFLICTS = [
     ("pix2pix-small", "inpaint", "learns --task translate, not inpaint"),
     ("pix2pix-small", "unpaired", "learns --task translate, not unpaired"),
     ("dcgan-small", "denoise", "makes new examples and --task denoise changes what is there"),
-    ("stargan-small", "unpaired", "goes by classes, which --task unpaired has no use for"),
+    ("ccgan-small", "unpaired", "goes by classes, which --task unpaired has no use for"),
+    ("stargan-small", "unpaired", "learns --task domains, not unpaired"),
+    ("dcgan-small", "domains", "makes new examples and --task domains changes what is there"),
     ("srgan-small", "generate", "learns --task super-resolution, not generate"),
 ]
 
@@ -237,7 +239,7 @@ def test_a_task_that_the_recipe_does_not_learn_is_refused_with_the_remedy(recipe
 def test_tasks_that_recipes_learn_are_let_through() -> None:
     for recipe, named in (
         ("srgan-small", "super-resolution"), ("dncnn-small", "denoise"), ("real-esrgan-small", "restore-x4"), ("lama-small", "inpaint"),
-        ("pix2pix-small", "translate"), ("pix2pix-small", "denoise"), ("cut-small", "unpaired"), ("stargan-small", "generate"), ("dcgan-small", "generate"),
+        ("pix2pix-small", "translate"), ("pix2pix-small", "denoise"), ("cut-small", "unpaired"), ("stargan-small", "generate"), ("stargan-small", "domains"), ("dcgan-small", "generate"),
     ):  # fmt: skip
         check_task(zoo.get(recipe), named)
     assert [suited(zoo.get(r)) for r in ("srgan", "dncnn", "deblurgan", "real-esrgan", "lama", "munit")] == [
@@ -290,6 +292,23 @@ def test_a_recipe_that_makes_pictures_goes_before_the_layout(tmp_path: Path) -> 
     assert (data.layout, data.spec.class_names, reading.task) == ("", ("A", "B"), "generate")
     seen, reading = read_for(zoo.get("pix2pix-small"), tmp_path / "d", ReadOptions())
     assert (seen.layout, reading.task) == ("pairs", "translate")
+
+
+def test_several_domains_are_sub_folders(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        photos(tmp_path / "d" / name, 9)
+    data = load(tmp_path / "d", options=ReadOptions(task="domains"))
+    assert (data.layout, data.task, data.spec.class_names) == ("", "domains", ("a", "b", "c"))
+    recipe, why = choose(data)
+    assert recipe.name == "stargan-small"
+    assert "3 here" in why[0]
+    with pytest.raises(DataError, match="put each kind into a sub-folder"):
+        load(tmp_path / "d" / "a", options=ReadOptions(task="domains"))
+
+
+def test_contrast_has_the_network_of_low_light() -> None:
+    one, other = (house(task(name), False, 3, 96) for name in ("contrast", "low-light"))
+    assert (one.nets, one.stages, one.steps) == (other.nets, other.stages, other.steps)
 
 
 def test_a_judge_may_join_after_training_by_pixels(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def choose(
         return _dialogue(dataset, device, epsilon)
     if dataset.spec.kind == "tokens":
         return _text(dataset, device, epsilon)
-    if dataset.layout:
+    if dataset.layout or dataset.task:
         return _changing(dataset, device)
     return _pictures(dataset, budget, device) if epsilon is None else _private_pictures(dataset)
 
@@ -131,7 +131,9 @@ EPOCHS, LEAST_STEPS, TEXT_BATCH = 40, 1_000, 128
 def suited(recipe: Recipe) -> str:
     """The task whose layout of data a recipe that changes pictures (or texts) learns from; 'generate' for one that takes classes."""
     game = recipe.game
-    if isinstance(game, Domains | Context):
+    if isinstance(game, Domains):
+        return "domains"
+    if isinstance(game, Context):
         return GENERATE
     if isinstance(game, Adapt):
         return "adapt"
@@ -177,7 +179,7 @@ def _changed(recipe: Recipe, settings: Sequence[tuple[str, str]]) -> Recipe:
 
 def check_task(recipe: Recipe, named: str) -> None:
     """RecipeError where a task was named that the recipe does not learn, and would be ignored."""
-    if named == GENERATE and (not recipe.game.changes or suited(recipe) == GENERATE):
+    if named == GENERATE and (not recipe.game.changes or suited(recipe) in (GENERATE, "domains")):
         return
     house = f"--task {named} alone trains the house recipe for it"
     if not recipe.game.changes:
@@ -188,7 +190,7 @@ def check_task(recipe: Recipe, named: str) -> None:
     if named == own:
         return
     wanted, game = TASKS.get(named), recipe.game
-    if wanted is not None and isinstance(game, Change) and wanted.layout != "unpaired":
+    if wanted is not None and isinstance(game, Change) and wanted.layout in ("patches", "pairs"):
         damage, given = game.degradation, wanted.degradation
         if _same_damage(given, damage) or (damage is None and given is not None and not isinstance(given, Masked)):
             return  # pairs show whether they are there: without them the game says so
@@ -219,6 +221,8 @@ def _changing(dataset: Dataset, device: str) -> tuple[Recipe, tuple[str, ...]]:
     one, (channels, height, width) = task(dataset.task), dataset.spec.shape
     if one.labelled:
         return get("pixelda-small"), (f"Task {one.name!r}: {one.does}; PixelDA at its small setting.",)
+    if one.layout == "classes":
+        return get("stargan" if gpu else "stargan-small"), (f"Task {one.name!r}: {one.does}, {dataset.spec.classes} here; StarGAN at its {'published' if gpu else 'small'} setting.",)
     recipe, told = fitted(changing(one, gpu, channels, min(height, width)), dataset)
     how = "pixels decide" if not one.adversarial else "pixels and a judge of patches decide"
     if one.layout == "unpaired":

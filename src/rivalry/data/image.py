@@ -68,7 +68,7 @@ class ImageModality:
             return changing.read(source, options, self, decision)
         if isinstance(source, Scans) and decision.task:
             return _changed_scans(source, options, self, decision)
-        if options.task not in (None, GENERATE):
+        if options.task is not None and not layouts.as_it_is(options):
             raise DataError(f"--task works on picture files, and {source.where} holds arrays; save them as PNG first")
         if options.patch is not None:
             raise DataError("--patch goes with --task, which says what the squares are for, such as --task denoise; leave it out or add one")
@@ -88,7 +88,10 @@ class ImageModality:
         notes = (*decision.notes, *pictures.notes, *rows.notes, *parts.notes)
         fingerprint = reading.content_hash(pictures, rows, parts.held, options)
         spec = Spec("image", plan.shape, (-1.0, 1.0), rows.classes)
-        return Dataset(source.name, spec, modality, train, held, fingerprint, notes=notes, defences=told)
+        task = options.task if options.task not in (None, GENERATE) else ""
+        if task and spec.classes < 2:
+            raise DataError(f"--task {task} goes between classes of pictures, and {source.where} has none; put each kind into a sub-folder of its own")
+        return Dataset(source.name, spec, modality, train, held, fingerprint, notes=notes, defences=told, task=task or "")
 
     def inspect(self, source: Source, options: ReadOptions) -> Inspection:
         if isinstance(source, Encoded | Scans):

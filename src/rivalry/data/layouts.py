@@ -96,7 +96,7 @@ def decide(source: Encoded | Scans, options: ReadOptions) -> Decision:
 def _decided(source: Encoded | Scans, options: ReadOptions, secret: bool) -> Decision:
     sides = two_sides(source.rows)
     if options.task is not None:
-        name = "" if options.task == GENERATE else task(options.task).name
+        name = "" if as_it_is(options) else task(options.task).name
         return Decision(name, _against(name, sides, secret))
     if sides is not None and sides.named:
         back = f"to learn pictures as they are: --task {GENERATE}"
@@ -109,6 +109,11 @@ def _decided(source: Encoded | Scans, options: ReadOptions, secret: bool) -> Dec
         which = "two folders" if secret else f"the folders {sides.words}"
         return Decision("", (f"{which} hold files of equal names and are taken as they are; if one is to be made into the other, say --task translate",))
     return _halves(source) if isinstance(source, Encoded) else Decision()
+
+
+def as_it_is(options: ReadOptions) -> bool:
+    """Are pictures read as they are, and sub-folders as classes, because that was asked for?"""
+    return options.task == GENERATE or (options.task is not None and task(options.task).layout == "classes")
 
 
 def _against(name: str, sides: Sides | None, secret: bool) -> tuple[str, ...]:
