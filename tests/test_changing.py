@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -292,6 +293,27 @@ def test_a_recipe_that_makes_pictures_goes_before_the_layout(tmp_path: Path) -> 
     assert (data.layout, data.spec.class_names, reading.task) == ("", ("A", "B"), "generate")
     seen, reading = read_for(zoo.get("pix2pix-small"), tmp_path / "d", ReadOptions())
     assert (seen.layout, reading.task) == ("pairs", "translate")
+
+
+def test_the_seconds_of_the_rulers_are_part_of_the_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two seconds of making the judge leave six of eight; of two they leave one, half of what was asked."""
+    import rivalry
+    from rivalry.training import session
+
+    plain = session.make_judge
+
+    def slow(*given, **named):  # type: ignore[no-untyped-def]
+        time.sleep(2)
+        return plain(*given, **named)
+
+    photos(tmp_path / "photos")
+    monkeypatch.setattr(session, "make_judge", slow)
+    for budget, left in (("8s", "6 s"), ("2s", "1 s")):
+        said: list[str] = []
+        options = ReadOptions(task="denoise", patch=32)
+        run = rivalry.train(tmp_path / "photos", budget=budget, run=str(tmp_path / budget), options=options, settings=SMALL, tensorboard=False, say=said.append)
+        assert any(f"2 s went into the feature space of the rulers, so {left} of the budget are left" in line for line in said)
+        assert run.folder.settings["plan"]["seconds_per_step"] * run.folder.settings["plan"]["steps"] < 1.5 * float(left[0])
 
 
 def test_several_domains_are_sub_folders(tmp_path: Path) -> None:

@@ -243,6 +243,9 @@ class Domains(Changing):
 
     turned: Turned = "mirrored"
 
+    def used(self, run: str) -> str:
+        return f"rivalry apply {run} FILES -o OUT --label CLASS"
+
     def wiring(self, spec: Spec) -> Wiring:
         if spec.classes < 2:
             raise RecipeError("this recipe goes between classes of pictures, and the data have none; put each kind into a sub-folder of its own")
