@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rivalry.changing.changer import Changer
-from rivalry.changing.model import VIEWS, seen, unseen
+from rivalry.changing.model import seen, unseen
 from rivalry.changing.tiles import change
 from rivalry.changing.ways import Ways
 from rivalry.data.image import ImageModality
@@ -129,7 +129,7 @@ def _changing(
 
 def members_of(changer: Changer, ways: Ways) -> list[Change]:
     """A trained network as the members of an ensemble: one for each of its draws, and with `self_ensemble` one for each of
-    eight turned and mirrored views of a slice (test-time augmentation: Wang et al. 2019, doi:10.1016/j.neucom.2019.01.103).
+    the turned and mirrored views of a slice that training knew (test-time augmentation: Wang et al. 2019, doi:10.1016/j.neucom.2019.01.103).
 
     A draw has one noise for all slices, so that it is of one piece from slice to slice.  Slices go through in tiles, as
     pictures do.
@@ -143,7 +143,7 @@ def members_of(changer: Changer, ways: Ways) -> list[Change]:
 
         return change_all
 
-    return [member(k, view) for k in range(ways.draws) for view in range(VIEWS if ways.self_ensemble else 1)]
+    return [member(k, view) for k in range(ways.draws) for view in (changer.views if ways.self_ensemble else (0,))]
 
 
 def apply_scans(
@@ -160,7 +160,8 @@ def apply_scans(
     if changer.inputs != 1 or changer.outputs != 1 or changer.scale != 1 or changer.mask:
         raise RecipeError("scans are changed by networks of one channel that keep the size and fill no holes; this run's is another")
     made = made_of(changer, modality)
-    asked = Asked(ways.draws, VIEWS if ways.self_ensemble else 1)
+    ways.check(changer)
+    asked = Asked(ways.draws, len(changer.views) if ways.self_ensemble else 1)
     done = _changing(members_of(changer, ways), asked, source, out, modality, window, made, keep_identity, BATCH, tick)
     return done if made is None else replace(done, notes=(*done.notes, SHARES))
 

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rivalry.changing.changer import Changer
-from rivalry.changing.model import VIEWS, Model
+from rivalry.changing.model import Model
 from rivalry.changing.source import Source, TensorSource
 from rivalry.changing.ways import Channels, Ways, luma
 from rivalry.streams import Draw
@@ -159,7 +159,7 @@ def prepared(source: Source, changer: Changer, ways: Ways, draw: int = 0, mask: 
     drawn = Draw(ways.seed, ("apply", draw))
     drawn.seed_globally("modules")  # some networks draw by themselves (dropout that is always on)
     z = drawn.normal("latent", 1, changer.latent) if changer.latent else None
-    model = Model(changer, z, VIEWS if ways.self_ensemble else 1, is_global=is_global)
+    model = Model(changer, z, changer.views if ways.self_ensemble else (0,), is_global=is_global)
     channels = Channels(changer, source.colours, source.alpha)
     at_once = min(STATISTICS_PIXELS, int(2 * TILE_BYTES / (WORKING * memory)))
     tiling = Tiling.of(source, changer, ways.tile, memory, not is_global)

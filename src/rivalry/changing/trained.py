@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
+
 import torch
 from torch import Tensor, nn
 
-from rivalry.changing.changer import Changer
+from rivalry.changing.changer import VIEWS, Changer
 from rivalry.degrade import TASKS, Masked, Outline
 from rivalry.errors import DataError, RecipeError, RunError
 from rivalry.games import Change, Domains
 from rivalry.nets.restorers import ChangeModule
 from rivalry.run import PIXELS, Run
+
+VIEWS_OF: Mapping[str, tuple[int, ...]] = {"all": VIEWS, "mirrored": (0, 4), "no": (0,)}
+"""Of how pictures are turned in training: the views that a network may be asked about."""
 
 
 class OfClass(ChangeModule):
@@ -55,7 +61,7 @@ def changer_of(run: Run, which: str, device: torch.device, perception: float = 1
     context, multiple = (net.reach, net.multiple) if isinstance(net, ChangeModule) else (64, 64)
     return Changer(
         net, channels - mask, spec.shape[0], spec.shape[1] // height, context, multiple, named or "change",
-        wiring.latent, mask, mends, device,
+        wiring.latent, mask, mends, VIEWS_OF[asdict(recipe.game).get("turned", "all")], device,  # type: ignore[call-overload]
     )  # fmt: skip
 
 
