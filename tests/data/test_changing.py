@@ -169,7 +169,7 @@ def test_what_the_layout_decided_is_said_with_the_way_back(tmp_path: Path) -> No
 
 def joined(folder: Path, seam: bool, n: int = 12) -> Path:
     """Pictures twice as wide as high: two smooth ones side by side, or one."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(len(folder.name))
     for i in range(n):
         x = np.linspace(0, 1, 64)
         wave = 128 + 60 * np.sin(6 * x + rng.uniform(0, 6)) * np.ones((32, 1))
@@ -184,6 +184,16 @@ def test_halves_that_meet_in_the_middle_are_pairs_and_panoramas_are_not(tmp_path
     data = load(joined(tmp_path / "ab", seam=True))
     assert (data.layout, data.task, data.spec.shape) == ("pairs", "translate", (1, 32, 32))
     assert any("seam in the middle" in n and "--task generate" in n for n in data.notes)
+    (tmp_path / "classes").mkdir()
+    for name in ("cats", "dogs", "owls"):
+        joined(tmp_path / "classes" / name, seam=True)
+    assert load(tmp_path / "classes").spec.class_names == ("cats", "dogs", "owls")
+    for name in ("train", "test-side"):
+        (tmp_path / "split").mkdir(exist_ok=True)
+        joined(tmp_path / "split" / name, seam=True).rename(tmp_path / "split" / name.removesuffix("-side"))
+    split = load(tmp_path / "split")
+    assert (split.layout, len(split.train), len(split.held)) == ("pairs", 12, 12)
+    assert not any("hold files of equal names" in note for note in split.notes)
     wide = load(joined(tmp_path / "wide", seam=False))
     assert wide.layout == ""
     assert any("say --task translate" in n for n in wide.notes)

@@ -14,7 +14,7 @@ import numpy as np
 
 from rivalry.data.options import GENERATE, ReadOptions
 from rivalry.data.pixels import Look, Plan, decode, look, quiet
-from rivalry.data.rows import Rows, classify
+from rivalry.data.rows import TEST, TRAIN, VALID, Rows, classify
 from rivalry.data.sources import Array, Encoded, Scans
 from rivalry.data.words import count, some
 from rivalry.degrade import TASKS, Masked, task
@@ -25,6 +25,8 @@ SIDES = {
     ("blur", "sharp"), ("blurred", "sharp"), ("dark", "light"), ("before", "after"), ("photo", "map"), ("damaged", "good"),
 }  # fmt: skip
 """Names of two folders that say by themselves that one is made into the other."""
+OFFICIAL = TRAIN | TEST | VALID
+"""Folders that are parts of a split, whatever their files are called."""
 TRAINS, TESTS = ("traina", "trainb"), ("testa", "testb")
 GLANCE = 16
 """Pictures that are looked at to tell whether they are halves side by side."""
@@ -108,7 +110,8 @@ def _decided(source: Encoded | Scans, options: ReadOptions, secret: bool) -> Dec
     if sides is not None and sides.equal:
         which = "two folders" if secret else f"the folders {sides.words}"
         return Decision("", (f"{which} hold files of equal names and are taken as they are; if one is to be made into the other, say --task translate",))
-    return _halves(source) if isinstance(source, Encoded) else Decision()
+    # sub-folders that are classes say what is to be learned
+    return _halves(source) if isinstance(source, Encoded) and source.rows.codes is None else Decision()
 
 
 def as_it_is(options: ReadOptions) -> bool:
@@ -177,7 +180,7 @@ def _sides(parts: Sequence[tuple[str, ...]], at: int) -> Sides | None:
         side = f"train{folder[4:]}" if test else folder
         files.setdefault(side, {})["/".join(("test", *rest) if test else rest)] = i
         rows.setdefault(side, []).append(i)
-    if len(files) != 2:
+    if len(files) != 2 or all(name.lower() in OFFICIAL for name in files):
         return None
     one, two = sorted(files, key=lambda n: (n.lower() in {to for _, to in SIDES}, n))
     return Sides((one, two), files[one], files[two], (tuple(rows[one]), tuple(rows[two])))
