@@ -1,25 +1,34 @@
 """A page per row of the zoo: what it is, samples, curve, and its score after an equal budget on Fashion-MNIST.
 
-Resumable: rows that have a page of the same budget are skipped.  Pages are written to docs/zoo/.
+Resumable: rows that have a page of the same budget are skipped.  Pages are written to docs/zoo/.  Rows that change pictures have pages
+without scores: what they learn from, what each player is charged with, settings.
 
     python benchmarks/zoo.py                          # every row, three minutes on one core each
+    python benchmarks/zoo.py --pages                  # the pages of rows that change pictures, which need no training
     python benchmarks/zoo.py --rows dcgan,wgan-gp     # two of these, of different rows, may run side by side
 """
 
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 from common import HERE, WORK, about, table, threads
 from PIL import Image
 
 from rivalry import zoo
+from rivalry.auto import suited
+from rivalry.catalogue import name_of
 from rivalry.data import load
+from rivalry.degrade import TASKS
 from rivalry.errors import RunError
 from rivalry.experiments import compare_recipes, finished
 from rivalry.files import write_json, write_text
+from rivalry.recipe import Recipe, Side
 from rivalry.run import ROOT, Run
 
 DATA = "fashion-mnist"
@@ -31,7 +40,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", default="")
     parser.add_argument("--budget", default="3m")
+    parser.add_argument("--pages", action="store_true")
     given = parser.parse_args()
+    for name in of_changes():
+        write_text(PAGES / f"{name}.md", changing_page(name))
+    if given.pages:
+        write_text(PAGES / "README.md", index(known()))
+        return
     threads(1)
     load(DATA)  # missing data end the benchmark here; they are not a row's failure
     folder = str(WORK / f"zoo-{given.budget}")
@@ -48,6 +63,11 @@ def of_pictures() -> list[str]:
     """Rows that can be trained on Fashion-MNIST."""
     rows = ((name, zoo.row(name).small) for name in zoo.names())
     return [name for name, small in rows if small.about.group not in ("points", "tables", "records", "text") and not small.game.changes]
+
+
+def of_changes() -> list[str]:
+    """Rows that change pictures."""
+    return [name for name in zoo.names() if zoo.row(name).small.about.group == "changing"]
 
 
 def known() -> dict[str, dict[str, object]]:
@@ -103,6 +123,58 @@ def page(name: str, result: dict[str, object]) -> str:
     return "\n".join(lines)
 
 
+DATA_OF = {
+    "patches": ("photos", "a folder of good pictures, of which bad twins are made on the fly"), "pairs": ("pairs", "pairs: two sub-folders of equal file names"),
+    "unpaired": ("styles", "two sets without pairs: trainA and trainB"), "classes": ("seasons", "several sets, a sub-folder for each"),
+}  # fmt: skip
+
+
+def changing_page(name: str) -> str:
+    """What it is and learns from, what each player is charged with, its parts by their equations, and both settings."""
+    row = zoo.row(name)
+    about_, task = row.published.about, TASKS.get(suited(row.published))
+    folder, learned = DATA_OF[task.layout] if task is not None else ("seasons", "pictures in classes, a sub-folder for each")
+    if task is not None and task.labelled:
+        folder, learned = "digits", "two sets: trainA with a sub-folder for each class, and trainB"
+    lines = [f"# {about_.title} (`{name}`)", "", f"{about_.paper} ({about_.year}).", "", about_.distinctive, ""]
+    if about_.failing:
+        lines += [f"**Marked as failing**: {about_.failing}", ""]
+    lines += [f"Learns from {learned}; see [changing pictures](../changing.md) for layouts and for what was measured.", ""]
+    lines += ["```bash", f"rivalry train {folder}/ --recipe {name}-small --budget 20m --run changed", "```", ""]
+    lines += ["## What each player is charged with", "", *_players(row.published), "", "## Parts", "", *_parts(row.published), ""]
+    lines += ["## Settings", "", "Published:", "", "```toml", row.published.to_toml().strip(), "```", ""]
+    lines += ["Small:", "", "```toml", row.small.to_toml().strip(), "```", ""]
+    return "\n".join(lines)
+
+
+def _players(recipe: Recipe) -> Iterator[str]:
+    several = len(recipe.stages) > 1
+    for stage in recipe.stages:
+        when = f", stage {stage.name!r} ({stage.share:.0%} of the steps)" if several else ""
+        for side in stage.sides:
+            yield f"- **{side.name}**{when}: {'; '.join(_charges(recipe, side))}."
+
+
+def _charges(recipe: Recipe, side: Side) -> Iterator[str]:
+    if side.judges:
+        yield f"judges by `{name_of(recipe.objective)}` in {' and '.join(side.judges)}"
+    if side.fools:
+        yield f"fools by `{name_of(recipe.objective)}` in {' and '.join(side.fools)}"
+    for part in (*side.terms, *side.penalties):
+        own = asdict(part)  # type: ignore[call-overload]
+        on = own.get("pair") or own.get("match") or ""
+        yield f"{own.get('weight', 1.0):g} `{name_of(part)}`{f' on {on}' if on else ''}"
+
+
+def _parts(recipe: Recipe) -> Iterator[str]:
+    """Each part once, by the beginning of its own words, which have the equation."""
+    charged = [part for side in recipe.sides() for part in (*side.terms, *side.penalties)]
+    parts = [recipe.game, *([recipe.objective] if any(side.judges for side in recipe.sides()) else []), *charged, *recipe.nets.values()]
+    for cls, called in {type(part): name_of(part) for part in parts}.items():
+        words = " ".join((inspect.getdoc(cls) or "").split("\n\n")[0].split())
+        yield f"- `{called}`: {words}"
+
+
 def _scores(result: dict[str, object]) -> str:
     scores, events, names = result["scores"], result["events"], result["names"]
     assert isinstance(scores, dict)
@@ -130,8 +202,13 @@ def index(scores: dict[str, dict[str, object]]) -> str:
     return (
         "# The zoo\n\nSmall settings on Fashion-MNIST after an equal budget of three minutes on one core, in float32; one seed, one "
         "ruler (a classifier trained on the training split). Each page names its machine; compare rows of one. Made by `python benchmarks/zoo.py`, which goes on where it "
-        f"stopped.\n\n{text}\n"
+        f"stopped.\n\n{text}\n\n## Rows that change pictures\n\nWhat was measured of them is told in [changing pictures](../changing.md#where-it-stands).\n\n{_changing()}\n"
     )
+
+
+def _changing() -> str:
+    rows = [(f"[{name}]({name}.md)", about_.year, suited(zoo.row(name).published), about_.title) for name in of_changes() if (about_ := zoo.row(name).published.about)]
+    return table(("row", "year", "learns as --task", "title"), rows)
 
 
 if __name__ == "__main__":

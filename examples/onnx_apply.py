@@ -2,9 +2,13 @@
 
     python onnx_apply.py sharper.onnx photo.jpg sharp.png
     python onnx_apply.py filler.onnx photo.png whole.png --mask holes.png
+    python onnx_apply.py quiet.onnx head.npy quieter.npy
 
 Large pictures go through in tiles; where those overlap they are blended.  The colour profile is kept, and the picture is
-written upright with 8 bits a channel.
+written upright with 8 bits a channel; grey ones of 16 bits keep them in .png and .tif.
+
+Of networks that learned from scans: an array [slices, height, width] (or one slice) in the units of the file (CT: Hounsfield units), cut
+along the axis that the network was trained along, is shown by the window it was trained with, and comes back in units.
 """
 
 import argparse
@@ -16,6 +20,7 @@ import onnxruntime
 from PIL import Image, ImageOps
 
 SEAM = 8
+DEEP = 65535
 LUMA = np.array([0.299, 0.587, 0.114], np.float32).reshape(3, 1, 1)
 
 
@@ -82,6 +87,11 @@ def read(path):
     with Image.open(path) as file:
         picture = ImageOps.exif_transpose(file)
         picture.info["icc_profile"] = file.info.get("icc_profile")
+    if picture.mode[0] in "IF":  # grey values that are not bytes; converting would clip them
+        values = np.asarray(picture, np.float32)
+        if picture.mode == "F" or values.min() < 0 or values.max() > DEEP:
+            raise SystemExit(f"{path} holds numbers that are none of 8 or 16 bits; save it with 16 bits")
+        return picture, values[None] / DEEP
     alpha = "A" in picture.getbands() or "transparency" in picture.info
     grey = picture.mode in ("1", "L", "LA")
     planes = np.asarray(picture.convert(("LA" if grey else "RGBA") if alpha else ("L" if grey else "RGB")), np.float32) / 255
@@ -96,11 +106,30 @@ def enlarged(planes, scale):
     return np.stack([np.asarray(Image.fromarray(p).resize(size, Image.Resampling.BICUBIC)) for p in planes])
 
 
+def scan(network, source, out, side):
+    """A volume or a slice in an .npy file: into the window, through the network slice by slice, and back into units."""
+    told, given = network.told["scans"], np.load(source)
+    if given.ndim not in (2, 3) or given.dtype.kind not in "iuf" or not np.isfinite(given).all():
+        raise SystemExit(f"{source} is no volume [slices, height, width] of finite numbers")
+    volume = given.reshape(-1, *given.shape[-2:]).astype(np.float64)
+    if told["window"] == "fixed":
+        low, high = told["low"], told["high"]
+    else:  # of each volume its own
+        low, high = np.percentile(volume, told["percentiles"])
+    if not high > low:
+        raise SystemExit(f"{source} is of one value; there is nothing to change in it")
+    shown = ((volume - low) / (high - low)).clip(0, 1) * 2 - 1
+    nowhere = np.zeros((1, *volume.shape[1:]), np.float32)
+    made = np.concatenate([change(network, slice_[None].astype(np.float32), nowhere, side) for slice_ in shown])
+    shares = (made.clip(-1, 1) + 1) / 2
+    np.save(out, (shares if told["result"] == "shares" else low + shares * (high - low)).astype(np.float32).reshape(given.shape))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="what `rivalry export` wrote")
-    parser.add_argument("picture")
-    parser.add_argument("out", help="by its ending: .png, .jpg, .webp ...")
+    parser.add_argument("picture", help="or .npy, for networks that learned from scans")
+    parser.add_argument("out", help="by its ending: .png, .jpg, .webp ... (.npy)")
     parser.add_argument("--mask", help="for networks that fill holes: a picture of the same size, white in the holes")
     parser.add_argument("--tile", type=int, default=512, help="side of a tile in pixels (512)")
     parser.add_argument("--threads", type=int, default=0, help="0: as many as there are cores")
@@ -109,6 +138,11 @@ def main():
 
     network = Network(given.model, given.threads, given.seed)
     told = network.told
+    if given.picture.lower().endswith(".npy"):
+        if "scans" not in told or told["mask"] or (told["inputs"], told["outputs"], told["scale"]) != (1, 1, 1):
+            raise SystemExit(f"{given.model} did not learn from scans to change scans, so it is given pictures, and {given.picture} is none")
+        scan(network, given.picture, given.out, given.tile)
+        return
     picture, planes = read(given.picture)
     colours = 3 if len(planes) > 2 else 1
     colour, alpha = planes[:colours], planes[colours:]
@@ -116,7 +150,10 @@ def main():
     if told["mask"]:
         if given.mask is None:
             raise SystemExit("this network fills holes: say where they are with --mask")
-        mask = (read(given.mask)[1][:1] >= 0.5).astype(np.float32)
+        marks = read(given.mask)[1]
+        light = (marks[:3] * LUMA).sum(0, keepdims=True) if len(marks) > 2 else marks[:1]
+        opacity = marks[-1:] if len(marks) in (2, 4) else 1
+        mask = (light * opacity >= 0.5).astype(np.float32)
         if mask.shape[1:] != planes.shape[1:]:
             raise SystemExit(f"the mask is {mask.shape[2]}x{mask.shape[1]} pixels, and the picture {planes.shape[2]}x{planes.shape[1]}")
 
@@ -141,7 +178,8 @@ def main():
         kept = np.concatenate([colour, alpha])
         made = np.where(mask > 0, made, kept if len(kept) == len(made) else made)
 
-    values = np.rint(made.clip(0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
+    deep = picture.mode[0] == "I" and len(made) == 1 and given.out.lower().endswith((".png", ".tif", ".tiff"))
+    values = np.rint(made.clip(0, 1) * (DEEP if deep else 255)).astype(np.uint16 if deep else np.uint8).transpose(1, 2, 0)
     result = Image.fromarray(values[..., 0] if values.shape[2] == 1 else values)
     if given.out.lower().endswith((".jpg", ".jpeg")) and result.mode in ("RGBA", "LA"):
         result = Image.alpha_composite(Image.new("RGBA", result.size, "white"), result.convert("RGBA")).convert("RGB")

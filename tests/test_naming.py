@@ -202,7 +202,7 @@ def test_games_that_lack_classes_are_refused() -> None:
     with pytest.raises(RecipeError, match="pixelda and ccgan"):
         zoo.get("cyclegan").game.logits({}, torch.zeros(1))
     assert suited(zoo.get("pixelda")) == "adapt"
-    assert suited(zoo.get("ccgan")) is None
+    assert suited(zoo.get("ccgan")) == "generate"
 
 
 def folders(path: Path, n: int = 32, classes: bool = True) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from rivalry.audit.rejecting import guard_of
-from rivalry.auto import choose, find, suited
-from rivalry.baselines import fit, usual
+from rivalry.auto import choose, find, fitted, read_for
 from rivalry.data import Dataset, Modality, ReadOptions, restore
 from rivalry.data import load as load_data
 from rivalry.data.opening import Given
@@ -43,9 +42,6 @@ if TYPE_CHECKING:
     from rivalry.exporting import Exported
 
 __all__ = ["Run", "compare", "load", "train"]
-
-BESIDE = ("shape", "trend", "missingness", "c2st")
-"""What a baseline is measured by, beside a run."""
 
 
 @dataclass(frozen=True)
@@ -234,14 +230,13 @@ class Run:
         self, n: int | None = None, *, which: str = "best", weights: Path | None = None, seed: int = 1,
         device: str = "auto", data: Dataset | None = None,
     ) -> tuple[Scores, dict[str, Scores]]:  # fmt: skip
-        """(what `evaluate` says, what the usual baselines score by the same ruler, by their names): of tables what
-        independent columns do, beside which a shape error says little.  They are fitted without privacy, and kept
-        nowhere."""
+        """(what `evaluate` says, what others score by the same ruler, by their names): of tables what independent columns do,
+        beside which a shape error says little; of changed pictures see `rivalry.rivals`."""
+        from rivalry.rivals import rivals
+
         judge = self._judge(data if data is not None else self.data(), weights, n, seed, device)
         scores = judge.final(self._drawn(self.sampler(which, device, data=judge.dataset)), 0)
-        fitted = {name: fit(one, judge.dataset) for name, one in usual(judge.dataset.spec).items()}
-        metrics = tuple(m for m in BESIDE if m in scores)
-        return scores, {name: judge.final(one.sample, 0, metrics=metrics) for name, one in fitted.items()}
+        return scores, rivals(self.folder, judge, scores, which, judge.device)
 
     def _judge(self, data: Dataset, weights: Path | None, n: int | None, seed: int, device: str) -> Judge:
         engine = Engine(device)
@@ -379,12 +374,12 @@ def train(
     pairs = [setting(line) for line in settings]
     named = find(recipe)  # a wrong name should not have to wait for the data
     given = named or (Folder.open(start).recipe if start else None)
-    if given is not None and given.game.changes and reading.task is None:
-        reading = replace(reading, task=suited(given))
-    dataset = load_data(data, options=reading)
+    dataset, reading = read_for(given, data, reading, pairs)
     for note in (*dataset.notes, *dataset.defences):
         say(note)
-    chosen, why = choose(dataset, budget, device, dp_epsilon) if given is None else (given, () if named else (f"the recipe of {start}",))
+    chosen, why = choose(dataset, budget, device, dp_epsilon) if given is None else fitted(given, dataset)
+    if named is None and given is not None:
+        why = (f"the recipe of {start}", *why)
     if dp_epsilon is not None:
         chosen, changed = privatised(chosen, dp_epsilon, dp_delta or 0.0)
         why += changed

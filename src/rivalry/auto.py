@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from rivalry.data import Dataset, styles
-from rivalry.degrade import task
+from rivalry.data import Dataset, ReadOptions, load, styles
+from rivalry.data.opening import Given
+from rivalry.data.options import GENERATE
+from rivalry.degrade import TASKS, Masked, task
 from rivalry.errors import RecipeError
 from rivalry.evaluate import Budget
 from rivalry.games import Adapt, Change, Context, Domains
 from rivalry.games.restyle import Restyling
 from rivalry.nets import LSTMLM
-from rivalry.recipe import Recipe
+from rivalry.parts import Degradation
+from rivalry.recipe import Recipe, set_value
 from rivalry.zoo import get
 from rivalry.zoo.changing import house as changing
 from rivalry.zoo.house import critic_pictures, pictures, private_pictures
@@ -65,7 +69,7 @@ def resolve(
     """(recipe, reasons): what is named, or what is chosen for data and machine, and for differential privacy with this
     epsilon."""
     named = find(recipe)
-    return (named, ()) if named is not None else choose(dataset, budget, device, epsilon)
+    return fitted(named, dataset) if named is not None else choose(dataset, budget, device, epsilon)
 
 
 def choose(
@@ -84,7 +88,7 @@ def choose(
         return _dialogue(dataset, device, epsilon)
     if dataset.spec.kind == "tokens":
         return _text(dataset, device, epsilon)
-    if dataset.layout:
+    if dataset.layout or dataset.task:
         return _changing(dataset, device)
     return _pictures(dataset, budget, device) if epsilon is None else _private_pictures(dataset)
 
@@ -129,17 +133,92 @@ EPOCHS, LEAST_STEPS, TEXT_BATCH = 40, 1_000, 128
 """Of maximum likelihood on text; the checkpoint of the best held-out likelihood is kept."""
 
 
-def suited(recipe: Recipe) -> str | None:
-    """The task whose layout of data a recipe that changes pictures learns from; None for one that takes classes."""
-    if isinstance(recipe.game, Domains | Context):
-        return None
-    if isinstance(recipe.game, Adapt):
+def suited(recipe: Recipe) -> str:
+    """The task whose layout of data a recipe that changes pictures (or texts) learns from; 'generate' for one that takes classes."""
+    game = recipe.game
+    if isinstance(game, Domains):
+        return "domains"
+    if isinstance(game, Context):
+        return GENERATE
+    if isinstance(game, Adapt):
         return "adapt"
-    if isinstance(recipe.game, Restyling):
+    if isinstance(game, Restyling):
         return styles.TASK
-    if isinstance(recipe.game, Change):
-        return "translate" if recipe.game.degradation is None else "restore"
-    return "unpaired"
+    if not isinstance(game, Change):
+        return "unpaired"
+    if game.degradation is None:
+        return "translate"
+    damage = game.degradation
+    return next((t.name for t in TASKS.values() if _same_damage(t.degradation, damage)), "restore")
+
+
+def _same_damage(one: Degradation | None, other: Degradation | None) -> bool:
+    """Is it of one kind, and at one scale?  What else they differ in is for the recipe to say."""
+    if one is None or other is None:
+        return one is other
+    return type(one) is type(other) and one.shape(SIDE) == other.shape(SIDE)
+
+
+def read_for(recipe: Recipe | None, data: Given, reading: ReadOptions, settings: Sequence[tuple[str, str]] = ()) -> tuple[Dataset, ReadOptions]:
+    """(the data as the recipe learns from them, how they were read).  recipe: the one that was named, None where the data choose;
+    settings: what is to be changed of it.  RecipeError where a task was named that it does not learn."""
+    if recipe is not None and reading.task is not None:
+        check_task(_changed(recipe, settings) if recipe.game.changes else recipe, reading.task)
+    if recipe is not None and recipe.game.changes and reading.task is None:
+        reading = replace(reading, task=suited(_changed(recipe, settings)))
+    dataset = load(data, options=reading)
+    if recipe is not None and not recipe.game.changes and dataset.layout in LAYOUTS:  # the recipe goes before the layout
+        reading = replace(reading, task=GENERATE)
+        dataset = load(data, options=reading)
+    return dataset, reading
+
+
+LAYOUTS = ("patches", "pairs", "unpaired")
+
+
+def _changed(recipe: Recipe, settings: Sequence[tuple[str, str]]) -> Recipe:
+    for key, value in settings:
+        recipe = set_value(recipe, key, value)
+    return recipe
+
+
+def check_task(recipe: Recipe, named: str) -> None:
+    """RecipeError where a task was named that the recipe does not learn, and would be ignored."""
+    if named == GENERATE and (not recipe.game.changes or suited(recipe) in (GENERATE, "domains")):
+        return
+    house = f"--task {named} alone trains the house recipe for it"
+    if not recipe.game.changes:
+        raise RecipeError(f"the recipe {recipe.name!r} makes new examples and --task {named} changes what is there; leave one of the two out ({house})")
+    own = suited(recipe)
+    if own == GENERATE:
+        raise RecipeError(f"the recipe {recipe.name!r} goes by classes, which --task {named} has no use for; leave --task out, or --recipe ({house})")
+    if named == own:
+        return
+    wanted, game = TASKS.get(named), recipe.game
+    if wanted is not None and isinstance(game, Change) and wanted.layout in ("patches", "pairs"):
+        damage, given = game.degradation, wanted.degradation
+        if _same_damage(given, damage) or (damage is None and given is not None and not isinstance(given, Masked)):
+            return  # pairs show whether they are there: without them the game says so
+        if damage is not None and given is not None and type(damage) is type(given):
+            raise RecipeError(
+                f"the recipe {recipe.name!r} learns --task {own}, not {named}; add --set game.degradation.scale={SIDE[1] // given.shape(SIDE)[1]}, "
+                f"or leave --recipe out ({house})"
+            )
+    raise RecipeError(f"the recipe {recipe.name!r} learns --task {own}, not {named}; leave --task out, or --recipe ({house})")
+
+
+def fitted(recipe: Recipe, dataset: Dataset) -> tuple[Recipe, tuple[str, ...]]:
+    """(the recipe, what was done): a recipe that makes bad twins of good pictures learns from true pairs where the data have them."""
+    game = recipe.game
+    if dataset.layout != "pairs" or not isinstance(game, Change) or game.degradation is None:
+        return recipe, ()
+    return replace(recipe, game=replace(game, degradation=None, zoom=1.0)), (
+        f"The data are true pairs, so {recipe.name!r} learns from these and makes no bad twins of its own.",
+    )
+
+
+SIDE = (3, 24, 24)
+"""A picture by which damages are compared: a multiple of all scales."""
 
 
 def _changing(dataset: Dataset, device: str) -> tuple[Recipe, tuple[str, ...]]:
@@ -147,11 +226,13 @@ def _changing(dataset: Dataset, device: str) -> tuple[Recipe, tuple[str, ...]]:
     one, (channels, height, width) = task(dataset.task), dataset.spec.shape
     if one.labelled:
         return get("pixelda-small"), (f"Task {one.name!r}: {one.does}; PixelDA at its small setting.",)
-    recipe = changing(one, gpu, channels, min(height, width))
+    if one.layout == "classes":
+        return get("stargan" if gpu else "stargan-small"), (f"Task {one.name!r}: {one.does}, {dataset.spec.classes} here; StarGAN at its {'published' if gpu else 'small'} setting.",)
+    recipe, told = fitted(changing(one, gpu, channels, min(height, width)), dataset)
     how = "pixels decide" if not one.adversarial else "pixels and a judge of patches decide"
     if one.layout == "unpaired":
         how = "there and back again must give the picture one began with, and what is already there must stay"
-    return recipe, (f"Task {one.name!r}: {one.does}; the house recipe for it: {how}.",)
+    return recipe, (f"Task {one.name!r}: {one.does}; the house recipe for it: {how}.", *told)
 
 
 def _table(dataset: Dataset, device: str, epsilon: float | None) -> tuple[Recipe, tuple[str, ...]]:

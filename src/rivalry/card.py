@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from rivalry.data.medical.warning import of_run
+from rivalry.degrade import TASKS
 from rivalry.files import write_text
 from rivalry.privacy import exclusions, guarantee, read_account
 from rivalry.run import Run
@@ -68,11 +70,25 @@ def _data(run: Run) -> list[str]:
 
 def _use(run: Run) -> list[str]:
     return [
-        "- To draw new rows of the kind it was trained on: to try things out, to teach, to augment or stand in for data "
-        "where that is allowed.",
-        "- Not for decisions about people, and not as evidence of facts: what it makes is invented.",
+        *_purpose(run),
         *([f"- The run hands out {cap:,} samples in all, and no more."] if (cap := run.settings["train"].get("cap", 0)) else []),
         "- Terms of the training data may bind the model and its samples; they are not recorded here.",
+    ]
+
+
+def _purpose(run: Run) -> list[str]:
+    if not (run.recipe.game.changes and run.spec.kind == "image"):
+        return [
+            "- To draw new rows of the kind it was trained on: to try things out, to teach, to augment or stand in for data "
+            "where that is allowed.",
+            "- Not for decisions about people, and not as evidence of facts: what it makes is invented.",
+        ]
+    known = TASKS.get(str(run.settings["data"].get("task", "")))
+    what = f"It {known.does} (task '{known.name}')" if known is not None else "It makes pictures of one class out of those of others"
+    return [
+        f"- To change pictures of the kind it was trained on: `{run.recipe.game.used(run.name)}`. {what}.",
+        "- Not for decisions about people, and not as evidence of facts: detail that it adds may be invented, and detail that was there may be "
+        "missing. On pictures of another kind, or with other faults, it may do harm unseen.",
     ]
 
 
@@ -88,6 +104,9 @@ def _scores(run: Run, records: list[dict[str, Any]]) -> list[str]:
         floor = "" if score["floor"] is None else f"{score['floor']:.4g}"
         rows.append(f"| {score['name']} | {score['value']:.4g} | {score['low']:.4g} to {score['high']:.4g} | {floor} |")
     ruler = next(iter(last.values()))["ruler"]
+    if "psnr" in last:
+        paired = next((r["paired"] for r in looks if r["step"] == step and "paired" in r), {"said": [last["psnr"]["ruler"]["resize"]]})
+        return [*rows, "", f"{last['psnr']['ruler']['samples']} held-out squares whose truth is known: {'; '.join(paired['said'])}."]
     return [
         *rows,
         "",
@@ -100,7 +119,9 @@ def _limits(run: Run, events: list[dict[str, Any]]) -> list[str]:
     lines = [f"- Seen in training: {e['sentence']}." for e in events if e["kind"] not in ("end", "resume", "target")]
     if run.recipe.about.failing:
         lines.append(f"- The recipe is marked as failing: {run.recipe.about.failing}")
+    warned = of_run(run.settings["data"]["state"], run.recipe.game.changes)
     return [
+        *([f"- **{warned}**"] if warned else []),
         *lines,
         "- It repeats the biases of its training data, and rare cases may be missing from what it makes.",
         *_privacy(run),
@@ -118,4 +139,7 @@ def _privacy(run: Run) -> list[str]:
 
 
 def _loading(run: Run) -> list[str]:
-    return ["```python", "import rivalry", "", f'samples = rivalry.load("{run.name}").{"texts" if run.spec.kind == "tokens" else "sample"}(64, seed=0)', "```"]
+    does = f'samples = rivalry.load("{run.name}").{"texts" if run.spec.kind == "tokens" else "sample"}(64, seed=0)'
+    if run.recipe.game.changes and run.spec.kind == "image":
+        does = f'rivalry.load("{run.name}").apply("photo.png", "changed.png")'
+    return ["```python", "import rivalry", "", does, "```"]

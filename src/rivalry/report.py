@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from rivalry.card import write_card
-from rivalry.evaluate.rulers import metric
+from rivalry.data.medical.warning import of_run
 from rivalry.files import atomic, write_text
 from rivalry.privacy import exclusions, guarantee, read_account
-from rivalry.run import Run
+from rivalry.run import PIXELS, Run
 
 Series = dict[str, tuple[list[int], list[float]]]
 EQUILIBRIUM = -math.log(4)
@@ -27,9 +27,10 @@ def write_report(run: Run) -> Path:
     plots = draw_plots(run.path / "plots", records)
     parts = [
         f"# {run.name}",
+        _warning(run),
         _summary(run, records, events),
         _section("Samples", _samples(run)),
-        _section("Scores", _scores(records)),
+        _section("Scores", _scores(run, records)),
         _section("Privacy", _privacy(run)),
         _section("What happened", [f"- step {e['step']}: {e['sentence']}" for e in events]),
         _section("Curves", [f"![{p.stem}](plots/{p.name})" for p in plots]),
@@ -39,6 +40,12 @@ def write_report(run: Run) -> Path:
     path = run.path / "report.md"
     write_text(path, "\n\n".join(p for p in parts if p) + "\n")
     return path
+
+
+def _warning(run: Run) -> str:
+    """Of runs on scans, before anything else."""
+    said = of_run(run.settings["data"]["state"], run.recipe.game.changes)
+    return f"**{said}**" if said else ""
 
 
 def _section(title: str, lines: Sequence[str]) -> str:
@@ -113,25 +120,26 @@ def _samples(run: Run) -> list[str]:
     return lines
 
 
-def _scores(records: list[dict[str, Any]]) -> list[str]:
+def _scores(run: Run, records: list[dict[str, Any]]) -> list[str]:
+    """The last look, beside that of the best checkpoint, that of the end of the stage by pixels alone, and what doing nothing scores.
+    A column is one look, so its numbers belong together."""
     looks = [r for r in records if "scores" in r]
     if not looks:
         return []
-    last, rows = looks[-1], ["| ruler | last | 95 % interval | best | floor (real data) |", "|---|---|---|---|---|"]
+    last, paired = looks[-1], looks[-1].get("paired", {})
+    beside = {f"{title} (step {look['step']})": _values(look) for title, which in OTHERS if (look := _look_of(run, looks, which)) is not None}
+    if paired:
+        beside["doing nothing"] = paired["untouched"]
+    rows = [f"| ruler | last (step {last['step']}) | 95 % interval | {''.join(f'{title} | ' for title in beside)}floor (real data) |", "|---" * (4 + len(beside)) + "|"]
     for name, score in last["scores"].items():
-        history = [r["scores"][name]["value"] for r in looks if name in r["scores"]]
-        best = min(history, key=lambda v: _loss(name, v))
-        rows.append(
-            f"| {score['name']} | {score['value']:.4g} | {score['low']:.4g} to {score['high']:.4g} "
-            f"| {best:.4g} | {_number(score['floor'])} |"
-        )
+        others = "".join(f" {_number(values.get(name))} |" for values in beside.values())
+        rows.append(f"| {score['name']} | {score['value']:.4g} | {score['low']:.4g} to {score['high']:.4g} |{others} {_number(score['floor'])} |")
     ruler = next(iter(last["scores"].values()))["ruler"]
-    if "psnr" in last["scores"]:
+    if paired:
         ruler = last["scores"]["psnr"]["ruler"]
-        gain = last["scores"]["psnr"]["value"] - last["scores"]["gain"]["value"]
         rows.append(
-            f"\nMeasured at step {last['step']} on {ruler['samples']} held-out squares whose truth is known ({ruler['resize']}). Doing "
-            f"nothing (the input itself, enlarged bicubically where sizes differ) has a PSNR of {gain:.4g} dB."
+            f"\nMeasured on {ruler['samples']} held-out squares whose truth is known: {'; '.join(paired['said'])}. Doing nothing is the input "
+            "itself, enlarged bicubically where sizes differ."
         )
         return rows
     rows.append(
@@ -140,6 +148,19 @@ def _scores(records: list[dict[str, Any]]) -> list[str]:
         "is what real training data score on the same ruler; scores of other rulers cannot be compared with these."
     )
     return rows
+
+
+OTHERS = (("best checkpoint", "best"), ("pixels alone", PIXELS))
+
+
+def _look_of(run: Run, looks: Sequence[dict[str, Any]], which: str) -> dict[str, Any] | None:
+    """The look that was taken of a checkpoint."""
+    step = run.step(which) if run.checkpoint(which).exists() else None
+    return next((look for look in looks if look["step"] == step), None)
+
+
+def _values(look: Mapping[str, Any]) -> dict[str, float]:
+    return {name: score["value"] for name, score in look["scores"].items()}
 
 
 def _privacy(run: Run) -> list[str]:
@@ -153,12 +174,6 @@ def _privacy(run: Run) -> list[str]:
         "\nNot covered:\n",
         *(f"- {line}" for line in exclusions(terms)),
     ]
-
-
-def _loss(name: str, value: float) -> float:
-    """The value as something to make small, by the metric's own direction."""
-    better = metric(name).better
-    return abs(value - 1) if better == "one" else value if better == "lower" else -value
 
 
 def _number(value: float | None) -> str:

@@ -244,6 +244,10 @@ def stage_checkpoint(stage: str) -> str:
     return f"after-{stage}"
 
 
+PIXELS = stage_checkpoint("pixels")
+"""Of runs that change pictures in two stages: where pixels alone had decided."""
+
+
 def _aside(path: Path) -> Path:
     """Where a run waits until the one that is to stand in its place has begun."""
     return path.with_name(f".{path.name}-replaced")

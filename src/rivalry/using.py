@@ -10,8 +10,8 @@ from torch import Tensor
 
 from rivalry.apply import POOL, Filled, fill_table
 from rivalry.changing import Changed, Changer, Named, Ways, apply_files, name_files
-from rivalry.changing.medical import ChangedVolumes, apply_scans
-from rivalry.data import ImageModality, Modality
+from rivalry.changing.medical import ChangedVolumes, apply_scans, told_of
+from rivalry.data import ImageModality, Modality, restore
 from rivalry.data.medical.volume import holds_scans
 from rivalry.data.table import TableModality
 from rivalry.errors import RecipeError, RunError
@@ -131,7 +131,9 @@ def export(run: Run, made: Sampler | Changer, out: Path, picked: bool = False) -
     """Writes the run's network as ONNX.  picked: among the pictures that it could make of one, which generators do not offer.
     RunError for generators of runs that have a cap on samples: a file has none."""
     if isinstance(made, Changer):
-        return export_changer(made, out, run.name)
+        data = run.settings["data"]
+        modality = restore(data["kind"], data["state"])
+        return export_changer(made, out, run.name, told_of(made, modality) if isinstance(modality, ImageModality) else {})
     if picked:
         raise RecipeError(f"--perception and --label are for runs that change pictures, and {run.name} makes them of noise; leave them out")
     cap = int(run.settings["train"].get("cap", 0))

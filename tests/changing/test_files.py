@@ -251,6 +251,34 @@ def test_masks_say_what_is_replaced(tmp_path: Path) -> None:
     assert apply_files(changer, tmp_path / "in", tmp_path / "out", mask=tmp_path / "masks").written[0].name == "a.jpg"
 
 
+@pytest.mark.parametrize("kind", ["colour", "transparent white", "grey with alpha"])
+def test_masks_are_white_where_they_are_light_and_opaque(kind: str, tmp_path: Path) -> None:
+    """A picture with red in it marks nothing, nor does white that nobody sees."""
+    x, hole = scene(40, 50), np.zeros((40, 50, 1), np.uint8)
+    hole[10:20, 15:30] = 255
+    if kind == "colour":
+        mask = hole.repeat(3, 2)
+        mask[25:35, 5:15] = (255, 0, 0)
+    else:
+        mask = np.concatenate([np.full((40, 50, 3 if kind == "transparent white" else 1), 255, np.uint8), hole], 2)
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    changer = restorer(3, 3, mask=True)
+    expected = pixels(apply_files(changer, save(tmp_path / "a.png", x), tmp_path / "b.png", mask=save(tmp_path / "hole.png", hole)).written[0])
+    made = pixels(apply_files(changer, tmp_path / "a.png", tmp_path / "c.png", mask=tmp_path / "mask.png").written[0])
+    assert np.array_equal(made, expected)
+
+
+def test_lab_becomes_rgb_without_the_profile_of_lab(tmp_path: Path) -> None:
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    Image.fromarray(scene(20, 30)).convert("LAB").save(tmp_path / "a.tif", icc_profile=lab)
+    done = apply_files(same(), tmp_path / "a.tif", tmp_path / "b.tif")
+    assert "Lab became RGB" in done.text()
+    with Image.open(done.written[0]) as made:
+        assert made.mode == "RGB"
+        assert not made.info.get("icc_profile")
+        assert np.abs(np.asarray(made).astype(int) - scene(20, 30)).mean() < 4
+
+
 def test_jpegs_keep_their_quality(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     Image.fromarray(scene(128, 128)).save(path, quality=90)

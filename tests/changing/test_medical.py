@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import onnx
 import pydicom
 import pytest
 import torch
@@ -17,6 +18,7 @@ from rivalry.changing.tiles import change
 from rivalry.cli import cli
 from rivalry.data import ImageModality, ReadOptions, load
 from rivalry.data.medical.volume import read_volume
+from rivalry.data.medical.warning import MADE, WARNING
 from rivalry.data.medical.windows import Window
 from rivalry.errors import DataError, RecipeError, RunError
 
@@ -128,6 +130,32 @@ def test_draws_are_of_one_piece_from_slice_to_slice(tmp_path):
     assert np.array_equal(read_volume(tmp_path / "c.nii").array, values)
 
 
+@pytest.mark.parametrize("recipe", ["auto", "bicyclegan-small"])
+def test_the_documented_commands_map_how_sure_a_translation_is(recipe, tmp_path):
+    """docs/medical.md: the house recipe by views, a row with noise by its draws."""
+    for i in range(3):
+        values = head(16, i)
+        nifti(values, tmp_path / "both" / "t1" / f"v{i}.nii.gz")
+        nifti((values > 900).astype(np.float32), tmp_path / "both" / "tissue" / f"v{i}.nii.gz")
+    run = str(tmp_path / "t1-to-tissue")
+    small = ("nets.generator.width=8", "nets.discriminator.width=8", "batch=2")
+    rivalry.train(
+        tmp_path / "both", recipe=recipe, budget="2steps", run=run, options=ReadOptions(task="translate"), settings=small, tensorboard=False, say=lambda line: None
+    )
+    noisy = recipe != "auto"
+    ways = ["--draws", "4"] if noisy else ["--self-ensemble"]
+    path = str(tmp_path / "both" / "t1" / "v0.nii.gz")
+    made = CliRunner().invoke(cli, ["apply", run, path, "-o", str(tmp_path / "tissue.nii.gz"), *ways])
+    assert made.exit_code == 0, made.output
+    record = json.loads((tmp_path / "tissue.json").read_text())
+    assert (record["draws"], record["views"], record["answers_averaged"]) == ((4, 1, 4) if noisy else (1, 2, 2))  # mirrored in training, never turned
+    assert read_volume(tmp_path / "tissue-uncertainty.nii.gz").array.max() > 0
+    if not noisy:
+        wrong = CliRunner().invoke(cli, ["apply", run, path, "-o", str(tmp_path / "other.nii.gz"), "--draws", "4"])
+        assert isinstance(wrong.exception, RecipeError)
+        assert "say --self-ensemble in place of --draws" in str(wrong.exception)
+
+
 def test_views_have_an_uncertainty_too(tmp_path):
     """The mean over views is the self-ensemble of pictures; a network that knows no directions is sure of itself."""
     torch.manual_seed(0)
@@ -149,6 +177,37 @@ def test_what_is_made_into_another_kind_is_a_share_of_its_range(tmp_path):
         array = read_volume(tmp_path / f"{task}.nii").array
         assert array.max() == pytest.approx(largest, rel=0.1)
         assert any("shares of the range" in n for n in done.notes) == (task == "translate")
+
+
+def test_a_truncated_slice_is_named_and_the_others_are_changed(tmp_path):
+    ct_series(tmp_path / "in", "P1", 1, size=12)
+    files = sorted((tmp_path / "in").iterdir())
+    torn = files[5]
+    torn.write_bytes(torn.read_bytes()[:-200])
+    done = changing_volumes(same, tmp_path / "in", tmp_path / "out", BRAIN)
+    assert (done.volumes, read_volume(tmp_path / "out").array.shape[0]) == (1, 11)
+    assert f"left out: {torn.name}: " in done.text()
+    assert any("1 file of 12 of the series cannot be read" in n for n in done.notes)
+    assert torn.name not in (tmp_path / "out.json").read_text()
+    assert "those slices are missing" in (tmp_path / "out.json").read_text()
+    for path in (*files[:5], *files[6:9]):
+        path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(DataError, match=rf"9 of its 12 files are broken \({files[0].name}: .*; replace them"):
+        changing_volumes(same, tmp_path / "in", tmp_path / "other", BRAIN)
+    ct_series(tmp_path / "in" / "whole", "P2", 2, size=12)
+    done = changing_volumes(same, tmp_path / "in", tmp_path / "two", BRAIN)
+    assert done.volumes == 1
+    assert any(files[0].name in line for line in done.text().splitlines() if line.startswith("left out: "))
+
+
+@pytest.mark.parametrize("name", ["out.png", "out.dcm"])
+def test_scans_are_not_written_into_a_folder_called_like_a_file(name, tmp_path):
+    ct_series(tmp_path / "in", "P1", 1, size=12)
+    nifti(head(12), tmp_path / "a.nii.gz")
+    for source in ("in", "a.nii.gz"):
+        with pytest.raises(DataError, match=r"scans are not written as .*name a new folder"):
+            changing_volumes(same, tmp_path / source, tmp_path / name, BRAIN)
+    assert not (tmp_path / name).exists()
 
 
 def test_networks_that_volumes_have_no_use_for(tmp_path):
@@ -210,6 +269,16 @@ def test_what_goes_wrong_leaves_nothing(tmp_path):
     assert not (tmp_path / "b.nii").exists()
 
 
+@pytest.mark.parametrize(("out", "beside"), [("some", "some/WARNING.txt"), ("sheet.png", "sheet-warning.txt"), ("all.npy", "all-warning.txt")])
+def test_generated_scans_come_with_a_warning(out, beside, tmp_path):
+    x = torch.zeros(4, 1, 32, 32)
+    written = BRAIN.write(x, tmp_path / out)
+    assert MADE in (tmp_path / beside).read_text()
+    assert all(p.suffix in (".png", ".npy") for p in written)
+    ImageModality((1, 32, 32)).write(x, tmp_path / "plain")
+    assert not list((tmp_path / "plain").glob("*.txt"))
+
+
 def test_from_scans_to_a_run_to_changed_scans(tmp_path):
     """Train on series, apply from the command line: units, identity and the run's records, end to end."""
     for i in range(3):
@@ -224,9 +293,18 @@ def test_from_scans_to_a_run_to_changed_scans(tmp_path):
     asked = ["apply", str(run.path), str(tmp_path / "scans" / "Doe_1"), "-o", str(tmp_path / "out"), "--self-ensemble", "--strength", "0"]
     made = CliRunner().invoke(cli, asked)
     assert made.exit_code == 0, made.output
+    for page in ("report.md", "model-card.md"):
+        assert WARNING in (run.path / page).read_text()
+    card = (run.path / "model-card.md").read_text()
+    assert "To change pictures of the kind it was trained on" in card
+    assert "takes noise away" in card
+    assert '.apply("photo.png", "changed.png")' in card
+    assert "To draw new rows" not in card
     before, after = read_volume(tmp_path / "scans" / "Doe_1"), read_volume(tmp_path / "out")
     assert np.abs(after.array - np.clip(before.array, -160, 240)).max() < 0.02  # nothing changed, within the window
     assert read_volume(tmp_path / "out-uncertainty").array.shape == before.array.shape
+    told = json.loads(onnx.load(run.export(tmp_path / "model.onnx").path).metadata_props[0].value)
+    assert (told["scans"]["low"], told["scans"]["high"], told["scans"]["result"]) == (-160, pytest.approx(240), "units")
     wrong = CliRunner().invoke(cli, ["apply", str(run.path), str(tmp_path / "scans"), "-o", str(tmp_path / "o"), "--quality", "90"])
     assert isinstance(wrong.exception, RecipeError)
     assert "is for picture files" in str(wrong.exception)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
@@ -19,6 +20,7 @@ from rivalry.changing.resample import enlarged
 from rivalry.changing.source import TensorSource
 from rivalry.changing.tiles import SEAM, Tiling, cuts, ramp
 from rivalry.changing.whole import Statistics
+from rivalry.errors import RecipeError
 from rivalry.nets.filling import filled
 
 LEVEL = 1 / 255
@@ -124,6 +126,16 @@ def test_the_ensemble_is_the_mean_over_eight_views(norm: type[nn.Module] | None)
         expected = torch.stack([unseen(changer.net(seen(x[None] * 2 - 1, v)), v) for v in range(8)]).mean(0)[0]
     made = change(changer, x, Ways(self_ensemble=True, tile=32))
     assert (made - ((expected + 1) / 2).clamp(0, 1)).abs().max() < LEVEL / 10
+
+
+def test_a_network_is_asked_only_about_views_that_training_knew() -> None:
+    changer, x = replace(restorer(), views=(0, 4)), picture(40, 90)
+    with torch.inference_mode():
+        expected = torch.stack([unseen(changer.net(seen(x[None] * 2 - 1, v)), v) for v in (0, 4)]).mean(0)[0]
+    made = change(changer, x, Ways(self_ensemble=True, tile=32))
+    assert (made - ((expected + 1) / 2).clamp(0, 1)).abs().max() < LEVEL / 10
+    with pytest.raises(RecipeError, match="neither turned nor mirrored"):
+        Ways(self_ensemble=True).check(replace(changer, views=(0,)))
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])

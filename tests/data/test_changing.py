@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from rivalry.data import ReadOptions, load
+from rivalry.data import ReadOptions, inspect, load
 from rivalry.data.mosaic import Pile, places
 from rivalry.errors import DataError, UnknownName
 
@@ -141,6 +141,122 @@ def test_classes_are_no_pairs_unless_their_names_say_so(tmp_path: Path, names: t
     data = load(pairs(tmp_path / "d", names=names))
     assert data.layout == ""
     assert data.spec.class_names == names
+    assert any("hold files of equal names" in note and "--task translate" in note for note in data.notes)
+
+
+def test_several_classes_of_numbered_files_are_classes_without_a_word(tmp_path: Path) -> None:
+    for k, name in enumerate(("cats", "dogs", "owls")):
+        for i in range(6):
+            picture(tmp_path / name / f"{i:04}.png", 16, 16, 10 * k + i)
+    data = load(tmp_path)
+    assert (data.layout, data.spec.class_names) == ("", ("cats", "dogs", "owls"))
+    assert not any("--task" in note for note in data.notes)
+
+
+def test_what_the_layout_decided_is_said_with_the_way_back(tmp_path: Path) -> None:
+    pairs(tmp_path / "p", names=("noisy", "clean"))
+    (told,) = (n for n in load(tmp_path / "p").notes if "no task is named" in n)
+    assert "'noisy' and 'clean'" in told
+    assert "--task generate" in told
+    assert told in inspect(tmp_path / "p").notes
+    as_they_are = load(tmp_path / "p", options=ReadOptions(task="generate"))
+    assert (as_they_are.layout, as_they_are.spec.class_names) == ("", ("clean", "noisy"))
+    for side in ("A", "B"):
+        for i in range(9):
+            picture(tmp_path / "u" / f"train{side}" / f"{side}{i}.png", 32, 32, i + ord(side))
+    assert any("two sets without pairs (--task unpaired)" in n for n in load(tmp_path / "u").notes)
+
+
+def joined(folder: Path, seam: bool, n: int = 12) -> Path:
+    """Pictures twice as wide as high: two smooth ones side by side, or one."""
+    rng = np.random.default_rng(len(folder.name))
+    for i in range(n):
+        x = np.linspace(0, 1, 64)
+        wave = 128 + 60 * np.sin(6 * x + rng.uniform(0, 6)) * np.ones((32, 1))
+        if seam:
+            wave[:, 32:] = 255 - wave[:, :32] + rng.uniform(20, 60)
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(np.clip(wave, 0, 255).astype(np.uint8)).save(folder / f"{i}.png")
+    return folder
+
+
+def test_halves_that_meet_in_the_middle_are_pairs_and_panoramas_are_not(tmp_path: Path) -> None:
+    data = load(joined(tmp_path / "ab", seam=True))
+    assert (data.layout, data.task, data.spec.shape) == ("pairs", "translate", (1, 32, 32))
+    assert any("seam in the middle" in n and "--task generate" in n for n in data.notes)
+    (tmp_path / "classes").mkdir()
+    for name in ("cats", "dogs", "owls"):
+        joined(tmp_path / "classes" / name, seam=True)
+    assert load(tmp_path / "classes").spec.class_names == ("cats", "dogs", "owls")
+    for name in ("train", "test-side"):
+        (tmp_path / "split").mkdir(exist_ok=True)
+        joined(tmp_path / "split" / name, seam=True).rename(tmp_path / "split" / name.removesuffix("-side"))
+    split = load(tmp_path / "split")
+    assert (split.layout, len(split.train), len(split.held)) == ("pairs", 12, 12)
+    assert not any("hold files of equal names" in note for note in split.notes)
+    wide = load(joined(tmp_path / "wide", seam=False))
+    assert wide.layout == ""
+    assert any("say --task translate" in n for n in wide.notes)
+
+
+def test_folders_within_folders_are_pairs_by_their_whole_names(tmp_path: Path) -> None:
+    """The same name in two sub-folders is two pictures, and train and test may lie around the sides."""
+    for k, (part, n) in enumerate((("one", 6), ("two", 5))):
+        for i in range(n):
+            picture(tmp_path / "noisy" / part / f"{i}.png", 32, 32, 100 * k + i)
+            picture(tmp_path / "clean" / part / f"{i}.png", 32, 32, 1000 + 100 * k + i)
+    data = load(tmp_path)
+    assert data.layout == "pairs"
+    assert len(data.train) + len(data.held) == 11
+
+
+def scaled(folder: Path, scale: int, names: tuple[str, str] = ("lr", "hr"), n: int = 10) -> Path:
+    """hr is lr, each pixel repeated."""
+    for i in range(n):
+        picture(folder / names[0] / f"{i}.png", 24 + i % 2, 30, i)
+        x = np.asarray(Image.open(folder / names[0] / f"{i}.png"))
+        Image.fromarray(x.repeat(scale, 0).repeat(scale, 1)).save(_made(folder / names[1] / f"{i}.png"))
+    return folder
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_pairs_of_two_sizes_teach_enlarging(tmp_path: Path, scale: int) -> None:
+    data = load(scaled(tmp_path, scale))
+    name = {2: "super-resolution-x2", 3: "super-resolution-x3", 4: "super-resolution"}[scale]
+    assert (data.layout, data.task) == ("pairs", name)
+    c, h, w = data.spec.shape
+    assert data.spec.source == (c, h // scale, w // scale)
+    for store in (data.train, data.held):
+        batch = store.batch(torch.arange(len(store))[:: max(1, len(store) // 40)], CPU)
+        assert torch.equal(batch.x, batch.extra["source"].repeat_interleave(scale, 2).repeat_interleave(scale, 3))
+    asked = load(tmp_path, options=ReadOptions(task=name, patch=12 * scale))
+    assert asked.spec.source == (3, 12, 12)
+    with pytest.raises(DataError, match=f"no multiple of {scale}" if scale > 2 else "no multiple of 2"):
+        load(tmp_path, options=ReadOptions(task=name, patch=12 * scale + 1))
+    other = "super-resolution-x3" if scale != 3 else "super-resolution"
+    for task, says in (("translate", f"say --task {name}, or bring"), (other, f"say --task {name}"), ("denoise", f"say --task {name}")):
+        with pytest.raises(DataError, match=says):
+            load(tmp_path, options=ReadOptions(task=task))
+    with pytest.raises(DataError, match="leave --size out"):
+        load(tmp_path, options=ReadOptions(task=name, size=48))
+    assert load(tmp_path, options=ReadOptions(task="translate", size=48)).spec.source == (3, 48, 48)
+
+
+def test_a_task_on_named_pairs_learns_from_them(tmp_path: Path) -> None:
+    data = load(pairs(tmp_path / "d", names=("noisy", "clean")), options=ReadOptions(task="denoise"))
+    assert (data.layout, data.task) == ("pairs", "denoise")
+    batch = data.train.batch(torch.arange(4), CPU)
+    assert torch.equal(batch.x.flip(2), batch.extra["source"])
+    assert any("from true pairs" in n and "'clean' alone" in n for n in data.notes)
+    with pytest.raises(DataError, match="makes its own bad twins"):
+        load(tmp_path / "d", options=ReadOptions(task="inpaint"))
+    with pytest.raises(DataError, match="as large as their partners"):
+        load(tmp_path / "d", options=ReadOptions(task="super-resolution"))
+    classes = load(pairs(tmp_path / "c", names=("cats", "dogs")), options=ReadOptions(task="denoise", patch=16))
+    assert classes.layout == "patches"
+    assert any("taken as good pictures" in n for n in classes.notes)
+    unpaired = load(tmp_path / "d", options=ReadOptions(task="unpaired"))
+    assert any("--task translate learns from the pairs" in n for n in unpaired.notes)
 
 
 def test_folders_of_other_files_are_classes_whatever_they_are_called(tmp_path: Path) -> None:
@@ -161,9 +277,10 @@ def bad_sizes(folder: Path) -> None:
     picture(folder / "A" / "3.png", 30, 48, 1)
 
 
-def one_pixel(folder: Path) -> None:
-    photos(folder)
-    picture(folder / "dot.png", 1, 1, 0)
+def dots(folder: Path) -> None:
+    photos(folder, 3)
+    for i in range(8):
+        picture(folder / f"{i}.png", 1, 1, i)
 
 
 def alone(folder: Path) -> None:
@@ -175,7 +292,7 @@ def alone(folder: Path) -> None:
     [
         (bad_names, "translate", "no file of 'A' has a partner"),
         (bad_sizes, "translate", "differ in size, for example"),
-        (one_pixel, "denoise", "smaller than 16 pixels"),
+        (dots, "denoise", r"8 pictures of .* are smaller than 16 pixels a side, for example 0.png \(1x1\)"),
         (alone, "denoise", "only 1 row"),
         (photos, "translate", "two sub-folders whose files have equal names"),
         (photos, "unpaired", "trainA and trainB"),
@@ -193,6 +310,18 @@ def test_broken_pictures_are_left_out_and_counted(tmp_path: Path) -> None:
     (tmp_path / "torn.png").write_bytes((tmp_path / "p3.png").read_bytes()[:200])
     data = load(tmp_path, options=ReadOptions(task="denoise", patch=24))
     assert any("1 picture of 11 cannot be read" in note for note in data.notes)
+
+
+def test_a_few_tiny_pictures_are_left_out_by_name(tmp_path: Path) -> None:
+    picture(photos(tmp_path / "d") / "dot.png", 1, 1, 0)
+    data = load(tmp_path / "d", options=ReadOptions(task="denoise", patch=24))
+    assert any("1 picture smaller than 16 pixels a side: left out (dot.png (1x1))" in note for note in data.notes)
+    assert data.fingerprint == load(photos(tmp_path / "whole"), options=ReadOptions(task="denoise", patch=24)).fingerprint
+    pairs(tmp_path / "p", n=12)
+    picture(tmp_path / "p" / "A" / "dot.png", 1, 1, 0)
+    picture(tmp_path / "p" / "B" / "dot.png", 32, 48, 0)
+    paired = load(tmp_path / "p")
+    assert any("dot.png (1x1)" in note for note in paired.notes)
 
 
 def test_unknown_tasks_and_large_patches_are_refused(tmp_path: Path) -> None:

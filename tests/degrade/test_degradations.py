@@ -12,7 +12,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from rivalry.degrade import TASKS, Blur, Down, Grey, Jpeg, LowLight, Masked, Noise, Outline, Realistic, task
+from rivalry.degrade import TASKS, Blur, Down, Dull, Grey, Jpeg, LowLight, Masked, Noise, Outline, Realistic, task
 from rivalry.degrade.jpeg import jpeg
 from rivalry.degrade.kernels import blurred, gaussian, motion, sinc
 from rivalry.degrade.resize import bicubic, resize_each
@@ -20,7 +20,7 @@ from rivalry.errors import RecipeError, UnknownName
 from rivalry.streams import Draw
 
 DRAW = Draw(0, ("test",))
-ALL = (Down(2), Down(4), Noise(), Blur(), Jpeg(), LowLight(), Grey(), Outline(), Masked(), Realistic(1), Realistic(4))
+ALL = (Down(2), Down(4), Noise(), Blur(), Jpeg(), LowLight(), Dull(), Grey(), Outline(), Masked(), Realistic(1), Realistic(4))
 
 
 def scenes(n: int = 4, side: int = 64, channels: int = 3) -> Tensor:
@@ -134,6 +134,26 @@ def test_realistic_damage_grows_with_strength() -> None:
     x = scenes(16)
     damage = [float((Realistic(1, s)(x, DRAW) - x).abs().mean()) for s in (0.2, 1.0)]
     assert damage[0] < 0.6 * damage[1]
+
+
+def test_dull_pictures_have_less_contrast_anywhere_in_the_range() -> None:
+    x = scenes(1).expand(256, -1, -1, -1)
+    y = Dull()(x, DRAW).flatten(1)
+    spread = (y.quantile(0.95, 1) - y.quantile(0.05, 1)) / (x[0].quantile(0.95) - x[0].quantile(0.05))
+    assert float((spread < 1).float().mean()) > 0.95
+    assert float(y.mean(1).min()) < -0.3 < 0.3 < float(y.mean(1).max())
+    only = Dull(stops=0, thinnest=1, least=0.5, most=0.5, noise=0)(x[:4], DRAW)
+    slope = (only - only.flatten(1).mean(1).view(-1, 1, 1, 1)) / (x[:4] - x[:4].flatten(1).mean(1).view(-1, 1, 1, 1)).clamp_min(0.2)
+    bright = x[:4] - x[:4].mean() > 0.2
+    assert slope[bright].median() == pytest.approx(0.5, abs=0.02)  # squeezed into half of the range
+
+
+def test_haze_is_what_comes_through_and_airlight() -> None:
+    """He et al. 2009: I = J t + A (1 - t) in light; black becomes A (1 - t), and nothing is darker."""
+    black = -torch.ones(128, 1, 8, 8)
+    y = ((Dull(stops=0, least=1, most=1, noise=0, thinnest=0.3)(black, DRAW)[:, 0, 0, 0] + 1) / 2) ** 2.2
+    assert 0.35 < float((y < 1e-3).float().mean()) < 0.65  # half have no haze
+    assert float(y.max()) < 0.7 + 1e-2
 
 
 def test_low_light_is_darker() -> None:

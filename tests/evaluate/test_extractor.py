@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,20 @@ from rivalry.errors import RivalryError, UnknownName, WeightsError
 from rivalry.evaluate import Reference, choose_extractor, evaluate
 from rivalry.evaluate.extractor import FILE, Pixels
 from rivalry.extractors import PointsExtractor, drawing, train_local
+from rivalry.extractors.local_training import STEPS
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_training_a_feature_space_says_how_far_it_is(terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("rivalry.data.progress.PATIENCE", 0.0)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
+    seen: list[int] = []
+    monkeypatch.setattr("rivalry.evaluate.extractor.train_local", lambda *given, tick, **named: [tick(step + 1) or seen.append(step) for step in range(STEPS)])
+    choose_extractor(samples.pictures())
+    said = capsys.readouterr().err
+    assert len(seen) == STEPS
+    assert "training a feature space for the rulers" in said
+    assert terminal or said.endswith(" s to go\n")
 
 
 def test_points_are_measured_as_they_are() -> None:

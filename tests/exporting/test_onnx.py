@@ -18,8 +18,13 @@ from torch import Tensor, nn
 
 from changing.cases import Halving, restorer, scene, seeded
 from changing.test_files import pixels, save
+from data.medical.scans import head, nifti
 from rivalry import zoo
-from rivalry.changing import Changer, apply_files
+from rivalry.changing import Changer, Ways, apply_files
+from rivalry.changing.medical import apply_scans, told_of
+from rivalry.changing.trained import OfClass
+from rivalry.data import ImageModality
+from rivalry.data.medical.volume import read_volume
 from rivalry.errors import DataError, MissingExtra, RunError
 from rivalry.exporting import export_changer, export_generator
 from rivalry.nets import ResNetTranslator, Restorer, UNet
@@ -53,6 +58,7 @@ CHANGERS: dict[str, Callable[[], Changer]] = {
     "unet": lambda: built(UNet(width=8, depth=3)),
     "translator": lambda: built(ResNetTranslator(width=8, blocks=1)),
     "folded": lambda: built(Restorer(width=8, blocks=1, shrink=2)),
+    "class": lambda: of_class(ResNetTranslator(width=8, blocks=1), 1),
 }
 
 
@@ -64,6 +70,15 @@ def built(net: Net) -> Changer:
     for p in module.parameters():
         p.add_(torch.randn_like(p) * 0.05)  # some begin at 0
     return Changer(module, 3, 3, context=module.reach, multiple=module.multiple)
+
+
+def of_class(net: Net, label: int) -> Changer:
+    """A net of the house between three classes, that makes one of them."""
+    torch.manual_seed(0)
+    spec = Spec("image", (3, 32, 32), class_names=("a", "b", "c"))
+    module = net.build(spec, Wiring(source=(3, 32, 32), classes=3)).eval().requires_grad_(False)
+    assert isinstance(module, ChangeModule)
+    return Changer(OfClass(module, label), 3, 3, context=module.reach, multiple=module.multiple)
 
 
 @pytest.mark.parametrize("name", CHANGERS)
@@ -84,7 +99,7 @@ def test_files_take_any_size_and_give_what_the_network_gives(name: str, tmp_path
     assert np.abs(made - expected.numpy()).max() < 1e-5 * max(1.0, float(expected.abs().max()))
     facts = told(done.path)
     assert (facts["run"], facts["kind"], facts["scale"], facts["range"]) == ("sharper", "changes pictures", changer.scale, [-1.0, 1.0])
-    assert facts["whole_picture"] == (name in ("noise", "unet", "translator"))
+    assert facts["whole_picture"] == (name in ("noise", "unet", "translator", "class"))
     assert str(ROOT).encode() not in done.path.read_bytes()  # nothing of this machine
 
 
@@ -124,6 +139,52 @@ def test_the_example_needs_neither_torch_nor_rivalry_and_gives_the_same(inputs: 
     assert np.abs(ours.astype(int) - theirs)[inner, inner].max() <= 1
 
 
+@pytest.mark.parametrize("inputs", [1, 3])
+@pytest.mark.parametrize("ending", [".png", ".tif"])
+def test_the_example_keeps_sixteen_bits_of_grey(inputs: int, ending: str, tmp_path: Path) -> None:
+    changer = restorer(inputs, inputs)
+    model = export_changer(changer, tmp_path / "model.onnx").path
+    picture = save(tmp_path / f"a{ending}", scene(60, 70, 1, bits=16))
+    ours = pixels(apply_files(changer, picture, tmp_path / f"ours{ending}").written[0])
+    example([model, picture, tmp_path / f"theirs{ending}"])
+    theirs = pixels(tmp_path / f"theirs{ending}")
+    assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape) == (np.uint16, (60, 70, 1))
+    assert np.abs(ours.astype(int) - theirs).max() <= 2
+    example([model, picture, tmp_path / "theirs.jpg"])
+    assert np.abs(pixels(tmp_path / "theirs.jpg").astype(float) - ours / 257).mean() < 4
+    Image.fromarray(np.linspace(-1, 1, 400, dtype=np.float32).reshape(20, 20)).save(tmp_path / "f.tif")
+    assert "save it with 16 bits" in example([model, tmp_path / "f.tif", tmp_path / "g.png"], 1)
+
+
+@pytest.mark.parametrize("window", ["fixed", "volume"])
+def test_exports_for_scans_say_the_window_and_the_example_goes_by_it(window: str, tmp_path: Path) -> None:
+    """What the example makes of an array in units is what `rivalry apply` makes of the volume."""
+    fixed = window == "fixed"
+    modality = ImageModality((1, 32, 32), 16, 65535, -200.0 if fixed else 0.0, (400 if fixed else 1) / 65535, window, "axial")
+    changer = restorer(1, 1)
+    model = export_changer(changer, tmp_path / "model.onnx", "quiet", told_of(changer, modality)).path
+    shown = {"low": -200.0, "high": 200.0} if fixed else {"percentiles": [0.5, 99.5]}
+    assert told(model)["scans"] == {"window": window, **shown, "axis": "axial", "result": "units"}
+    apply_scans(changer, modality, nifti(head(24), tmp_path / "a.nii.gz"), tmp_path / "ours.nii.gz", Ways())
+    volume = read_volume(tmp_path / "a.nii.gz").array
+    np.save(tmp_path / "a.npy", volume)
+    example([model, tmp_path / "a.npy", tmp_path / "theirs.npy"])
+    ours, theirs = read_volume(tmp_path / "ours.nii.gz").array, np.load(tmp_path / "theirs.npy")
+    span = 400 if fixed else float(np.ptp(volume))
+    assert theirs.shape == ours.shape
+    assert np.abs(ours - theirs).max() < (0.001 if fixed else 0.02) * span  # percentiles are of all pixels there, of a sample here
+    np.save(tmp_path / "flat.npy", np.zeros((2, 8, 8)) if not fixed else np.zeros(4))
+    assert ("no volume" if fixed else "of one value") in example([model, tmp_path / "flat.npy", tmp_path / "b.npy"], 1)
+    plain = export_changer(restorer(), tmp_path / "plain.onnx").path
+    assert "did not learn from scans" in example([plain, tmp_path / "a.npy", tmp_path / "b.npy"], 1)
+
+
+def test_translations_of_scans_give_shares_and_pictures_say_nothing_of_windows() -> None:
+    assert told_of(restorer(), ImageModality()) == {}
+    translating = restorer(1, 1, task="translate")
+    assert told_of(translating, ImageModality((1, 32, 32), 16, 65535, 0.0, 1 / 65535, "volume", ""))["result"] == "shares"
+
+
 def example(arguments: list[Any], code: int = 0) -> str:
     script = str(ROOT / "examples" / "onnx_apply.py")
     done = subprocess.run([sys.executable, "-c", ALONE, script, *map(str, arguments)], capture_output=True, text=True, check=False)
@@ -161,6 +222,16 @@ def test_what_cannot_be_exported_leaves_nothing(tmp_path: Path, monkeypatch: pyt
         export_generator(sampler("gan-small", POINTS), POINTS, tmp_path / "model.onnx")
     monkeypatch.setattr("rivalry.exporting.onnx_file.compare", lambda module, cases, path: 0.01)
     with pytest.raises(RunError, match="differs from the original by"):
+        export_changer(restorer(), tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_onnxruntime_cannot_run_is_refused_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(module: nn.Module, cases: object, path: Path) -> float:
+        raise ValueError("[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Got invalid dimensions for input: picture\n index: 0")
+
+    monkeypatch.setattr("rivalry.exporting.onnx_file._difference", broken)
+    with pytest.raises(RunError, match=r"onnxruntime cannot run the exported network: .*invalid dimensions.*pip install -U onnxruntime"):
         export_changer(restorer(), tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
 

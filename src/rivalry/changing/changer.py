@@ -10,6 +10,8 @@ from torch import nn
 from rivalry.errors import RecipeError
 
 SCALES = (1, 2, 3, 4)
+VIEWS = tuple(range(8))
+"""Four quarter turns, each as it is and (from 4 on) mirrored first: a picture's symmetries."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Changer:
     number of its halvings); tiles begin at multiples of it.  task: what it was trained for, in a word.  latent: size of the
     noise, 0 for none.  mask: the net fills holes; it is given x with 0 in the holes and then the mask, 1 in the holes and 0
     elsewhere, and only the holes are replaced.  keeps_colour: a net of one channel, met by a colour picture, is given its
-    luma, and the colours are kept; without it the result is grey.
+    luma, and the colours are kept; without it the result is grey.  views: those of VIEWS that training showed, in which it may be asked.
 
     Statistics over the whole picture (instance and group norm, pooling to one pixel, means over height and width) are found by
     `rivalry.changing.whole`; nothing need be said of them.
@@ -41,6 +43,7 @@ class Changer:
     latent: int = 0
     mask: bool = False
     keeps_colour: bool = True
+    views: tuple[int, ...] = VIEWS
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def __post_init__(self) -> None:

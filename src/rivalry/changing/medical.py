@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rivalry.changing.changer import Changer
-from rivalry.changing.model import VIEWS, seen, unseen
+from rivalry.changing.model import seen, unseen
 from rivalry.changing.tiles import change
 from rivalry.changing.ways import Ways
 from rivalry.data.image import ImageModality
@@ -40,19 +40,24 @@ SHARES = "the result's numbers are shares of the range of what it was made into,
 AROUND = 3
 """A handful of answers says little of the variance of one pixel; over its neighbours it follows the true error better
 (docs/medical.md)."""
+PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".npy", ".npz", ".csv", ".dcm")
+"""Endings by which somebody expects one file, where there will be a folder."""
 PERCENTILES = "0.5% to 99.5% of the volume"
 
 
 @dataclass(frozen=True)
 class ChangedVolumes:
-    """written: all files, in order; volumes: how many were changed; notes: what there is to say, naming nobody."""
+    """written: all files, in order; volumes: how many were changed; notes: what there is to say, naming nobody; left_out: 'name: why' of
+    files, and sentences on volumes, that could not be read, for whoever has them: they are written nowhere."""
 
     written: tuple[Path, ...]
     volumes: int
     notes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     def text(self) -> str:
-        return "\n".join([f"{count(self.volumes, 'volume')} changed, {count(len(self.written), 'file')} written", *self.notes])
+        lines = [f"{count(self.volumes, 'volume')} changed, {count(len(self.written), 'file')} written", *self.notes]
+        return "\n".join([*lines, *(f"left out: {what}" for what in self.left_out)])
 
 
 @dataclass(frozen=True)
@@ -77,11 +82,27 @@ def changing_volumes(
     Raises DataError for what cannot be read or written, RunError where a change is not of the same size.
     """
     members = _members(network, uncertainty_draws)
+    return _changing(members, Asked(max(1, uncertainty_draws)), path, out, modality, window, output, keep_identity, batch, tick)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How each network was asked: with so many draws of its noise, in so many turned and mirrored views."""
+
+    draws: int = 1
+    views: int = 1
+
+
+def _changing(
+    members: Sequence[Change], asked: Asked, path: Path, out: Path, modality: ImageModality, window: str | None, output: Window | None,
+    keep_identity: bool, batch: int, tick: Tick,
+) -> ChangedVolumes:  # fmt: skip
     found = find_volumes(path)
     names = _names(found, out, keep_identity)
     for place in names:  # all of them, before anything is computed
         check_free(place)
     uids, written, notes, failed, clipped = UidMap(), list[Path](), dict.fromkeys(found.notes), list[str](), 0.0
+    missing = list(found.left_out)
     for i, (files, place) in enumerate(zip(found.volumes, names, strict=True)):
         try:
             volume = read_volume(files, modality.axis or "axial")
@@ -89,9 +110,10 @@ def changing_volumes(
         except DataError as error:
             failed.append(str(error))
             continue
+        missing += volume.left_out
         told = _Told(tick, i, len(names))
         answer = changed(members, volume, shown, output or shown, batch, told)
-        record = _record(volume, shown, why, members, uncertainty_draws)
+        record = _record(volume, shown, why, members, asked)
         notes.update(dict.fromkeys([*volume.notes, *why, *_sure_note(answer)]))
         clipped = max(clipped, shown.clipped(volume.array))
         written += write_volume(volume, answer.values, place, keep_identity, uids=uids, record=record)
@@ -102,12 +124,12 @@ def changing_volumes(
         raise DataError(failed[0])
     left = [f"{count(len(failed), 'volume')} of {len(names)} cannot be read and are left out"] if failed else []
     left += [f"up to {clipped:.1%} of a volume's numbers lay outside of the window and were clipped to its ends"] if clipped else []
-    return ChangedVolumes(tuple(written), len(names) - len(failed), (*left, *notes))
+    return ChangedVolumes(tuple(written), len(names) - len(failed), (*left, *notes), (*missing, *failed))
 
 
 def members_of(changer: Changer, ways: Ways) -> list[Change]:
     """A trained network as the members of an ensemble: one for each of its draws, and with `self_ensemble` one for each of
-    eight turned and mirrored views of a slice (test-time augmentation: Wang et al. 2019, doi:10.1016/j.neucom.2019.01.103).
+    the turned and mirrored views of a slice that training knew (test-time augmentation: Wang et al. 2019, doi:10.1016/j.neucom.2019.01.103).
 
     A draw has one noise for all slices, so that it is of one piece from slice to slice.  Slices go through in tiles, as
     pictures do.
@@ -121,7 +143,7 @@ def members_of(changer: Changer, ways: Ways) -> list[Change]:
 
         return change_all
 
-    return [member(k, view) for k in range(ways.draws) for view in range(VIEWS if ways.self_ensemble else 1)]
+    return [member(k, view) for k in range(ways.draws) for view in (changer.views if ways.self_ensemble else (0,))]
 
 
 def apply_scans(
@@ -130,13 +152,17 @@ def apply_scans(
 ) -> ChangedVolumes:  # fmt: skip
     """`rivalry apply` for DICOM and NIfTI: as `changing_volumes`, with the deviation of the draws, or of the views.
     Raises RecipeError for networks that volumes have no use for."""
-    ways.check(changer)
+    if ways.draws > 1 and not changer.latent:
+        raise RecipeError(
+            "the network of this run draws no noise, so every draw would be the same; for a map of how sure it is say --self-ensemble in place of "
+            "--draws, or train a row that draws some (--recipe bicyclegan-small)"
+        )
     if changer.inputs != 1 or changer.outputs != 1 or changer.scale != 1 or changer.mask:
         raise RecipeError("scans are changed by networks of one channel that keep the size and fill no holes; this run's is another")
     made = made_of(changer, modality)
-    done = changing_volumes(
-        members_of(changer, ways), source, out, modality, window=window, output=made, keep_identity=keep_identity, tick=tick
-    )
+    ways.check(changer)
+    asked = Asked(ways.draws, len(changer.views) if ways.self_ensemble else 1)
+    done = _changing(members_of(changer, ways), asked, source, out, modality, window, made, keep_identity, BATCH, tick)
     return done if made is None else replace(done, notes=(*done.notes, SHARES))
 
 
@@ -145,6 +171,22 @@ def made_of(changer: Changer, modality: ImageModality) -> Window | None:
     target's range; None: the numbers that went in."""
     layout = TASKS[changer.task].layout if changer.task in TASKS else ""
     return Window(0, 1) if modality.window == "volume" and layout in ("pairs", "unpaired") else None
+
+
+def told_of(changer: Changer, modality: ImageModality) -> dict[str, object]:
+    """What an exported file says of the scans it is for, {} for other pictures: from what to what numbers become -1 to 1 (where the
+    window is one for all; by which percentiles of the volume where it is not), along which axis volumes were cut, and what -1 to 1 is
+    in the result: the same numbers again, or 0 to 1."""
+    if not modality.window:
+        return {}
+    fixed = _fixed(modality)
+    shown: dict[str, object] = {"percentiles": list(windows.TAILS)} if fixed is None else {"low": fixed.low, "high": fixed.high}
+    return {"window": modality.window, **shown, "axis": modality.axis, "result": "units" if made_of(changer, modality) is None else "shares"}
+
+
+def _fixed(modality: ImageModality) -> Window | None:
+    """The one window for all that the run was trained with."""
+    return Window(modality.offset, modality.offset + modality.scale * modality.high) if modality.window == "fixed" else None
 
 
 def changed(
@@ -193,9 +235,9 @@ def window_of(volume: Volume, modality: ImageModality, asked: str | None = None)
     """What the volume is shown by, and what there is to say of that."""
     if asked is not None and (own := windows.parse(asked)) is not None:
         return own, [f"window {own.words()}, as was asked"]
-    if asked is None and modality.window == "fixed":
+    if asked is None and (fixed := _fixed(modality)) is not None:
         odd = f"the network was trained with one window for all, as for CT, and a volume is {volume.modality}" if volume.modality not in ("CT", "") else ""
-        return Window(modality.offset, modality.offset + modality.scale * modality.high), [odd] if odd else []
+        return fixed, [odd] if odd else []
     found = windows.of_volume(windows.sample(volume.array))
     if found is None:
         raise DataError("a volume is of one value; there is nothing to change in it")
@@ -217,12 +259,13 @@ def _members(network: Change | Sequence[Change], draws: int) -> list[Change]:
     return every * draws if draws else every
 
 
-def _record(volume: Volume, shown: Window, why: Sequence[str], members: Sequence[Change], draws: int) -> dict[str, object]:
+def _record(volume: Volume, shown: Window, why: Sequence[str], members: Sequence[Change], asked: Asked) -> dict[str, object]:
     return {
         "window": {"low": shown.low, "high": shown.high, "by": PERCENTILES if shown.name == windows.VOLUME else "training or request"},
         "clipped_share": round(shown.clipped(volume.array), 6),
         "axis": volume.axis or "as stored",
-        "draws": draws,
+        "draws": asked.draws,
+        "views": asked.views,
         "answers_averaged": len(members),
         "uncertainty": f"standard deviation over the answers (variance averaged over {AROUND} x {AROUND} pixels), in the numbers of the result" if len(members) > 1 else "none",
         "remarks": list(why),
@@ -231,6 +274,8 @@ def _record(volume: Volume, shown: Window, why: Sequence[str], members: Sequence
 
 def _names(found: Files, out: Path, keep_identity: bool) -> list[Path]:
     """Where each volume goes.  Files may be called after people, so several volumes are numbered unless identity is kept."""
+    if out.suffix.lower() in PICTURES and not out.is_dir():
+        raise DataError(f"scans are not written as {out.suffix}: name a new folder for a DICOM series, or a file ending in .nii or .nii.gz for a NIfTI volume")
     single = len(found.volumes) == 1
     first = found.volumes[0][0]
     if single and (not is_nifti(first.name) or out.name.lower().endswith((".nii", ".nii.gz"))):

@@ -15,8 +15,6 @@ from rivalry.changing.whole import Statistics
 
 LEAST = 16
 """Smaller pictures are padded to it for networks that halve: what is left of them could be too small to be normalised."""
-VIEWS = 8
-"""Four quarter turns, each as it is and mirrored: a picture's symmetries."""
 
 
 def seen(x: Tensor, view: int) -> Tensor:
@@ -34,14 +32,14 @@ def unseen(x: Tensor, view: int) -> Tensor:
 class Model:
     """x [n, inputs, h, w] in [-1, 1], mask [n, 1, h, w] of 0 and 1 -> [n, outputs, scale h, scale w] in about [-1, 1].
 
-    z: [1, latent], the same for all tiles of a picture; 0 without it.  views: 1, or 8 to answer by the mean over a picture's symmetries
+    z: [1, latent], the same for all tiles of a picture; 0 without it.  views: it answers by the mean over these of a picture's symmetries
     (geometric self-ensemble, Timofte et al. 2016).  frozen: statistics to be used, one for each view; empty for none.
     is_global: does the network look at the whole picture?
     """
 
     changer: Changer
     z: Tensor | None = None
-    views: int = 1
+    views: tuple[int, ...] = (0,)
     frozen: list[Statistics] = field(default_factory=list)
     is_global: bool = False
 
@@ -49,12 +47,12 @@ class Model:
     def __call__(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         given = self._given(x, mask)
         total: Tensor | None = None
-        for view in range(self.views):
-            with self.frozen[view].using() if self.frozen else nullcontext():
+        for i, view in enumerate(self.views):
+            with self.frozen[i].using() if self.frozen else nullcontext():
                 y = unseen(self._ask(seen(given, view)), view)
             total = y if total is None else total + y
         assert total is not None
-        return (total / self.views).cpu() if self.views > 1 else total.cpu()
+        return (total / len(self.views)).cpu() if len(self.views) > 1 else total.cpu()
 
     @torch.inference_mode()
     def looks_at_the_whole(self) -> bool:
@@ -68,9 +66,9 @@ class Model:
     @torch.inference_mode()
     def freeze(self, x: Tensor, mask: Tensor | None = None) -> None:
         """Takes statistics of a picture [1, ...] for all that is asked from now on."""
-        frozen = [Statistics() for _ in range(self.views)]
+        frozen = [Statistics() for _ in self.views]
         given = self._given(x, mask)
-        for view, one in enumerate(frozen):
+        for view, one in zip(self.views, frozen, strict=True):
             with one.taking():
                 self._ask(seen(given, view))
         self.frozen = frozen

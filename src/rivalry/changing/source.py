@@ -202,6 +202,9 @@ def _plain(picture: Image.Image, kept: Kept, notes: list[str]) -> tuple[Image.Im
         return picture.convert("LA" if grey else "RGBA"), kept
     if picture.mode in ("L", "1"):
         return picture.convert("L"), kept
+    if picture.mode == "LAB":  # its profile, if it has one, is of Lab numbers, and they are no more
+        notes.append("Lab became RGB")
+        return picture.convert("RGB"), Kept(kept.exif, b"", kept.dpi)
     return picture if picture.mode == "RGB" else picture.convert("RGB"), kept
 
 

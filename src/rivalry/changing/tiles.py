@@ -18,9 +18,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rivalry.changing.changer import Changer
-from rivalry.changing.model import VIEWS, Model
+from rivalry.changing.model import Model
 from rivalry.changing.source import Source, TensorSource
-from rivalry.changing.ways import Channels, Ways
+from rivalry.changing.ways import Channels, Ways, luma
 from rivalry.streams import Draw
 
 SEAM = 8
@@ -123,7 +123,7 @@ class Whole:
             band = torch.zeros(colours + alpha, len(down), width * scale)
             band[:, : carried.shape[1]] = carried
             picture = self.source.rows(row.start, row.stop)
-            holes = None if self.mask is None else (self.mask.rows(row.start, row.stop)[:1] >= 0.5).float()
+            holes = None if self.mask is None else marked(self.mask, row.start, row.stop)
             for column in self.tiling.columns:
                 before, after = self._tile(picture, holes, column)
                 left, across = ramp(column, width, scale)
@@ -146,13 +146,20 @@ class Whole:
         return before[0], after[0]
 
 
+def marked(mask: Source, first: int, last: int) -> Tensor:
+    """[1, last - first, width] of 0 and 1: where the mask is white, by its luma; what is transparent is not."""
+    rows = mask.rows(first, last)
+    light = luma(rows[None, : mask.colours])[0]
+    return ((light * rows[mask.colours :] if mask.alpha else light) >= 0.5).float()
+
+
 def prepared(source: Source, changer: Changer, ways: Ways, draw: int = 0, mask: Source | None = None) -> Whole:
     """What changing `source` takes; for networks that look at the whole picture its statistics are taken here."""
     memory, is_global = _traits(changer)
     drawn = Draw(ways.seed, ("apply", draw))
     drawn.seed_globally("modules")  # some networks draw by themselves (dropout that is always on)
     z = drawn.normal("latent", 1, changer.latent) if changer.latent else None
-    model = Model(changer, z, VIEWS if ways.self_ensemble else 1, is_global=is_global)
+    model = Model(changer, z, changer.views if ways.self_ensemble else (0,), is_global=is_global)
     channels = Channels(changer, source.colours, source.alpha)
     at_once = min(STATISTICS_PIXELS, int(2 * TILE_BYTES / (WORKING * memory)))
     tiling = Tiling.of(source, changer, ways.tile, memory, not is_global)
@@ -183,7 +190,7 @@ def _looked_at(whole: Whole, pixels: int) -> tuple[Tensor, Tensor | None]:
         rows = source.rows(top, min(source.height, top + step))[None]
         small.append(F.avg_pool2d(rows, factor, ceil_mode=True))
         if mask is not None:
-            marks = (mask.rows(top, min(source.height, top + step))[None, :1] >= 0.5).float()
+            marks = marked(mask, top, min(source.height, top + step))[None]
             holes.append(F.max_pool2d(marks, factor, ceil_mode=True))
     return whole.channels.given(torch.cat(small, 2)), torch.cat(holes, 2) if holes else None
 

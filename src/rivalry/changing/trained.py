@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
+
 import torch
 from torch import Tensor, nn
 
-from rivalry.changing.changer import Changer
-from rivalry.degrade import Masked, Outline
+from rivalry.changing.changer import VIEWS, Changer
+from rivalry.degrade import TASKS, Masked, Outline
 from rivalry.errors import DataError, RecipeError, RunError
 from rivalry.games import Change, Domains
 from rivalry.nets.restorers import ChangeModule
-from rivalry.run import Run, stage_checkpoint
+from rivalry.run import PIXELS, Run
 
-PIXELS = stage_checkpoint("pixels")
+VIEWS_OF: Mapping[str, tuple[int, ...]] = {"all": VIEWS, "mirrored": (0, 4), "no": (0,)}
+"""Of how pictures are turned in training: the views that a network may be asked about."""
 
 
 class OfClass(ChangeModule):
@@ -23,7 +27,8 @@ class OfClass(ChangeModule):
         self.net, self.label, self.reach, self.multiple = net, label, net.reach, net.multiple
 
     def forward(self, source: Tensor) -> Tensor:
-        out: Tensor = self.net(source, torch.full((len(source),), self.label, device=source.device))
+        # shape[0], not len(): exporters keep it open, so that the file takes any number of pictures
+        out: Tensor = self.net(source, torch.full((source.shape[0],), self.label, device=source.device))
         return out
 
 
@@ -42,8 +47,9 @@ def changer_of(run: Run, which: str, device: torch.device, perception: float = 1
         )
     wiring = recipe.game.wiring(spec)
     channels, height, _ = wiring.source
-    degradation = recipe.game.degradation if isinstance(recipe.game, Change) else None
-    mends = degradation is not None and not isinstance(degradation, Outline)  # a picture into the same one, only better
+    degradation, named = recipe.game.degradation if isinstance(recipe.game, Change) else None, str(run.settings["data"].get("task", ""))
+    damage = TASKS[named].degradation if degradation is None and named in TASKS else degradation  # of true pairs the task says it
+    mends = damage is not None and not isinstance(damage, Outline)  # a picture into the same one, only better
     mask = isinstance(degradation, Masked)
     net = run.networks(which, device)["generator"]
     if perception != 1.0:
@@ -54,8 +60,8 @@ def changer_of(run: Run, which: str, device: torch.device, perception: float = 1
         net = OfClass(net, label)
     context, multiple = (net.reach, net.multiple) if isinstance(net, ChangeModule) else (64, 64)
     return Changer(
-        net, channels - mask, spec.shape[0], spec.shape[1] // height, context, multiple, str(run.settings["data"].get("task", "")) or "change",
-        wiring.latent, mask, mends, device,
+        net, channels - mask, spec.shape[0], spec.shape[1] // height, context, multiple, named or "change",
+        wiring.latent, mask, mends, VIEWS_OF[asdict(recipe.game).get("turned", "all")], device,  # type: ignore[call-overload]
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ LEAST_TILE = 16
 @dataclass(frozen=True)
 class Ways:
     """strength: 0 gives the picture itself (enlarged, for super-resolution), 1 what the network makes of it, more goes
-    beyond.  self_ensemble: the mean over the picture turned and mirrored in eight ways.  tile: side of a tile in pixels of
+    beyond.  self_ensemble: the mean over the picture turned and mirrored in the ways that training knew, eight or two.  tile: side of a tile in pixels of
     the picture; 0 goes by memory.  draws, seed: of networks with noise.  quality: of JPEG, WebP and AVIF.
     """
 
@@ -45,6 +45,8 @@ class Ways:
         """RecipeError where the network has no use for what is asked."""
         if self.draws > 1 and not changer.latent:
             raise RecipeError("the network of this run draws no noise, so every draw would be the same; leave --draws out")
+        if self.self_ensemble and len(changer.views) < 2:
+            raise RecipeError("the pictures that this run learned from were neither turned nor mirrored, so there are no views to ask about; leave --self-ensemble out")
 
 
 def luma(colour: Tensor) -> Tensor:

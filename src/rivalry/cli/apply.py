@@ -24,7 +24,7 @@ from rivalry.errors import DataError
 @click.option("--perception", type=float, default=1.0, metavar="0..1", help="Pictures: 0 invents nothing (pixels alone decided), 1 is as trained; for "
               "runs whose judge joined later.")
 @click.option("--label", help="Pictures: the class to make, of runs that go between several (stargan).")
-@click.option("--self-ensemble", is_flag=True, help="Pictures: the mean over eight turned and mirrored views; eight times slower, a bit better.")
+@click.option("--self-ensemble", is_flag=True, help="Pictures: the mean over turned and mirrored views, those that training knew (eight, or two); as many times slower, a bit better.")
 @click.option("--tile", type=int, metavar="PIXELS", help="Pictures: side of a tile; by memory without it.")
 @click.option("--mask", type=click.Path(path_type=Path), metavar="FILE|FOLDER", help="Pictures: where holes are to be filled, white on black.")
 @click.option("--sheet", type=click.Path(path_type=Path), metavar="FILE.png", help="Pictures: also show before, after, and the difference.")

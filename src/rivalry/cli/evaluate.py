@@ -33,6 +33,9 @@ def command(
 ) -> None:  # fmt: skip
     """Measure RUN with every ruler that fits its data: value, 95 % interval, and the floor that real data reach.
 
+    Runs that change pictures stand beside what doing nothing scores (the input, enlarged bicubically where sizes differ), beside
+    their last checkpoint, and beside the one where pixels alone had decided.
+
     What --target, --by, --survival and --full measure is also kept in the run's evaluation.json, for
     `rivalry report RUN --officer`; it holds no row, and tells of no fewer than ten people.
 
@@ -76,3 +79,5 @@ def command(
         others = [[number(one[m].value) if m in one else "" for one in rivals.values()] for m in scores]
         show([(*HEADER[:-1], *rivals), *((*row[:-1], *more) for row, more in zip(rows, others, strict=True))])
         click.echo(f"measured on {counts} rows of {run}'s data; the floor is what real training data score")
+        for sentence in scores.details.get("paired", {}).get("said", ()):
+            click.echo(sentence)

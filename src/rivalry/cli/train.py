@@ -79,6 +79,9 @@ def command(**given: Any) -> None:
     Ctrl-C saves; `rivalry resume RUN` goes on.  Exit codes: 0 done, 2 a mistake in what was asked, 3 training did
     not recover.
 
+    Pictures lie in pairs or two sets (A and B, noisy and clean, trainA and trainB, halves side by side)? Then it learns to make one
+    of the other; --task says what to learn instead (generate: new pictures).
+
     \b
     rivalry train mnist-5k --budget 3m
     rivalry train photos/ --recipe stylegan2-ada-small --size 64 --until "fd<3x floor" --budget 2h

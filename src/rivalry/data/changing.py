@@ -1,30 +1,27 @@
-"""Reads pictures that are to be changed into pictures: good ones alone, pairs, or two sets.
-
-Layouts of pairs: two folders whose files have equal names; files with both halves side by side.  Of two sets: trainA and
-trainB, with testA and testB held back where they are there.
-"""
+"""Reads pictures that are to be changed into pictures: good ones alone, pairs, or two sets (see `rivalry.data.layouts`)."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
+from math import lcm
 from typing import Any
 
 import numpy as np
 import torch
 
 from rivalry.data.base import Dataset
+from rivalry.data.layouts import Decision, Layout, layout_of, officially_held
 from rivalry.data.mosaic import Mosaic, Pile, places
 from rivalry.data.options import ReadOptions
 from rivalry.data.pixels import Look, Plan, decode, look, quiet
 from rivalry.data.progress import threaded, track
-from rivalry.data.rows import Flags, Ints, Rows, choose, classify
-from rivalry.data.sources import Array, Encoded, Scans
+from rivalry.data.rows import Flags, Ints, Rows, choose
+from rivalry.data.sources import Array, Encoded
 from rivalry.data.split import Split, split
 from rivalry.data.words import count, some
-from rivalry.degrade import TASKS, task
+from rivalry.degrade import TASKS
 from rivalry.errors import DataError
 from rivalry.types import Spec
 
@@ -32,152 +29,21 @@ PATCH = 96
 LEAST = 16
 LARGEST = 2048
 """Longer sides are shrunk to so many pixels: there is no more to learn from a camera's than from these."""
-SIDES = {
-    ("a", "b"), ("traina", "trainb"), ("input", "target"), ("source", "target"), ("low", "high"), ("lr", "hr"), ("noisy", "clean"),
-    ("blur", "sharp"), ("blurred", "sharp"), ("dark", "light"), ("before", "after"), ("photo", "map"), ("damaged", "good"),
-}  # fmt: skip
-"""Names of two folders that say by themselves that one is made into the other."""
 
-
-TRAINS, TESTS = ("traina", "trainb"), ("testa", "testb")
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How the files lie.  kind: as a Task's layout.  target: numbers of what is made; source: of what it is made from, in the
-    same order for pairs, () for patches and for files with both halves.  names: of the two kinds."""
-
-    kind: str
-    target: tuple[int, ...]
-    source: tuple[int, ...] = ()
-    halves: bool = False
-    names: tuple[str, str] = ("source", "target")
-    classes: tuple[str, ...] = ()
-    codes: tuple[int, ...] = ()
-
-
-def asked(source: Encoded | Scans, options: ReadOptions) -> str:
-    """The task that was named, or that the folders' names say by themselves; '' for none."""
-    if options.task is not None:
-        return task(options.task).name
-    folders = two_folders(source.rows)
-    if folders is None:
-        return ""
-    if set(folders) == {"trainA", "trainB"}:
-        return "translate" if _equal_names(source.rows, folders) else "unpaired"
-    # lower-case letters are as likely to be classes
-    named = set(folders) == {"A", "B"} or {n.lower() for n in folders} in [set(pair) for pair in SIDES if len(pair[0]) > 1]
-    return "translate" if named and _equal_names(source.rows, folders) else ""
-
-
-def two_folders(rows: Rows) -> dict[str, list[int]] | None:
-    """Rows by the folder that holds them, where there are two; testA counts to trainA, testB to trainB."""
-    found: dict[str, list[int]] = {}
-    for i, name in enumerate(rows.names):
-        parts = PurePosixPath(name).parts
-        if len(parts) < 2:
-            return None
-        folder = parts[-2]
-        found.setdefault(f"train{folder[4:]}" if folder.lower() in TESTS else folder, []).append(i)
-    return found if len(found) == 2 else None
-
-
-def officially_held(rows: Rows) -> Rows:
-    """Files in testA and testB are held back."""
-    held = np.array([any(p.lower() in TESTS for p in PurePosixPath(n).parts[:-1]) for n in rows.names], dtype=bool)
-    return replace(rows, held=held) if held.any() else rows
-
-
-def _stem(name: str) -> str:
-    return PurePosixPath(name).stem
-
-
-def _equal_names(rows: Rows, folders: dict[str, list[int]]) -> bool:
-    one, two = ({_stem(rows.names[i]) for i in part} for part in folders.values())
-    return len(one & two) * 2 > max(len(one), len(two))
-
-
-def layout_of(source: Encoded, wanted: str, looks: Sequence[Look]) -> Layout:
-    """How the files lie for the task; DataError where they do not fit it."""
-    kind = TASKS[wanted].layout
-    everything = tuple(range(len(source.rows)))
-    if kind == "patches":
-        return Layout(kind, everything)
-    if TASKS[wanted].labelled:
-        return _labelled(source)
-    folders = two_folders(source.rows)
-    if kind == "unpaired":
-        if folders is None:
-            raise DataError(f"--task unpaired takes a folder with two sub-folders, such as trainA and trainB; {source.where} has others")
-        (a, from_), (b, to) = ((n, folders[n]) for n in _ordered(folders))
-        return Layout(kind, tuple(to), tuple(from_), names=(a, b))
-    if folders is not None:
-        return _pairs(source, folders)
-    wide = [found for found in looks if not found.reason]
-    if wide and all(found.width == 2 * found.height for found in wide):
-        return Layout(kind, everything, halves=True, names=("left", "right"))
-    raise DataError(
-        f"pairs are two sub-folders whose files have equal names, or files twice as wide as high with both side by side; {source.where} has neither"
-    )
-
-
-def _labelled(source: Encoded) -> Layout:
-    """Two sets, trainA (with testA) and trainB (with testB), the first with a sub-folder for each class; those of the other, if it has
-    any, are not looked at."""
-    sets: dict[str, list[int]] = {"a": [], "b": []}
-    labels: list[str] = []
-    for i, name in enumerate(source.rows.names):
-        folders = PurePosixPath(name).parts[:-1]
-        at = next((k for k, f in enumerate(folders) if f.lower() in (*TRAINS, *TESTS)), None)
-        if at is None:
-            continue
-        which = folders[at].lower()[-1]
-        sets[which].append(i)
-        if which == "a":
-            labels.append(folders[at + 1] if len(folders) > at + 1 else "")
-    if not sets["a"] or not sets["b"]:
-        raise DataError(f"--task adapt takes a folder with trainA, which has a sub-folder for each class, and trainB; {source.where} has others")
-    if lost := labels.count(""):
-        raise DataError(f"{count(lost, 'picture')} of trainA in {source.where} lie beside its sub-folders, so nobody knows their class; give each class a sub-folder")
-    codes, classes, unused = classify(np.array(labels))
-    if codes is None or len(classes) < 2:
-        raise DataError(f"--task adapt learns classes from the sub-folders of trainA, and {source.where} has one ({unused or classes[0]!r}); give each class a sub-folder")
-    return Layout("unpaired", tuple(sets["b"]), tuple(sets["a"]), names=("trainA", "trainB"), classes=classes, codes=tuple(codes.tolist()))
-
-
-def _ordered(folders: dict[str, list[int]]) -> list[str]:
-    """Their names: what it is made from first, then what is made; by the alphabet where the names do not say."""
-    return sorted(folders, key=lambda n: (n.lower() in {to for _, to in SIDES}, n))
-
-
-def _pairs(source: Encoded, folders: dict[str, list[int]]) -> Layout:
-    order = _ordered(folders)
-    one, two = ({_stem(source.rows.names[i]): i for i in folders[n]} for n in order)
-    both = sorted(set(one) & set(two))
-    alone = sorted(set(one) ^ set(two))
-    if not both:
-        raise DataError(
-            f"no file of {order[0]!r} has a partner of the same name in {order[1]!r} (for example {some(alone[:2])}); rename them, or say --task unpaired"
-        )
-    if len(alone) > len(both):
-        raise DataError(f"{count(len(alone), 'file')} of {source.where} have no partner, for example {some(alone, 2)}; rename them, or say --task unpaired")
-    return Layout("pairs", tuple(two[n] for n in both), tuple(one[n] for n in both), names=(order[0], order[1]))
-
-
-def read(source: Encoded, options: ReadOptions, modality: Any) -> Dataset:
+def read(source: Encoded, options: ReadOptions, modality: Any, decision: Decision) -> Dataset:
     """The pictures as squares of one size, in pairs where the task has pairs.  Raises DataError in one sentence for what cannot
-    be used.  modality: an ImageModality, for its `encode`."""
-    wanted = asked(source, options)
+    be used.  modality: an ImageModality, for its `encode`.  decision: the task, and why."""
     source = replace(source, rows=officially_held(source.rows))
     chosen = choose(replace(source.rows, codes=None, classes=()), replace(options, only=()))
     source = _only(source, chosen)
     with quiet():
         looks = [look(content) for _, content in source.stream(range(len(source.rows)))]
-    layout = layout_of(source, wanted, looks)
+    wanted, layout = layout_of(source, decision.task, looks, options)
     plan = _Common.of(looks, options, layout)
     pictures, broken = _decoded(source, looks, plan, layout.halves)
+    tiny = _without_tiny(source, layout, pictures, decision.secret)
     rows, target, partner, notes = _whole(source, layout, pictures, broken)
-    target, partner, fitted = _fitting(rows, target, partner, layout, plan, source.where)
+    _check_sizes(rows, target, partner, layout, source.where)
     official = source.rows.held
     strangers = None if official is None else official[[i for i in layout.source if i in pictures]]
     if strangers is not None and not strangers.any():
@@ -185,15 +51,16 @@ def read(source: Encoded, options: ReadOptions, modality: Any) -> Dataset:
     if rows.held is not None and not rows.held.any():
         rows = replace(rows, held=None)  # only the other set has a test side
     parts = _split(rows, strangers, target, partner, layout, options, source.where)
-    size = _patch([*target, *partner], options, wanted, source.where)
+    size = _patch([*target, *partner] if layout.scale == 1 else target, options, wanted, layout, source.where)
     known = [c for i, c in zip(layout.source, layout.codes, strict=False) if i in pictures]
     depth = type(modality)((plan.channels, *size), plan.bits, 255 if plan.bits == 8 else 65535)
     train, held = _stores(target, partner, layout, parts, size, depth, torch.tensor(known) if known else None)
     shape = (plan.channels, *size)
-    spec = Spec("image", shape, (-1.0, 1.0), layout.classes, source=shape if layout.kind != "patches" else ())
+    given = (plan.channels, size[0] // layout.scale, size[1] // layout.scale)
+    spec = Spec("image", shape, (-1.0, 1.0), layout.classes, source=given if layout.kind != "patches" else ())
     return Dataset(
         source.name, spec, depth, train, held, _hash(target, partner, parts, size, layout, wanted), layout=layout.kind, task=wanted,
-        notes=(*source.rows.notes, *notes, *fitted, *_told(layout, parts, size, len(train), plan)),
+        notes=(*source.rows.notes, *decision.notes, *tiny, *notes, *_told(layout, wanted, parts, size, len(train), plan)),
     )  # fmt: skip
 
 
@@ -219,6 +86,10 @@ class _Common:
         bits = max(found.bits for found in whole)
         plan = cls(channels, bits, options.height_width, options.fit)
         size = sum(p.height * p.width * p.channels * p.bits // 8 for p in (plan.plan(found, False) for found in whole))
+        if layout.scale > 1:
+            if size > options.resident_bytes:
+                raise DataError(f"pairs of two sizes are kept as they are, and these take {size / 2**30:.1f} GiB of memory; cut them into smaller ones")
+            return replace(plan, longest=max(max(p.height, p.width) for p in whole))
         if size <= options.resident_bytes:
             return plan
         # all of them live in memory: so many are brought to what fits
@@ -259,6 +130,22 @@ def _decoded(
     return pictures, broken
 
 
+def _without_tiny(source: Encoded, layout: Layout, pictures: dict[int, Array], secret: bool) -> list[str]:
+    """A note: takes a few pictures out of `pictures` that are too small to be cut; DataError where they are many."""
+    sides = {i: (p.shape[1], p.shape[2] // (2 if layout.halves else 1)) for i, p in pictures.items()}
+    inputs = set(layout.source) if layout.scale > 1 else set[int]()
+    tiny = [i for i, side in sides.items() if min(side) < (LEAST // layout.scale if i in inputs else LEAST)]
+    if not tiny:
+        return []
+    shown = some([f"{source.rows.name(i)} ({sides[i][0]}x{sides[i][1]})" for i in tiny], 3)
+    if 2 * len(tiny) > len(pictures):
+        what = "" if secret else f", for example {shown}"
+        raise DataError(f"{count(len(tiny), 'picture')} of {source.where} are smaller than {LEAST} pixels a side{what}; remove them, or give --size")
+    for i in tiny:
+        del pictures[i]
+    return [f"{count(len(tiny), 'picture')} smaller than {LEAST} pixels a side: left out" + ("" if secret else f" ({shown})")]
+
+
 def _whole(
     source: Encoded, layout: Layout, pictures: dict[int, Array], broken: dict[int, str]
 ) -> tuple[Rows, list[Array], list[Array], list[str]]:
@@ -281,22 +168,17 @@ def _whole(
     return replace(source.rows.take(kept), codes=None, classes=()), target, partner, notes
 
 
-def _fitting(
-    rows: Rows, target: list[Array], partner: list[Array], layout: Layout, plan: _Common, where: str
-) -> tuple[list[Array], list[Array], list[str]]:
-    """Partners of equal size; what is too small is refused."""
-    if layout.kind == "pairs":
-        unlike = [i for i, (t, p) in enumerate(zip(target, partner, strict=True)) if t.shape != p.shape]
-        if unlike:
-            t, p = target[unlike[0]].shape, partner[unlike[0]].shape
-            raise DataError(
-                f"{count(len(unlike), 'pair')} of {where} differ in size, for example {rows.name(unlike[0])}: {p[1]}x{p[2]} and {t[1]}x{t[2]}; "
-                "bring them to one size, or give --size"
-            )
-    small = [p.shape[1:] for p in (*target, *partner) if min(p.shape[1:]) < LEAST]
-    if small:
-        raise DataError(f"{count(len(small), 'picture')} of {where} are smaller than {LEAST} pixels a side ({small[0][0]}x{small[0][1]}); remove them, or give --size")
-    return target, partner, []
+def _check_sizes(rows: Rows, target: list[Array], partner: list[Array], layout: Layout, where: str) -> None:
+    """DataError unless partners are of equal size, or all smaller by one scale."""
+    if layout.kind != "pairs":
+        return
+    unlike = [i for i, (t, p) in enumerate(zip(target, partner, strict=True)) if t.shape[1:] != tuple(layout.scale * s for s in p.shape[1:])]
+    if unlike:
+        t, p = target[unlike[0]].shape, partner[unlike[0]].shape
+        raise DataError(
+            f"{count(len(unlike), 'pair')} of {where} differ in size, for example {rows.name(unlike[0])}: {p[1]}x{p[2]} and {t[1]}x{t[2]}; "
+            "bring them to one size, or give --size (to learn enlarging, all must be 2, 3 or 4 times as large as their partners)"
+        )
 
 
 def _split(
@@ -311,9 +193,9 @@ def _split(
     return mine, split(others, np.arange(len(partner)), options, f"{where}/{layout.names[0]}")
 
 
-def _patch(pictures: list[Array], options: ReadOptions, wanted: str, where: str) -> tuple[int, int]:
+def _patch(pictures: list[Array], options: ReadOptions, wanted: str, layout: Layout, where: str) -> tuple[int, int]:
     """The size of squares: what was asked for, else PATCH, or all of smaller pictures of one size; pictures that are to be named are
-    seen whole."""
+    seen whole.  Of pairs of two sizes it is a multiple of their scale."""
     lowest = min(p.shape[1] for p in pictures), min(p.shape[2] for p in pictures)
     if TASKS[wanted].labelled:
         if len({p.shape[1:] for p in pictures}) > 1 or options.patch is not None:
@@ -322,12 +204,15 @@ def _patch(pictures: list[Array], options: ReadOptions, wanted: str, where: str)
     if options.patch is not None:
         if options.patch > min(lowest):
             raise DataError(f"--patch {options.patch} is larger than the smallest picture ({lowest[0]}x{lowest[1]}); ask for less")
+        if options.patch % layout.scale:
+            raise DataError(f"--patch {options.patch} is no multiple of {layout.scale}, by which partners are smaller; say --patch {options.patch // layout.scale * layout.scale}")
         return options.patch, options.patch
+    unit = lcm(4, layout.scale)
     alike = len({p.shape[1:] for p in pictures}) == 1
     largest = PATCH if TASKS[wanted].layout == "patches" else 256
     if alike and max(lowest) <= largest:
-        return lowest[0] // 4 * 4, lowest[1] // 4 * 4
-    side = min(PATCH if TASKS[wanted].layout == "patches" else 128, *lowest) // 4 * 4
+        return lowest[0] // unit * unit, lowest[1] // unit * unit
+    side = min(PATCH if TASKS[wanted].layout == "patches" else 128, *lowest) // unit * unit
     return side, side
 
 
@@ -338,11 +223,11 @@ def _stores(
     pile = Pile.of(target)
     source = Pile.of(partner) if layout.kind == "pairs" else None
     strangers = Pile.of(partner) if layout.kind == "unpaired" else None
-    step = max(1, min(size) // 16)
+    step = max(1, min(size) // 16 // layout.scale) * layout.scale
 
     def store(which: Ints, others: Ints | None, step: int) -> Mosaic:
         other = None if strangers is None or others is None else (strangers, places(strangers, others, size, step))
-        return Mosaic(pile, places(pile, which, size, step), modality.encode, source, other, classes)
+        return Mosaic(pile, places(pile, which, size, step), modality.encode, source, other, classes, layout.scale)
 
     mine, theirs = parts
     return (
@@ -363,14 +248,18 @@ def _hash(target: list[Array], partner: list[Array], parts: tuple[Split, Split |
     return hashed.hexdigest()
 
 
-def _told(layout: Layout, parts: tuple[Split, Split | None], size: tuple[int, int], squares: int, plan: _Common) -> list[str]:
+def _told(layout: Layout, wanted: str, parts: tuple[Split, Split | None], size: tuple[int, int], squares: int, plan: _Common) -> list[str]:
     mine, theirs = parts
-    if plan.longest < LARGEST:
-        return [f"they are many: longer sides are brought to {plan.longest} pixels, so that all fit into memory", *_told(layout, parts, size, squares, replace(plan, longest=LARGEST))]
+    if plan.longest < LARGEST and layout.scale == 1:
+        return [f"they are many: longer sides are brought to {plan.longest} pixels, so that all fit into memory", *_told(layout, wanted, parts, size, squares, replace(plan, longest=LARGEST))]
     square = f"squares of {size[0]}x{size[1]} are cut out of them ({squares:,} places)"
     if layout.kind == "patches":
         return [f"{len(mine.train):,} pictures to train on, {len(mine.held):,} held back; {square}"]
     how = f"{layout.names[0]!r} is made into {layout.names[1]!r}"
+    if layout.scale > 1:
+        how += f", {layout.scale} times as large a side"
+    if TASKS[wanted].layout == "patches":
+        how += f", as task {wanted!r} learns it from true pairs (for bad twins made on the fly name the folder {layout.names[1]!r} alone)"
     if theirs is None:
         return [f"{len(mine.train):,} pairs to train on, {len(mine.held):,} held back: {how}; {square}"]
     if layout.classes:

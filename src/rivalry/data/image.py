@@ -10,14 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rivalry.data import changing, frames, image_files, image_look, reading, sheets, twins
+from rivalry.data import changing, frames, image_files, image_look, layouts, reading, sheets, twins
 from rivalry.data.base import Dataset, Plain
 from rivalry.data.defences import refuse
 from rivalry.data.inspection import Inspection
 from rivalry.data.medical import look as scan_look
 from rivalry.data.medical import reading as scans
+from rivalry.data.medical import warning
 from rivalry.data.medical.as_pictures import as_pictures
-from rivalry.data.options import ReadOptions
+from rivalry.data.options import GENERATE, ReadOptions
 from rivalry.data.reading import Pictures
 from rivalry.data.rows import group_by_name
 from rivalry.data.sources import Array, Arrays, Columns, Encoded, Scans, Source
@@ -62,11 +63,12 @@ class ImageModality:
     def read(self, source: Source, options: ReadOptions) -> Dataset:
         """Raises DataError when there are too few pictures, most are broken, or arrays have no shape of pictures."""
         refuse(options, "pictures", ("--dedupe",))
-        if isinstance(source, Encoded) and changing.asked(source, options):
-            return changing.read(source, options, self)
-        if isinstance(source, Scans) and changing.asked(source, options):
-            return _changed_scans(source, options, self)
-        if options.task is not None:
+        decision = layouts.decide(source, options) if isinstance(source, Encoded | Scans) else layouts.Decision()
+        if isinstance(source, Encoded) and decision.task:
+            return changing.read(source, options, self, decision)
+        if isinstance(source, Scans) and decision.task:
+            return _changed_scans(source, options, self, decision)
+        if options.task is not None and not layouts.as_it_is(options):
             raise DataError(f"--task works on picture files, and {source.where} holds arrays; save them as PNG first")
         if options.patch is not None:
             raise DataError("--patch goes with --task, which says what the squares are for, such as --task denoise; leave it out or add one")
@@ -83,16 +85,18 @@ class ImageModality:
         places = torch.from_numpy(pictures.places)
         sides = places[parts.train], places[parts.held]
         train, held = both(pictures.data, sides, modality.encode, labels, pictures.streamed)
-        notes = (*pictures.notes, *rows.notes, *parts.notes)
+        notes = (*decision.notes, *pictures.notes, *rows.notes, *parts.notes)
         fingerprint = reading.content_hash(pictures, rows, parts.held, options)
         spec = Spec("image", plan.shape, (-1.0, 1.0), rows.classes)
-        return Dataset(source.name, spec, modality, train, held, fingerprint, notes=notes, defences=told)
+        task = options.task if options.task not in (None, GENERATE) else ""
+        if task and spec.classes < 2:
+            raise DataError(f"--task {task} goes between classes of pictures, and {source.where} has none; put each kind into a sub-folder of its own")
+        return Dataset(source.name, spec, modality, train, held, fingerprint, notes=notes, defences=told, task=task or "")
 
     def inspect(self, source: Source, options: ReadOptions) -> Inspection:
-        if isinstance(source, Encoded):
-            return image_look.inspect_files(source, options)
-        if isinstance(source, Scans):
-            return scan_look.inspect_scans(source, options)
+        if isinstance(source, Encoded | Scans):
+            found = image_look.inspect_files(source, options) if isinstance(source, Encoded) else scan_look.inspect_scans(source, options)
+            return replace(found, notes=(*found.notes, *layouts.decide(source, options).notes))
         return image_look.inspect_array(_as_array(source), options)
 
     def encode(self, raw: Tensor) -> Tensor:
@@ -107,7 +111,13 @@ class ImageModality:
     def write(self, x: Tensor, out: Path, labels: Tensor | None = None, names: tuple[str, ...] = ()) -> list[Path]:
         """x [N, C, H, W] encoded, or raw integers.  A folder takes numbered PNGs (in one sub-folder per class where
         there are labels [N] with their names), .png .jpg .webp a sheet, .npz and .npy an array.  Nothing that is
-        there is overwritten in a folder.  Raises DataError for other endings."""
+        there is overwritten in a folder.  Beside scans a text warns that they are invented.  Raises DataError for other endings."""
+        written = self._written(x, out, labels, names)
+        if self.window:
+            warning.write_beside(out)
+        return written
+
+    def _written(self, x: Tensor, out: Path, labels: Tensor | None, names: tuple[str, ...]) -> list[Path]:
         raw = (self.decode(x) if x.is_floating_point() else x).cpu()
         codes = None if labels is None else labels.cpu()
         ending = out.suffix.lower()
@@ -194,10 +204,10 @@ def _gathered(source: Source, options: ReadOptions) -> Pictures:
     return frames.from_array(_as_array(source), options)
 
 
-def _changed_scans(source: Scans, options: ReadOptions, modality: ImageModality) -> Dataset:
+def _changed_scans(source: Scans, options: ReadOptions, modality: ImageModality, decision: layouts.Decision) -> Dataset:
     """Scans for a task: their slices are read as pictures are, and the modality remembers how they were shown."""
     shown = as_pictures(source, options)
-    made = changing.read(shown.source, options, modality)
+    made = changing.read(shown.source, options, modality, decision)
     assert isinstance(made.modality, ImageModality)
     told = replace(made.modality, offset=shown.offset, scale=shown.scale, window=shown.window, axis=shown.axis)
     return replace(made, modality=told, notes=(*shown.notes, *made.notes))

@@ -105,7 +105,7 @@ def places(pile: Pile, which: Array, size: tuple[int, int], step: int) -> Places
 class Mosaic:
     """Squares of pictures, and, where the data are pairs, the same squares of their partners.
 
-    source: the partners, of equal size.  other: in place of partners, squares of other pictures that belong to nobody: row i
+    source: the partners, of equal size, or all `scale` times smaller a side (then squares and steps are multiples of it).  other: in place of partners, squares of other pictures that belong to nobody: row i
     comes with row i of them, again from the first where there are fewer.  classes: of those other pictures [M] int64, where they have
     some; they come as extra 'source-label'.
     """
@@ -114,10 +114,10 @@ class Mosaic:
 
     def __init__(
         self, pile: Pile, places: Places, encode: Encode, source: Pile | None = None, other: tuple[Pile, Places] | None = None,
-        classes: Tensor | None = None,
+        classes: Tensor | None = None, scale: int = 1,
     ) -> None:  # fmt: skip
         self._pile, self._places, self._encode = pile, places, encode
-        self._source, self._other, self._classes = source, other, classes
+        self._source, self._other, self._classes, self._scale = source, other, classes, scale
 
     def __len__(self) -> int:
         return max(len(self._places), 0 if self._other is None else len(self._other[1]))
@@ -132,7 +132,9 @@ class Mosaic:
     def _extra(self, index: Tensor, device: torch.device) -> dict[str, Tensor]:
         labels: dict[str, Tensor] = {}
         if self._source is not None:
-            partners = self._source.cut(*self._places.at(index), self._places.size)
+            which, top, left = self._places.at(index)
+            height, width = self._places.size
+            partners = self._source.cut(which, top // self._scale, left // self._scale, (height // self._scale, width // self._scale))
         elif self._other is not None:
             pile, places = self._other
             at = places.at(index.cpu() % len(places))
@@ -151,4 +153,4 @@ class Mosaic:
             return self
         source = None if self._source is None else self._source.to(device)
         other = None if self._other is None else (self._other[0].to(device), self._other[1])
-        return Mosaic(self._pile.to(device), self._places, self._encode, source, other, self._classes)
+        return Mosaic(self._pile.to(device), self._places, self._encode, source, other, self._classes, self._scale)

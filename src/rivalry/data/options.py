@@ -14,6 +14,8 @@ Fit = Literal["crop", "pad", "stretch"]
 Kind = Literal["points", "table", "records", "text", "dialogue"]
 Tokenizer = Literal["bpe", "words"]
 GIB = 1 << 30
+GENERATE = "generate"
+"""The task of learning pictures as they are, whatever their layout looks like."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,8 @@ class ReadOptions:
     axis: along which NIfTI volumes are cut: axial (the default), coronal, sagittal.
     spacing: bring the pixels of medical images to so many mm; None keeps them.
     labels_from: a DICOM tag that gives classes, such as Modality or BodyPartExamined.
-    task: what pictures are to be changed by (see `rivalry.degrade.TASKS`); None: they are learned as they are, unless two
-        folders' names say that one is made into the other.
+    task: what pictures are to be changed by (see `rivalry.degrade.TASKS`), or 'generate': they are learned as they are; None: the
+        layout decides (two folders whose names say that one is made into the other, both halves side by side), and a note says so.
     patch: side of the squares that are cut out of pictures for such a task.
     Raises DataError when a value makes no sense.
     """

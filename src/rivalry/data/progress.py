@@ -6,8 +6,9 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 A = TypeVar("A")
@@ -15,7 +16,7 @@ B = TypeVar("B")
 PATIENCE = 1.0
 
 
-def track(items: Iterable[A], what: str, total: int | None = None) -> Iterator[A]:
+def track(items: Iterable[A], what: str, total: int | None = None) -> Generator[A, None, None]:
     """Yields the items; after a second a bar on stderr says how far it is (never when that is no terminal)."""
     if not sys.stderr.isatty():
         yield from items
@@ -37,6 +38,37 @@ def track(items: Iterable[A], what: str, total: int | None = None) -> Iterator[A
     finally:
         if shown:
             bar.stop()
+
+
+@contextmanager
+def ticking(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A function to be told how many of `total` steps are done; what lasts over a second shows a bar as `track` does, and where stderr
+    is no terminal one line says what is done and how long it will take."""
+    begun, told = time.monotonic(), False
+
+    def line(done: int) -> None:
+        nonlocal told
+        spent = time.monotonic() - begun
+        if not told and 0 < done < total and spent > PATIENCE:
+            told = True
+            print(f"{what}: about {spent * (total - done) / done:,.0f} s to go", file=sys.stderr, flush=True)
+
+    if not sys.stderr.isatty():
+        yield line
+        return
+    steps, at = track(range(total), what, total), 0
+    next(steps, None)
+
+    def bar(done: int) -> None:
+        nonlocal at
+        while at < done:
+            next(steps, None)
+            at += 1
+
+    try:
+        yield bar
+    finally:
+        steps.close()
 
 
 def threaded(work: Callable[[A], B], items: Iterable[A], small: bool = False, ahead: int = 32) -> Iterator[B]:

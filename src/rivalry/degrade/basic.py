@@ -147,6 +147,34 @@ class LowLight(Same):
         return eight_bits(2 * (seen + read * draw.normal("noise", *x.shape)) - 1)
 
 
+@register("degradation", "dull")
+@dataclass(frozen=True)
+class Dull(Same):
+    """Low contrast, in the order in which it comes about: exposure is off by up to `stops` stops either way (in light, gamma 2.2); half of
+    the pictures lie in haze, of which a share thinnest..1 of the light comes through, the rest being an airlight of .7 to 1 (He et al.
+    2009, eq. 1, at one depth); tones are squeezed into a share least..most of the range, anywhere in it; a little noise is added
+    (deviation up to `noise` of 255)."""
+
+    stops: float = 1.0
+    thinnest: float = 0.3
+    least: float = 0.25
+    most: float = 0.9
+    noise: float = 2.0
+
+    def __call__(self, x: Tensor, draw: Draw) -> Tensor:
+        n = len(x)
+
+        def each(name: str, low: float, high: float) -> Tensor:
+            return between(draw, name, n, low, high).view(-1, 1, 1, 1)
+
+        light = (((x.clamp(-1, 1) + 1) / 2) ** 2.2 * 2 ** each("stops", -self.stops, self.stops)).clamp(0, 1)
+        through = torch.where(each("hazy", 0, 1) < 0.5, each("through", self.thinnest, 1.0), 1.0)
+        tones = (through * light + (1 - through) * each("airlight", 0.7, 1.0)) ** (1 / 2.2)
+        share = each("share", self.least, self.most)
+        squeezed = share * tones + (1 - share) * each("black", 0, 1)
+        return eight_bits(2 * (squeezed + each("loud", 0, self.noise) / 255 * draw.normal("noise", *x.shape)) - 1)
+
+
 @register("degradation", "grey")
 @dataclass(frozen=True)
 class Grey(Degradation):

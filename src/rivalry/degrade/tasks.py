@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from rivalry.degrade.basic import Blur, Down, Grey, Jpeg, LowLight, Masked, Noise, Outline
+from rivalry.degrade.basic import Blur, Down, Dull, Grey, Jpeg, LowLight, Masked, Noise, Outline
 from rivalry.degrade.realistic import Realistic
 from rivalry.errors import UnknownName
 from rivalry.parts import Degradation
 
-Layout = Literal["patches", "pairs", "unpaired"]
+Layout = Literal["patches", "pairs", "unpaired", "classes"]
 
 
 @dataclass(frozen=True)
 class Task:
     """name: as `--task` says it.  does: in words.  layout: how its data lie: 'patches' of good pictures, whose bad twins are
-    made on the fly by the degradation; 'pairs' of pictures; or two sets, 'unpaired'.  adversarial: the default recipe has a
+    made on the fly by the degradation; 'pairs' of pictures; two sets, 'unpaired'; or a folder for each of several sets, 'classes'.  adversarial: the default recipe has a
     discriminator, since what is missing must be invented; else pixels alone decide.  labelled: the first of two sets lies in a folder for
     each class."""
 
@@ -42,11 +42,13 @@ TASKS: Mapping[str, Task] = {
         Task("restore-x2", "mends blur, noise and JPEG, and makes twice as large a side", degradation=Realistic(2), adversarial=True),
         Task("restore-x4", "mends blur, noise and JPEG, and makes 4 times as large a side", degradation=Realistic(4), adversarial=True),
         Task("low-light", "lights up dark pictures", degradation=LowLight()),
+        Task("contrast", "gives dull, hazy or wrongly exposed pictures their contrast", degradation=Dull()),
         Task("colourise", "gives grey pictures colours", degradation=Grey(), adversarial=True),
         Task("sketch", "paints outlines", degradation=Outline(), adversarial=True),
         Task("inpaint", "fills holes", degradation=Masked(), adversarial=True),
         Task("translate", "makes of each picture its partner, learned from pairs", "pairs", adversarial=True),
         Task("unpaired", "makes pictures of one kind out of those of another, without pairs", "unpaired", adversarial=True),
+        Task("domains", "goes between several sets, each a sub-folder of its own", "classes", adversarial=True),
         Task("adapt", "learns to name pictures of one kind by labelled ones of another", "unpaired", adversarial=True, labelled=True),
     )
 }

@@ -10,13 +10,14 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from rivalry.data.base import Dataset
+from rivalry.data.progress import ticking
 from rivalry.data.text import TextModality
 from rivalry.errors import WeightsError
 from rivalry.evaluate.features import FeatureSpace
 from rivalry.evaluate.text_space import text_space
 from rivalry.extractors import LocalClassifier, LocalExtractor, PointsExtractor, extractor, train_local
 from rivalry.extractors.base import Tick
-from rivalry.extractors.local_training import LEAST
+from rivalry.extractors.local_training import LEAST, STEPS
 
 FILE = "extractor.safetensors"
 CPU = torch.device("cpu")
@@ -47,7 +48,7 @@ def choose_extractor(
     name of a space that needs none ('efficientnet-lite0').
     folder: where the local network is kept; it is loaded from there if it is there.  Training takes the same bytes to
     the same network, so runs on the same data and machine share their ruler even without it.
-    tick: told the steps of that training (of `rivalry.extractors.local_training.STEPS`).
+    tick: told the steps of that training (of `rivalry.extractors.local_training.STEPS`), in place of a bar on stderr.
     WeightsError for weights that are missing, damaged or of no known network; UnknownName for an unknown name.
     """
     where = device or CPU
@@ -85,9 +86,10 @@ def _trained(dataset: Dataset, device: torch.device, tick: Tick | None) -> Local
         return batch.x, batch.label
 
     spec, rows = dataset.spec, len(dataset.train)
-    return train_local(
-        draw, rows, spec.shape, spec.classes, device, held=held, held_rows=len(dataset.held), tick=tick
-    )  # fmt: skip
+    with ticking("training a feature space for the rulers", STEPS) as shown:
+        return train_local(
+            draw, rows, spec.shape, spec.classes, device, held=held, held_rows=len(dataset.held), tick=tick or shown
+        )  # fmt: skip
 
 
 def _fitting(space: FeatureSpace, dataset: Dataset, where: str) -> FeatureSpace:

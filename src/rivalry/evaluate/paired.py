@@ -27,10 +27,10 @@ from rivalry.parts import Game
 from rivalry.recipe import Recipe
 from rivalry.sampling import Sampler, picked
 from rivalry.stats import normal_quantile
-from rivalry.stats.pictures import luma, ms_ssim, psnr, shaved, ssim
+from rivalry.stats.pictures import SMALLEST, luma, ms_ssim, psnr, shaved, ssim
 from rivalry.streams import key
 
-PAIRED = ("psnr", "psnr-y", "ssim", "ms-ssim", "gain", "perceptual")
+PAIRED = ("psnr", "psnr-y", "ssim", "ssim-rgb", "ms-ssim", "ms-ssim-rgb", "gain", "perceptual")
 LOOKS = Looks(gate=256, verdict=1024)
 
 
@@ -98,8 +98,16 @@ class PairedJudge(Judge):
         border = self.border
         scores = {m: self._score(m, values, n, border) for m, values in found.items() if not bool(values.isnan().any())}
         worst = found["psnr"].argsort()[:8].tolist()
-        details: dict[str, Any] = {"untouched": {m: float(v.mean()) for m, v in before.items() if not bool(v.isnan().any())}, "worst": worst}
+        details: dict[str, Any] = {"untouched": {m: float(v.mean()) for m, v in before.items() if not bool(v.isnan().any())}, "worst": worst, "said": self._said()}
         return Scores({m: scores[m] for m in METRICS if m in scores}, {"paired": details})
+
+    def _said(self) -> list[str]:
+        """What there is to say of how it was measured."""
+        side = min(self.dataset.spec.shape[1:]) - 2 * self.border
+        said = [f"{self.border} pixels at the border are left out, as many as pictures are enlarged by"] if self.border else ["no border is left out"]
+        if side < SMALLEST:
+            said.append(f"MS-SSIM takes {SMALLEST} pixels a side, and the squares have {side}, so it is left out (--patch {SMALLEST + 2 * self.border + 16} in training gives it)")
+        return said
 
     @property
     def border(self) -> int:
@@ -113,6 +121,7 @@ class PairedJudge(Judge):
         found = {"psnr": psnr(a, b), "ssim": ssim(luma(a), luma(b)), "ms-ssim": ms_ssim(luma(a), luma(b))}
         if a.shape[1] >= 3:
             found["psnr-y"] = psnr(luma(a), luma(b))
+            found["ssim-rgb"], found["ms-ssim-rgb"] = ssim(a[:, :3], b[:, :3]), ms_ssim(a[:, :3], b[:, :3])
         if self.perceptual is not None and a.shape[1] in (1, 3):
             with torch.inference_mode():
                 parts = zip(a.split(16), b.split(16), strict=True)

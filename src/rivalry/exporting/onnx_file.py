@@ -106,7 +106,17 @@ def _forget_places(model: Any) -> None:
 
 def compare(module: nn.Module, cases: Sequence[Sequence[Tensor]], path: Path) -> float:
     """The largest difference between what the module and the file make of the cases, relative to the largest value (at
-    least 1)."""
+    least 1).  RunError where onnxruntime cannot load the file or run it on a case."""
+    try:
+        return _difference(module, cases, path)
+    except Exception as error:  # onnxruntime has a class of its own for each of its failures
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise RunError(
+            f"onnxruntime cannot run the exported network: {first}; update it (pip install -U onnxruntime), or use the run itself: rivalry apply"
+        ) from error
+
+
+def _difference(module: nn.Module, cases: Sequence[Sequence[Tensor]], path: Path) -> float:
     import numpy as np
     import onnxruntime
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -25,6 +26,7 @@ from rivalry.types import Spec
 SIZES = ((2, 24, 40), (1, 33, 50), (1, 64, 64), (3, 17, 96))
 """(n, height, width) of the pictures that a file is tried on."""
 DRAWS = (3, 1, 4)
+NO_SCANS: Mapping[str, object] = MappingProxyType({})
 
 
 def checked_ending(out: Path) -> None:
@@ -33,12 +35,13 @@ def checked_ending(out: Path) -> None:
         raise DataError(f"networks are exported to .onnx files, and {out.name} is none; name one with -o")
 
 
-def export_changer(changer: Changer, out: Path, run: str = "") -> Exported:
+def export_changer(changer: Changer, out: Path, run: str = "", scans: Mapping[str, object] = NO_SCANS) -> Exported:
     """Writes a network that changes pictures: picture [n, c, height, width] in [-1, 1] (and mask, and noise, where it takes
     them) -> 'changed' [n, C, scale height, scale width].  n, height and width may be anything.
 
     The file's metadata say what it was trained for, scale, channels, range, and what tiles need (context, multiple, and
-    whether it looks at the whole picture, so that tiles would show).
+    whether it looks at the whole picture, so that tiles would show).  scans: what they say of windows, for networks that learned from
+    scans (see `rivalry.changing.medical.told_of`).
     """
     checked_ending(out)
     changer = replace(changer, net=deepcopy(changer.net).cpu().float().eval(), device=torch.device("cpu"))
@@ -49,6 +52,7 @@ def export_changer(changer: Changer, out: Path, run: str = "") -> Exported:
         "kind": "changes pictures", "task": changer.task, "inputs": changer.inputs, "outputs": changer.outputs, "scale": changer.scale,
         "context": changer.context, "multiple": changer.multiple, "latent": changer.latent, "mask": changer.mask,
         "keeps_colour": changer.keeps_colour, "whole_picture": Model(changer).looks_at_the_whole(), "range": [-1.0, 1.0], "run": run, "rivalry": versions()["rivalry"],
+        **({"scans": dict(scans)} if scans else {}),
     }  # fmt: skip
     return write_onnx(module.eval(), names, cases, moving, "changed", told, out)
 

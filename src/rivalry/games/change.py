@@ -92,7 +92,7 @@ class Change(Changing):
         if self.degradation is not None:
             return Wiring(self.latent, source=self.degradation.shape(spec.shape))
         if not spec.source:
-            raise RecipeError("this recipe learns from pairs of pictures, and the data have none; give --task, for example --task denoise, or two folders of equal names")
+            raise RecipeError("this recipe learns from pairs of pictures, and the data have none; give two folders of equal names, or leave --recipe out: --task denoise alone makes bad twins of good pictures")
         return Wiring(self.latent, source=spec.source)
 
     def source(self, batch: Batch, draw: Draw) -> Tensor:
@@ -242,6 +242,9 @@ class Domains(Changing):
     """
 
     turned: Turned = "mirrored"
+
+    def used(self, run: str) -> str:
+        return f"rivalry apply {run} FILES -o OUT --label CLASS"
 
     def wiring(self, spec: Spec) -> Wiring:
         if spec.classes < 2:

@@ -12,6 +12,8 @@ from torch.nn.functional import avg_pool2d, conv2d
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Of the five scales of MS-SSIM (Wang, Simoncelli & Bovik 2003)."""
 WINDOW, DEVIATION = 11, 1.5
+SMALLEST = 16 * WINDOW
+"""Pixels a side that MS-SSIM takes: its window must fit whole after four halvings."""
 STUDIO = (65.481, 128.553, 24.966)
 
 
@@ -73,7 +75,7 @@ def ssim(a: Tensor, b: Tensor, span: float = 2.0) -> Tensor:
 
 def ms_ssim(a: Tensor, b: Tensor, span: float = 2.0) -> Tensor:
     """[N]: SSIM over five scales (Wang, Simoncelli & Bovik 2003, eq. 7); NaN below 176 pixels a side."""
-    if min(a.shape[2:]) < WINDOW * 16:
+    if min(a.shape[2:]) < SMALLEST:
         return torch.full((len(a),), torch.nan, dtype=torch.float64, device=a.device)
     x, y = a.double() + span / 2, b.double() + span / 2
     total = torch.ones(len(a), dtype=torch.float64, device=a.device)

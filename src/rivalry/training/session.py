@@ -143,11 +143,12 @@ def start(dataset: Dataset, request: Request, say: Say = to_stderr, options: Rea
     try:
         if engine.main and request.ruler is not None and (known := kept_at(request.ruler, data)).exists():
             copy(known, kept_at(run.path / "private", data))
-        judge = make_judge(run, data, target, request.weights, request.seed, engine, recipe)
         begun = time.perf_counter()
+        judge = make_judge(run, data, target, request.weights, request.seed, engine, recipe)
+        made = time.perf_counter()
         judge.gate(_sampler(trial.state, data), 0)
-        per_step, per_look = engine.agree([per_step, time.perf_counter() - begun])
-        plan = Plan.make(budget, recipe, per_step, per_look)
+        per_step, per_look, spent = engine.agree([per_step, time.perf_counter() - made, made - begun])
+        plan = Plan.make(_left(budget, recipe, spent, say), recipe, per_step, per_look)
         recipe, terms = _agreed(recipe, plan.steps, len(data.train), say)
         if engine.main:
             run.begin(_settings(dataset, replace(request, recipe=recipe), plan, options))
@@ -167,6 +168,16 @@ def start(dataset: Dataset, request: Request, say: Say = to_stderr, options: Rea
         if engine.main:
             run.abandon()
         raise
+
+
+def _left(budget: Budget, recipe: Recipe, spent: float, say: Say) -> Budget:
+    """Of the seconds that a run may take which changes things, those that are left once its rulers are made: half of them at least.
+    (Runs that make things are compared at equal seconds of training, so their rulers stand aside.)"""
+    if budget.seconds is None or not recipe.game.changes or spent < 1:
+        return budget
+    left = max(budget.seconds / 2, budget.seconds - spent)
+    say(f"{spent:.0f} s went into the feature space of the rulers, so {left:.0f} s of the budget are left to train in")
+    return replace(budget, seconds=left)
 
 
 def usual_precision(request: Request, spec: Spec) -> str:

@@ -143,7 +143,8 @@ class Watch:
             return why
         if step % plan.preview == 0 or last:
             self._preview(state)
-        if not why and (step % plan.look == 0 or last):
+        twin = stage and state.recipe.game.changes  # the end of a stage by pixels alone is what the next is held against
+        if not why and (step % plan.look == 0 or last or twin):
             why = self._look(state)
         if stage and not why:
             self.save(state, stage_checkpoint(self.trainer.stage_before(step)))
@@ -229,6 +230,8 @@ class Watch:
         scores = self.judge.gate(draw, state.step)
         self.scores = scores
         found: dict[str, Any] = {"scores": {m: s.as_dict() for m, s in scores.items()}}
+        if (paired := scores.details.get("paired")) is not None:
+            found["paired"] = paired
         if not self.private:
             found["memory"] = remembering(state, self.data, self.trainer.knobs())
         self._record({"step": state.step, "seconds": round(self.seconds, 3), **found})

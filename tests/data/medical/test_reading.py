@@ -109,6 +109,18 @@ def test_classes_from_a_tag(tmp_path):
         load(tmp_path, options=ReadOptions(labels_from="PatientName"))
 
 
+def test_tags_that_files_do_not_have_give_no_classes_and_that_is_said(tmp_path):
+    for i in range(6):
+        ct_series(tmp_path, f"P{i}", i, size=16, **({"BodyPartExamined": ("HEAD", "CHEST")[i % 2]} if i < 4 else {}))
+    some = load(tmp_path, options=ReadOptions(labels_from="BodyPartExamined"))
+    assert some.spec.class_names == ("CHEST", "HEAD")
+    assert any("have no BodyPartExamined, so their class is not known" in n for n in some.notes)
+    with pytest.raises(DataError, match=r"no file has the tag Laterality.*leave it out"):
+        load(tmp_path, options=ReadOptions(labels_from="Laterality"))
+    alike = load(tmp_path, options=ReadOptions(labels_from="Modality"))
+    assert any("all files have the same Modality" in n for n in alike.notes)
+
+
 def test_monochrome1_is_turned_round(tmp_path):
     rng = np.random.default_rng(0)
     for i in range(10):
@@ -311,6 +323,25 @@ def test_tasks_learn_from_scans(tmp_path):
     batch = pairs.train.batch(torch.arange(len(pairs.train)), torch.device("cpu"))
     assert set(torch.unique(batch.x.sign()).tolist()) <= {-1, 1}  # the target is the mask
     assert not any("no classes" in n for n in pairs.notes)
+
+
+def test_the_layout_of_scans_decides_and_hints_name_nobody(tmp_path):
+    rng = np.random.default_rng(0)
+    for side in ("noisy", "clean"):
+        for patient in ("Doe_1", "Doe_2", "Doe_3"):
+            for i in range(4):
+                frame = rng.integers(100, 2000, (24, 24)).astype(np.uint16)
+                save(dataset(frame, patient=patient, series=side, number=i), tmp_path / "pairs" / side / patient / f"{i}.dcm")
+    found = load(tmp_path / "pairs")
+    assert (found.layout, found.task) == ("pairs", "translate")
+    assert any("no task is named" in n for n in found.notes)
+    for patient in ("Doe_1", "Doe_2"):
+        (tmp_path / "two").mkdir(exist_ok=True)
+        (tmp_path / "pairs" / "noisy" / patient).rename(tmp_path / "two" / patient)
+    two = load(tmp_path / "two")
+    assert two.layout == ""
+    assert any("two folders hold files of equal names" in n for n in two.notes)
+    assert not any("Doe" in n for n in two.notes)
 
 
 def test_one_patient_with_two_series_holds_back_the_same_place(tmp_path):

@@ -12,7 +12,8 @@ from pydicom.dataset import Dataset
 from rivalry.data.medical.identity import UidMap
 from rivalry.data.medical.profile import ACTIONS, KEPT
 from rivalry.data.medical.volume import find_volumes, holds_scans, read_volume
-from rivalry.data.medical.writing import WARNING, quantised, write_volume
+from rivalry.data.medical.warning import WARNING
+from rivalry.data.medical.writing import quantised, write_volume
 from rivalry.errors import DataError
 
 from .scans import SECRETS, ct_series, dataset, head, nifti, packaged, save

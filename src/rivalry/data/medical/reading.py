@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -117,8 +117,9 @@ def _rows(files: Rows, found: Survey, options: ReadOptions, patients: Mapping[st
     headers = found.headers
     notes = list[str]()
     if options.labels_from:
-        codes, classes, unused = classify(np.array([h.label if h is not None else "" for h in headers]))
-        files, notes = replace(files, codes=codes, classes=classes), [unused]
+        labels = [h.label if h is not None else "" for h in headers]
+        codes, classes, unused = classify(np.array(labels))
+        files, notes = replace(files, codes=codes, classes=classes), [unused, *_unlabelled(labels, found, options.labels_from)]
     elif options.labels is None and files.codes is not None and (why := _not_classes(files, found)):
         files, notes = replace(files, codes=None, classes=()), [why]
     names = tuple(
@@ -130,6 +131,17 @@ def _rows(files: Rows, found: Survey, options: ReadOptions, patients: Mapping[st
         whose, said = _whose(files, found, patients)
         rows, notes = replace(rows, groups=found.per_slice(whose)), [*notes, said]
     return rows, notes
+
+
+def _unlabelled(labels: Sequence[str], found: Survey, tag: str) -> list[str]:
+    """What there is to say of files without the tag that gives classes; DataError where none has it."""
+    readable = len(found.whole)
+    known = [label for label in labels if label]
+    if not known:
+        raise DataError(f"no file has the tag {tag}, so --labels-from gives no classes; leave it out, or put files into sub-folders by class")
+    if len(set(known)) == 1:
+        return [f"all files have the same {tag}, so --labels-from gives no classes"]
+    return [f"{count(readable - len(known), 'file')} of {readable:,} have no {tag}, so their class is not known"] if len(known) < readable else []
 
 
 def _whose(files: Rows, found: Survey, patients: Mapping[str, str]) -> tuple[list[str], str]:

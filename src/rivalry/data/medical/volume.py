@@ -57,8 +57,8 @@ class Plane:
 class Volume:
     """array: [slices, h, w] int16, uint16 or float32 in the units of the file (CT: Hounsfield units).  spacing: mm between
     slices, rows, columns.  affine: [4, 4], (slice, row, column) -> mm, x to the right, y to the front, z up.  window: (centre,
-    width) that the file proposes.  inverted: small numbers are white.  notes: what there is to warn of.  held: the private
-    headers, needed to write it back."""
+    width) that the file proposes.  inverted: small numbers are white.  notes: what there is to warn of, naming no file.  left_out: 'name:
+    why' of the files of its series that could not be read.  held: the private headers, needed to write it back."""
 
     array: Array = field(repr=False)
     spacing: tuple[float, float, float]
@@ -69,34 +69,37 @@ class Volume:
     inverted: bool = False
     axis: str = "axial"
     notes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     held: tuple[Plane, ...] | Turned = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
 class Files:
-    """What `find_volumes` found: the files of each volume, and what there is to say of files that are none."""
+    """What `find_volumes` found: the files of each volume, what there is to say of files that are none, and 'name: why' of these."""
 
     volumes: tuple[tuple[Path, ...], ...]
     notes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 def find_volumes(path: Path) -> Files:
     """The volumes of a file or a folder: NIfTI files, and DICOM files by series, size and orientation.  Raises DataError."""
     paths = _files(path)
     require(tuple(p.name for p in paths))
-    series, broken = dict[tuple[object, ...], list[Path]](), list[str]()
+    series, broken, named = dict[tuple[object, ...], list[Path]](), list[str](), list[str]()
     for p in paths:
         try:
             key = (str(p),) if is_nifti(p.name) else _series(p)
         except Broken as error:
             broken.append(str(error))
+            named.append(f"{p.name}: {error}")
             continue
         series.setdefault(key, []).append(p)
     if not series:
         why = f": {broken[0]}" if broken else ""
         raise DataError(f"{path} holds no DICOM or NIfTI file that can be read{why}; name one, or a folder of them")
     note = f"{count(len(broken), 'file')} of {len(paths):,} cannot be read and are left out: {some(sorted(set(broken)), 2)}"
-    return Files(tuple(tuple(v) for v in series.values()), (note,) if broken else ())
+    return Files(tuple(tuple(v) for v in series.values()), (note,) if broken else (), tuple(named))
 
 
 def holds_scans(path: Path) -> bool:
@@ -173,18 +176,27 @@ def _nifti(path: Path, axis: str) -> Volume:
 
 
 def _dicom(paths: Sequence[Path]) -> Volume:
-    planes, frames, warned = list[Plane](), list[Array](), dict[str, None]()
+    planes, frames, warned, left = list[Plane](), list[Array](), dict[str, None](), list[str]()
     for path in paths:
-        found = dicom.parsed(path.read_bytes())
-        if int(found.get("SamplesPerPixel") or 1) > 1:
+        try:
+            found = dicom.parsed(path.read_bytes())
+            colour = int(found.get("SamplesPerPixel") or 1) > 1
+            values = np.zeros(0) if colour else dicom.in_units(found, dicom.stored_frames(found))
+        except Broken as error:
+            if len(paths) == 1:
+                raise
+            left.append(f"{path.name}: {error}")
+            continue
+        if colour:
             raise Broken("it is in colour, and volumes are changed in grey only; apply to it as a picture (PNG)")
-        values = dicom.in_units(found, dicom.stored_frames(found))
         warned.update(dict.fromkeys([burned_in(found)]))
         for keyword in ("PixelData", "FloatPixelData"):
             if keyword in found:
                 delattr(found, keyword)
         planes += [_plane(found, i) for i in range(len(values))]
         frames += list(values)
+    if 2 * len(left) > len(paths):
+        raise Broken(f"{len(left)} of its {count(len(paths), 'file')} are broken ({some(left, 2)}); replace them")
     if len({f.shape for f in frames}) > 1:
         raise Broken("its slices are of several sizes; name the files of one size")
     order = sorted(range(len(planes)), key=lambda i: (round(planes[i].along, 4), planes[i].number))
@@ -196,8 +208,9 @@ def _dicom(paths: Sequence[Path]) -> Volume:
     centre, width = _first(first, "WindowCenter"), _first(first, "WindowWidth")
     window = (centre, width) if centre is not None and width else None
     inverted = dicom.word(first, "PhotometricInterpretation") == "MONOCHROME1"
-    notes = tuple(n for n in (*warned, uneven) if n)
-    return Volume(array, (a, b, c), affine, dicom.word(first, "Modality").upper(), "dicom", window, inverted, "", notes, tuple(planes))
+    missing = f"{count(len(left), 'file')} of {len(paths)} of the series cannot be read: those slices are missing from the volume" if left else ""
+    notes = tuple(n for n in (*warned, uneven, missing) if n)
+    return Volume(array, (a, b, c), affine, dicom.word(first, "Modality").upper(), "dicom", window, inverted, "", notes, tuple(left), tuple(planes))
 
 
 def _first(found: Dataset, keyword: str) -> float | None:

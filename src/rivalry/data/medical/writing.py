@@ -17,6 +17,7 @@ from rivalry.data.medical.identity import METHOD, UidMap, deidentified
 from rivalry.data.medical.nifti import Turned
 from rivalry.data.medical.parts import is_nifti
 from rivalry.data.medical.volume import Plane, Volume
+from rivalry.data.medical.warning import SHORT, WARNING
 from rivalry.data.pixels import quiet
 from rivalry.data.sources import Array
 from rivalry.errors import DataError
@@ -25,10 +26,6 @@ from rivalry.files import atomic, write_json
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-WARNING: Final = (
-    "Changed by a generative model (rivalry): what it shows may be invented, and what is there may be missing. Not for diagnosis."
-)
-SHORT: Final = "changed by a generative model: may invent structure; not for diagnosis"
 NOT_REMOVED: Final = "writing burned into the pixels, and faces that can be made of head scans"
 STALE: Final = (
     "SmallestImagePixelValue", "LargestImagePixelValue", "PixelPaddingValue", "PixelPaddingRangeLimit", "ModalityLUTSequence",
