@@ -35,7 +35,7 @@ def house_points() -> Row:
         schedules={
             "lr": Cosine(1.0, 0.01),
             "lr.generator": Cosine(1.0, 0.3),  # the discriminator keeps up, so modes keep their width
-            "penalty": LogCosine(1.0, 2e-3, begin=0.1, until=0.7),
+            "penalty": LogCosine(1.0, 2e-3, begin=0.3, until=0.75),  # long enough large that no sign is left between modes
             "beta2": Cosine(0.9, 0.99, until=0.8),
             "batch": Piecewise(((0.0, 256.0), (0.6, 512.0), (0.8, 1024.0), (0.9, 2048.0)), between="steps"),
         },
