@@ -97,7 +97,8 @@ def _again(field: Field, cells: Cells, asked: Field | None, where: str) -> Field
         return Field(field.name, "constant", notes=(f"after the defences {field.name!r} has one value: it is repeated",))
     said = asked if asked is not None else Field(field.name, field.type, format=field.format)
     low, high = (None, None) if asked is None else (asked.low, asked.high)
-    return detect(field.name, cells, replace(said, step=field.step, low=low, high=high, spikes=None), where)
+    said = replace(said, step=field.step, low=low, high=high, spikes=None, by_rows=field.by_rows)
+    return detect(field.name, cells, said, where)
 
 
 # -- clip -------------------------------------------------------------------------------------------------------------

@@ -115,7 +115,7 @@ def assemble(source: Columns | Tables, options: ReadOptions, schema: Schema) -> 
         _check_key(table, file, roles.key)
     if len(tables) == 1:
         return _long(tables[0], files[0], roles, schema)
-    return _joined(source.name, source.where, tables, files, roles, schema)
+    return _joined(source.name, source.where, tables, files, roles, schema, options.reading < 2)
 
 
 def _picked(table: Columns, wanted: Sequence[str]) -> Columns:
@@ -243,7 +243,7 @@ def _check_survival(roles: Roles, static: set[str], where: str) -> None:
 
 
 def _joined(
-    name: str, where: str, tables: Sequence[Columns], files: Sequence[str], roles: Roles, schema: Schema
+    name: str, where: str, tables: Sequence[Columns], files: Sequence[str], roles: Roles, schema: Schema, by_rows: bool
 ) -> Records:
     kinds = _kinds(tables, files, roles)
     seen = _duplicates([n for t, k in zip(tables, kinds, strict=True) if k != "codes" for n in t.names], roles)
@@ -267,7 +267,7 @@ def _joined(
     dynamic = [(n, c.take(order)) for n, c in others if n not in (roles.time, roles.visit)]
     bags, notes = list[Bag](), list[str]()
     for table, listed in lists:
-        bag, columns, said = gathered(table, listed, roles, (keys, known), (visits, order), people[0][1])
+        bag, columns, said = gathered(table, listed, roles, (keys, known), (visits, order), people[0][1], by_rows)
         (static if not bag.visit else dynamic).extend(columns)
         bags.append(bag)
         notes += said

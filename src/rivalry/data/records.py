@@ -101,7 +101,7 @@ class RecordModality:
     def read(self, source: Source, options: ReadOptions) -> Dataset:
         """Raises DataError for keys, times and visits that do not fit together."""
         found, schema = self._found(source, options)
-        fields = {n: detect(n, c, schema.get(n), found.where) for n, c in _columns(found)}
+        fields = {n: replace(detect(n, c, schema.get(n), found.where), by_rows=options.reading < 2) for n, c in _columns(found)}
         told = _told(found)
         patients = choose(Rows(len(found.names)), options)
         found = found.take(patients) if len(patients) < len(found.names) else found

@@ -229,7 +229,7 @@ def _fields(table: Columns, options: ReadOptions) -> list[Field]:
         said = asked.get(name)
         if said is None and name == options.group:
             said = Field(name, "identifier", notes=(f"{name!r} groups the rows: made anew, never learned",))
-        fields.append(detect(name, cells, said, table.where))
+        fields.append(replace(detect(name, cells, said, table.where), by_rows=options.reading < 2))
     return fields
 
 

@@ -94,12 +94,16 @@ def edges_of(values: Floats, column: Column) -> Floats:
 
 
 def _bars(axes: Any, column: Column, sides: Sequence[tuple[str, Floats, str]]) -> None:
-    """Shares of the most frequent levels, and of the rest and the missing together."""
+    """Shares of the levels that are most frequent in the first side, and of the rest and the missing together."""
     assert isinstance(column.code, LevelCode)
-    levels = column.code.levels[:BARS]
-    place, width = np.arange(len(levels) + 1), 0.8 / len(sides)
+    first = sides[0][1]
+    times = np.bincount(first[~np.isnan(first)].astype(np.int64), minlength=len(column.code.levels))
+    shown = np.argsort(-times, kind="stable")[:BARS]
+    place = np.append(np.full(len(times), len(shown)), len(shown))
+    place[shown] = np.arange(len(shown))
+    levels = [column.code.levels[i] for i in shown.tolist()]
+    bars, width = np.arange(len(levels) + 1), 0.8 / len(sides)
     for i, (name, values, colour) in enumerate(sides):
-        other = np.isnan(values) | (values >= len(levels))
-        counts = np.bincount(np.where(other, len(levels), values).astype(np.int64), minlength=len(place))
-        axes.bar(place + (i - (len(sides) - 1) / 2) * width, counts / max(len(values), 1), width, color=colour, label=name)
-    axes.set_xticks(place, [*(w[:10] for w in levels), "rest"], rotation=60, ha="right")
+        counts = np.bincount(place[np.where(np.isnan(values), -1, values).astype(np.int64)], minlength=len(bars))
+        axes.bar(bars + (i - (len(sides) - 1) / 2) * width, counts / max(len(values), 1), width, color=colour, label=name)
+    axes.set_xticks(bars, [*(w[:10] for w in levels), "rest"], rotation=60, ha="right")

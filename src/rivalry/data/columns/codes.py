@@ -112,7 +112,7 @@ class NumberCode:
 class LevelCode:
     """A category or boolean: one choice of its levels (and missing, the last), or two for more than 64: option a * B + b.
 
-    levels: as words, the most frequent first.  shares: of each option.
+    levels: as words, in an order that their numbers of rows have no part in (runs of reading 1: the most frequent first).  shares: of each option.
     """
 
     levels: tuple[str, ...]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rivalry.data.columns import dates
-from rivalry.data.columns.cells import Cells, Floats, Index, Numbers, Words, numeric, plain, spelled
+from rivalry.data.columns.cells import Cells, Floats, Index, Numbers, Words, name_order, numeric, plain, spelled
 from rivalry.data.columns.codes import Code, LevelCode, NumberCode, knots_of, shares_of
 from rivalry.data.columns.identifiers import Pattern, learn
 from rivalry.data.columns.schema import TYPES, Field, Type
@@ -146,7 +146,7 @@ def seconds(cells: Cells, form: str) -> Floats:
 
 
 def _levels(made: Column, field: Field, cells: Words, train: Index) -> Fitted:
-    """Levels by frequency among the training rows; those of fewer than five rows are one, unless the table is small."""
+    """Levels in the order of their names; those of fewer than five training rows are one, unless the table is small."""
     names = [str(w) for w in cells.words.to_pylist()]
     mine = cells.codes[train]
     times = np.bincount(mine[mine >= 0], minlength=len(names))
@@ -164,7 +164,10 @@ def _levels(made: Column, field: Field, cells: Words, train: Index) -> Fitted:
     elif as_gap:
         group[rare] = -1
     kept = np.unique(group[group >= 0])
-    kept = kept[np.lexsort((np.array(names)[kept], -times[kept]))]
+    if field.by_rows:
+        kept = kept[np.lexsort((np.array(names)[kept], -times[kept]))]
+    else:
+        kept = kept[name_order([names[i] for i in kept.tolist()])]
     number = np.full(len(names) + 1, np.nan)
     number[kept] = np.arange(len(kept))
     raw = torch.from_numpy(number[np.append(group, -1)][cells.codes])

@@ -37,7 +37,8 @@ class Field:
 
     step, low, high, spikes: of numbers and dates, in their units (dates: seconds since 1970 UTC).  format: of dates.
     levels: distinct values; missing: share of the rows.  notes: what was decided, in sentences.  quotes: sentences that show
-    cells; they are for the screen, and recorded nowhere.
+    cells; they are for the screen, and recorded nowhere.  by_rows: levels are numbered by their rows, as runs of reading 1 have
+    them (`ReadOptions.reading`).
     """
 
     name: str
@@ -51,6 +52,7 @@ class Field:
     missing: float = 0.0
     notes: tuple[str, ...] = ()
     quotes: tuple[str, ...] = ()
+    by_rows: bool = False
 
     @property
     def learned(self) -> bool:
