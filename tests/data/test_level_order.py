@@ -52,10 +52,10 @@ def test_codes_of_records_are_in_the_order_of_their_names(tmp_path: Path):
 
 
 def test_level_numbers_alone_do_not_tell_members():
-    """Many levels that few rows have: by the old numbers a training row's level is an early one, for its own row counts."""
+    """Many levels of few rows: by the old numbers a training row's level is an early one, for its own row counts."""
     g = np.random.default_rng(0)
-    words = [f"level {i:04d}" for i in g.integers(0, 400, 480)]
-    made = pa.table({"level": words, "x": g.normal(size=480)})
+    words = [f"level {i:04d}" for i in g.integers(0, 100, 3000)]
+    made = pa.table({"level": words, "x": g.normal(size=3000)})
 
     def told(reading: int) -> tuple[float, float, float]:
         data = load(made, options=ReadOptions(reading=reading, holdout=0.5))
@@ -63,7 +63,7 @@ def test_level_numbers_alone_do_not_tell_members():
         found = auc_interval(-sides[0], -sides[1])
         return found.low, found.value, found.high
 
-    assert told(1)[0] > 0.6
+    assert told(1)[0] > 0.52
     low, _, high = told(2)
     assert low < 0.5 < high
 

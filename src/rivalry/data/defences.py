@@ -108,7 +108,7 @@ def _clip(fields: Sequence[Field], cells: list[Cells], train: Index, clip: tuple
     """Changes `cells` in place."""
     moved, changed = 0, list[str]()
     for i, field in enumerate(fields):
-        if field.type not in ("number", "date"):
+        if field.type not in ("number", "date") or field.declared.public:
             continue
         values = values_of(field, cells[i])
         mine = values[train][~np.isnan(values[train])]
@@ -137,7 +137,7 @@ def _merge(fields: Sequence[Field], cells: list[Cells], train: Index, k: int) ->
     """Changes `cells` in place."""
     levels, rows, changed = 0, 0, list[str]()
     for i, field in enumerate(fields):
-        if field.type not in ("category", "boolean"):
+        if field.type not in ("category", "boolean") or field.declared.levels is not None:
             continue
         found = merged(spelled(cells[i]), train, k)
         if found.levels:

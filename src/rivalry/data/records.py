@@ -127,6 +127,12 @@ class RecordModality:
         tables = source.tables if isinstance(source, Tables) else (source,)
         every = tuple(dict.fromkeys(n for t in tables for n in t.names))
         schema.check_columns(every, source.where)
+        public = next((f.name for f in schema.fields if f.declared.public), None)
+        if public is not None:
+            raise DataError(
+                f"the schema says that {public!r} is public, and of patient records visits are read off the rows in any case; take public, "
+                "shares and quantiles out (levels = [...] may stay)"
+            )
         return assemble(source, options, schema), schema
 
     def schema(self, source: Source, options: ReadOptions) -> Schema:

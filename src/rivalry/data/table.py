@@ -120,7 +120,7 @@ class TableModality:
             held=official,
             columns=tuple(table_look.column(f, c) for f, c in zip(fields, table.cells, strict=True)),
             proposal={"columns to learn": sum(f.learned for f in fields), "held back": back},
-            notes=(*table.rows.notes, *_notes(fields, table), *(q for f in fields for q in f.quotes), *said),
+            notes=(*table.rows.notes, *_notes(fields, table), *(q for f in fields for q in f.quotes), *table_look.rare(fields, table.cells), *said),
             constraints={p.text: p.why for p in _proposals(fields, table, options)},
         )
 

@@ -12,9 +12,10 @@ from torch import Tensor
 from rivalry.data.columns import dates
 from rivalry.data.columns.cells import Cells, Floats, numeric, spelled
 from rivalry.data.columns.codes import LevelCode, NumberCode
-from rivalry.data.columns.fit import Column, seconds
+from rivalry.data.columns.fit import RARE, Column, seconds
 from rivalry.data.columns.schema import Field
 from rivalry.data.inspection import Column as Seen
+from rivalry.data.words import count, some
 from rivalry.files import atomic
 
 MOST = 12
@@ -43,6 +44,27 @@ def column(field: Field, cells: Cells) -> Seen:
     most = np.argsort(-times, kind="stable")[:5].tolist()
     shown = tuple((str(words.words[i].as_py()), int(times[i])) for i in most)
     return Seen(field.name, missing=missing, type=field.type, levels=field.levels, most=shown)
+
+
+def rare(fields: Sequence[Field], cells: Sequence[Cells]) -> list[str]:
+    """What training would say of levels that few rows have, and of cells that are none of the declared levels: for the screen."""
+    said = list[str]()
+    for field, column in zip(fields, cells, strict=True):
+        if field.type not in ("category", "boolean"):
+            continue
+        words = spelled(column)
+        times = words.counts()
+        if field.declared.levels is not None:
+            strange = [repr(w) for w, n in zip(words.words.to_pylist(), times.tolist(), strict=True) if n and w not in field.declared.levels]
+            said += [f"cells of {field.name!r} that are none of the declared levels: {some(strange)}"] if strange else []
+        elif field.type == "category" and ((times > 0) & (times < RARE)).any():
+            few = (times > 0) & (times < RARE)
+            share = times[few].sum() / max(times.sum(), 1)
+            said.append(
+                f"{count(int(few.sum()), 'level')} of {field.name!r} with fewer than {RARE} rows ({100 * share:.2g} % of them) will not be told "
+                "apart: a name that few people have points at them; declare public names in a schema, levels = [...]"
+            )
+    return said
 
 
 def marginals(columns: Sequence[Column], made: Tensor, path: Path, real: Tensor | None) -> Path:
