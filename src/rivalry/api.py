@@ -21,7 +21,7 @@ from rivalry.data.table import TableModality
 from rivalry.drawing import AS_TRAINED, Decoding, Wish, drawn, text_modality, wanted, write_walk
 from rivalry.errors import DataError, RecipeError, UnknownName
 from rivalry.evaluate import Judge, Looks, Scores, judge_of
-from rivalry.privacy import privatised
+from rivalry.privacy import as_asked
 from rivalry.privacy.quota import check as check_cap
 from rivalry.privacy.quota import spend
 from rivalry.recipe import Recipe, set_value, setting
@@ -384,11 +384,8 @@ def train(
     for note in (*dataset.notes, *dataset.defences):
         say(note)
     chosen, why = choose(dataset, budget, device, dp_epsilon) if given is None else (given, () if named else (f"the recipe of {start}",))
-    if dp_epsilon is not None:
-        chosen, changed = privatised(chosen, dp_epsilon, dp_delta or 0.0)
-        why += changed
-    elif dp_delta is not None:
-        raise RecipeError("--dp-delta goes with --dp-epsilon, which says how much may be spent, for example 3")
+    chosen, private = as_asked(chosen, dp_epsilon, dp_delta)
+    why += private
     for key, value in pairs:
         chosen = set_value(chosen, key, value)
     for reason in why:

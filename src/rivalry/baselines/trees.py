@@ -20,7 +20,7 @@ from rivalry.baselines.forest import Edge, Forest, agreed, fitted, joined
 from rivalry.catalogue import register
 from rivalry.errors import DataError, RecipeError
 from rivalry.parts import Baseline, Fitted
-from rivalry.privacy.admission import DELTA_POWER
+from rivalry.privacy.accounting import DELTA_POWER, check_delta
 from rivalry.privacy.secure import normal
 from rivalry.privacy.zcdp import drawn, exponential_chances, exponential_epsilon, gaussian_sigma, rho_for
 from rivalry.streams import Draw
@@ -81,6 +81,8 @@ class _Counting(Baseline):
         if not len(codes):
             raise DataError("a baseline needs rows to be fitted to, and there are none; give more data")
         delta = self.delta or len(codes) ** DELTA_POWER
+        if math.isfinite(self.epsilon):
+            check_delta(delta, len(codes))
         rho = rho_for(self.epsilon, delta)
         count = Counts(codes, cells.sizes)
         free = self._chosen(cells)

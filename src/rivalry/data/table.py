@@ -94,7 +94,14 @@ class TableModality:
             hashed.update(np.ascontiguousarray(values).tobytes())
         train, held = sides
         told = (*deduped, *defended)
-        return Dataset(table.name, modality.spec, modality, train, held, hashed.hexdigest(), notes=notes, defences=told)
+        paid = _schema(options).prepared
+        return Dataset(table.name, modality.spec, modality, train, held, hashed.hexdigest(), notes=notes, defences=told, prepared=paid)
+
+    def looked(self, source: Source, options: ReadOptions) -> tuple[list[Field], tuple[Cells, ...], int, tuple[str, ...]]:
+        """(what each column is taken for, its cells, how many rows there are, the constraints of the schema)."""
+        table = _chosen(source, options)
+        fields = _fields(table, options)
+        return fields, table.cells, len(table.rows), _schema(options).constraints
 
     def schema(self, source: Source, options: ReadOptions) -> Schema:
         """What each column is taken for, by its cells and the schema of the options."""

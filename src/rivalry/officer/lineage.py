@@ -99,9 +99,9 @@ def defences(run: Run) -> list[Block]:
     return [
         *blocks,
         Text("**Training was under differential privacy.** What is guaranteed:"),
-        Items(tuple(guarantee(*found))),
+        Items(tuple(guarantee(*found, run.preparation))),
         Text("What the guarantee does not cover:"),
-        Items(tuple(exclusions(found[0]))),
+        Items(tuple(exclusions(found[0], run.preparation))),
     ]
 
 

@@ -27,7 +27,8 @@ class Terms:
     """What was asked for, and the mechanism that keeps it.
 
     epsilon, delta: asked for.  sigma: noise over clip.  rate: the chance of a row to be drawn in a turn.  turns: how
-    many the budget was made for.  rows: in the training set.  batch: expected size, rate times rows.
+    many the budget was made for.  rows: in the training set.  batch: expected size, rate times rows.  before: noise of a
+    preparation of the columns that is paid for too (0: none); names_delta: the part of delta it used up besides.
     """
 
     epsilon: float
@@ -38,9 +39,11 @@ class Terms:
     turns: int
     rows: int
     batch: int
+    before: float = 0.0
+    names_delta: float = 0.0
 
     def epsilon_after(self, turns: int) -> float:
-        return epsilon_of(self.sigma, self.delta, self.rate, turns)
+        return epsilon_of(self.sigma, self.delta - self.names_delta, self.rate, turns, before=self.before)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from rivalry.errors import RecipeError, RunError
 from rivalry.evaluate import Budget, Judge, Target, judge_of, kept_at
 from rivalry.files import copy
 from rivalry.games import Pate
-from rivalry.privacy import FILE, Ledger, Terms, VoteTerms, agree_terms, agree_votes
+from rivalry.privacy import FILE, Ledger, Terms, VoteTerms, agree_terms, agree_votes, preparation, told
 from rivalry.recipe import Private, Recipe
 from rivalry.run import Run, free_name, machine
 from rivalry.sampling import Sampler, class_shares, sampler_of
@@ -149,7 +149,7 @@ def start(dataset: Dataset, request: Request, say: Say = to_stderr, options: Rea
         judge.gate(_sampler(trial.state, data), 0)
         per_step, per_look = engine.agree([per_step, time.perf_counter() - begun])
         plan = Plan.make(budget, recipe, per_step, per_look)
-        recipe, terms = _agreed(recipe, plan.steps, len(data.train), say)
+        recipe, terms = _agreed(recipe, plan.steps, data, say)
         if engine.main:
             run.begin(_settings(dataset, replace(request, recipe=recipe), plan, options))
     except BaseException:
@@ -201,21 +201,27 @@ def _private_request(request: Request) -> None:
         )
 
 
-def _agreed(recipe: Recipe, steps: int, rows: int, say: Say) -> tuple[Recipe, Terms | VoteTerms | None]:
+def _agreed(recipe: Recipe, steps: int, data: Dataset, say: Say) -> tuple[Recipe, Terms | VoteTerms | None]:
     """The recipe with its noise and delta filled in for so many steps, and the terms of its privacy, if it has any."""
+    rows = len(data.train)
     if isinstance(recipe.game, Pate):
+        if data.prepared is not None:
+            raise RecipeError(
+                "votes are accounted for between rows that are exchanged, and the schema's preparation between rows that come and go, so "
+                "the two do not add up; take a recipe such as 'house-table', or declare columns with public = true"
+            )
         return _agreed_votes(recipe, recipe.game, steps, rows, say)
     private = [side.private for side in recipe.private_sides() if side.private is not None]
     if not private:
         return recipe, None
     say("looking for the noise that keeps within epsilon ...")
-    terms, warnings = agree_terms(private[0], rows, recipe.batch, private_turns(recipe, steps))
-    for warning in warnings:
-        say(warning)
+    terms = agree_terms(private[0], rows, recipe.batch, private_turns(recipe, steps), data.prepared)
     say(
         f"differential privacy: epsilon {terms.epsilon:g} at delta {terms.delta:.3g} over {terms.turns} turns, each row "
         f"drawn with chance {terms.rate:.4g}: noise {terms.sigma:.4g} times the clip {terms.clip:g}"
+        + (", the preparation of the columns included" if terms.before else "")
     )
+    say(told(preparation(data.modality.kind, data.modality.state())))
     resolved = Private(terms.epsilon, terms.delta, terms.clip, terms.sigma)
     stages = tuple(
         replace(s, sides=tuple(replace(side, private=resolved) if side.private else side for side in s.sides))
