@@ -52,7 +52,7 @@ def csv(table: object, path: Path) -> Path:
 
 
 def prepared(epsilon: float, n: int = 4000, **more: object) -> Schema:
-    fields, cells, rows, rules = columns(people(n))
+    fields, cells, rows, _ = columns(people(n))
     return prepare(fields, cells, rows, epsilon, **more)  # type: ignore[arg-type]
 
 
@@ -109,7 +109,7 @@ def test_preparation_and_turns_are_composed() -> None:
     assert normal_delta(math.sqrt(25 / 100 + 1 / 16), found) == pytest.approx(1e-5, rel=0.01)
     assert epsilon_of(0.0, 1e-5, 0.0, 0, before=4.0) == pytest.approx(epsilon_of(4.0, 1e-5, 1.0, 1), rel=1e-3)
     assert sigma_for(2.0, 1e-5, 0.05, 100, before=4.0) > sigma_for(2.0, 1e-5, 0.05, 100)
-    with pytest.raises(RecipeError, match="preparation alone spends all of epsilon 0.5"):
+    with pytest.raises(RecipeError, match=r"preparation alone spends all of epsilon 0.5"):
         sigma_for(0.5, 1e-5, 0.05, 100, before=4.0)
 
 
@@ -122,7 +122,7 @@ def test_terms_of_prepared_columns_take_their_delta_off() -> None:
     assert terms.epsilon_after(50) == epsilon_of(terms.sigma, terms.delta - paid.names_delta, terms.rate, 50, before=paid.noise)
     assert 2.97 < terms.epsilon_after(50) <= 3.0
     assert terms.epsilon_after(0) == pytest.approx(0.5, rel=0.1)  # before any turn the preparation has been paid for
-    with pytest.raises(RecipeError, match="took delta .* for names of levels alone"):
+    with pytest.raises(RecipeError, match=r"took delta .* for names of levels alone"):
         agree_terms(Private(3.0, delta=paid.names_delta / 2), 3600, 100, 50, paid)
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from rivalry import baselines
 from rivalry.audit.rejecting import guard_of
-from rivalry.auto import choose, find, suited
+from rivalry.auto import decided, find, suited
 from rivalry.baselines import fit, usual
 from rivalry.data import Dataset, Modality, ReadOptions, restore
 from rivalry.data import load as load_data
@@ -21,7 +22,6 @@ from rivalry.data.table import TableModality
 from rivalry.drawing import AS_TRAINED, Decoding, Wish, drawn, text_modality, wanted, write_walk
 from rivalry.errors import DataError, RecipeError, UnknownName
 from rivalry.evaluate import Judge, Looks, Scores, judge_of
-from rivalry.privacy import as_asked
 from rivalry.privacy.quota import check as check_cap
 from rivalry.privacy.quota import spend
 from rivalry.recipe import Recipe, set_value, setting
@@ -288,7 +288,7 @@ class Run:
         dataset = data if data is not None else self.data()
         table_of(dataset)
         rows = n or len(dataset.train)
-        ask = Ask(targets, by, survival, full, shown=not self.recipe.private_sides())
+        ask = Ask(targets, by, survival, full, shown=not self.recipe.private)
         found = study(dataset, self._uncounted(rows, seed, which, device), ask, seed)
         if full:
             judge = self._judge(dataset, None, n, seed, device)
@@ -377,15 +377,16 @@ def train(
     reading, allowed = options or ReadOptions(), check_cap(cap)
     pairs = [setting(line) for line in settings]
     named = find(recipe)  # a wrong name should not have to wait for the data
+    if isinstance(recipe, str) and baselines.named(recipe) is not None:
+        baselines.refuse(recipe, until, budget, start, len(settings), len(players or {}))
     given = named or (Folder.open(start).recipe if start else None)
     if given is not None and given.game.changes and reading.task is None:
         reading = replace(reading, task=suited(given))
     dataset = load_data(data, options=reading)
     for note in (*dataset.notes, *dataset.defences):
         say(note)
-    chosen, why = choose(dataset, budget, device, dp_epsilon) if given is None else (given, () if named else (f"the recipe of {start}",))
-    chosen, private = as_asked(chosen, dp_epsilon, dp_delta)
-    why += private
+    origin = () if named else (f"the recipe of {start}",)
+    chosen, why = decided(recipe, given, origin, dataset, budget, device, dp_epsilon, dp_delta)
     for key, value in pairs:
         chosen = set_value(chosen, key, value)
     for reason in why:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from rivalry.baselines import as_recipe, named
 from rivalry.data import Dataset, styles
 from rivalry.degrade import task
 from rivalry.errors import RecipeError
@@ -14,6 +15,7 @@ from rivalry.evaluate import Budget
 from rivalry.games import Adapt, Change, Context, Domains
 from rivalry.games.restyle import Restyling
 from rivalry.nets import LSTMLM
+from rivalry.privacy import as_asked
 from rivalry.recipe import Recipe
 from rivalry.zoo import get
 from rivalry.zoo.changing import house as changing
@@ -41,10 +43,10 @@ LEAST_BATCH, CPU_BATCH, GPU_BATCH = 16, 1000, 4000
 
 
 def find(recipe: str | Recipe) -> Recipe | None:
-    """A Recipe as it is, a row by name, or a TOML file; None for 'auto', which needs the data."""
+    """A Recipe as it is, a row by name, or a TOML file; None for 'auto' and baselines, which need the data."""
     if isinstance(recipe, Recipe):
         return recipe
-    if recipe == "auto":
+    if recipe == "auto" or named(recipe) is not None:
         return None
     if not recipe.endswith(".toml"):
         return get(recipe)
@@ -61,6 +63,20 @@ def resolve(
     epsilon."""
     named = find(recipe)
     return (named, ()) if named is not None else choose(dataset, budget, device, epsilon)
+
+
+def decided(
+    recipe: str | Recipe, given: Recipe | None, why: tuple[str, ...], dataset: Dataset, budget: str, device: str, epsilon: float | None,
+    delta: float | None,
+) -> tuple[Recipe, tuple[str, ...]]:  # fmt: skip
+    """(recipe, reasons): the one that is given, for its reasons; else the baseline of that name, or what is chosen.  All under
+    differential privacy where an epsilon is asked for."""
+    counts = as_recipe(recipe, dataset, epsilon, delta) if given is None and isinstance(recipe, str) else None
+    if counts is not None:
+        return counts, (f"{recipe!r} counts rows; it is a baseline, no GAN (docs/baselines.md).",)
+    chosen, reasons = (given, why) if given is not None else choose(dataset, budget, device, epsilon)
+    private, more = as_asked(chosen, epsilon, delta)
+    return private, (*reasons, *more)
 
 
 def choose(

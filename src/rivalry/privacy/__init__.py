@@ -2,7 +2,7 @@
 
 from rivalry.privacy.accounting import accountant, epsilon_of, sigma_for
 from rivalry.privacy.admission import admit, agree_terms, as_asked, privatised
-from rivalry.privacy.ledger import FILE, Account, Ledger, Terms, read_account
+from rivalry.privacy.ledger import FILE, Account, AnyTerms, Ledger, Terms, read_account
 from rivalry.privacy.preparation import Preparation, preparation, told
 from rivalry.privacy.secure import normal
 from rivalry.privacy.votes import VoteTerms, admit_votes, agree_votes, asks
@@ -11,6 +11,7 @@ from rivalry.privacy.wording import exclusions, guarantee, headline
 __all__ = [
     "FILE",
     "Account",
+    "AnyTerms",
     "Ledger",
     "Preparation",
     "Terms",

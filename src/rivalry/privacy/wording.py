@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from rivalry.privacy.ledger import Account, Terms
+from rivalry.privacy.counts import CountTerms
+from rivalry.privacy.ledger import Account, AnyTerms
 from rivalry.privacy.preparation import UNKNOWN, Preparation, told
 from rivalry.privacy.votes import VoteTerms
 
 
-def headline(terms: Terms | VoteTerms, account: Account) -> str:
+def headline(terms: AnyTerms, account: Account) -> str:
     """'(2.98, 1e-05)-differential privacy ...', a clause for the end of a training."""
     return (
         f"differential privacy of training: epsilon {account.epsilon:.4g} at delta {terms.delta:.3g} "
@@ -15,10 +16,12 @@ def headline(terms: Terms | VoteTerms, account: Account) -> str:
     )
 
 
-def guarantee(terms: Terms | VoteTerms, account: Account, columns: Preparation = UNKNOWN) -> list[str]:
+def guarantee(terms: AnyTerms, account: Account, columns: Preparation = UNKNOWN) -> list[str]:
     """What is promised, by which mechanism, under which assumptions."""
     if isinstance(terms, VoteTerms):
         return [*_by_votes(terms, account), *_covered(columns)]
+    if isinstance(terms, CountTerms):
+        return [*_by_counts(terms, account), *_covered(columns)]
     whole = "Preparation and training together are" if terms.before else "Training is"
     paid = (
         f"Preparation: names of levels, single values, bounds, quantiles and shares of the columns it covers were measured once with normal "
@@ -44,6 +47,18 @@ def guarantee(terms: Terms | VoteTerms, account: Account, columns: Preparation =
         f"{account.turns} of {terms.turns} planned turns are charged, those lost in crashes included.",
         f"Accountant: {account.accountant}.",
         "Noise and batches come from the operating system's secure source and were not kept.",
+    ]
+
+
+def _by_counts(terms: CountTerms, account: Account) -> list[str]:
+    whole = "Preparation of the columns and counting together are" if terms.before else "Counting is"
+    return [
+        f"{whole} (epsilon, delta)-differentially private with epsilon = {account.epsilon:.4g}, delta = {terms.delta:.3g}: for two training "
+        "sets that differ by one row, there in one and missing in the other.",
+        "It covers what is kept of the counts, and everything drawn from it, but for what preparation took from the rows: see below.",
+        f"Mechanism: counts of single columns and of pairs with normal noise, pairs chosen by the exponential mechanism: {terms.rho:.4g}-zCDP "
+        f"in {terms.rounds} equal parts (Bun & Steinke 2016), turned into epsilon by Canonne, Kamath & Steinke 2020.",
+        "Noise and choices come from the operating system's secure source and were not kept.",
     ]
 
 
@@ -75,7 +90,7 @@ def _by_votes(terms: VoteTerms, account: Account) -> list[str]:
     ]
 
 
-def exclusions(terms: Terms | VoteTerms, columns: Preparation = UNKNOWN) -> list[str]:
+def exclusions(terms: AnyTerms, columns: Preparation = UNKNOWN) -> list[str]:
     """What the guarantee does not cover."""
     found = [
         told(columns, "**Preparation**: "),
