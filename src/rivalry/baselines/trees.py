@@ -102,7 +102,7 @@ class Counting(Baseline):
             ones, two = [_without(n, self.least) for n in ones], {k: _without(n, self.least) for k, n in two.items()}
         spread = (float(len(ones)), float(max(1, len(two))))  # variances, but for a common factor
         single = agreed(ones, two, spread)
-        forest = Forest.of(single, {(i, j): fitted(p, single[i], single[j]) for (i, j), p in two.items()})
+        forest = Forest.of(single, {(i, j): fitted(p, single[i], single[j], not self.least or math.isfinite(rho)) for (i, j), p in two.items()})
         return TableModel(cells, forest, self._notes(rho, delta, rounds), rho, rounds)
 
     def restored(self, tensors: Mapping[str, Tensor], spec: Spec) -> Fitted:

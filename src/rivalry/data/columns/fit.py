@@ -31,7 +31,7 @@ MANY = 0.2
 class Column:
     """A column as it is learned and written.
 
-    code: None for what is not learned.  form: of dates; dtype: Arrow type in the file it came from, '' for text; blank:
+    code: None for what is not learned.  form: of dates, and of numbers that are not plain; dtype: Arrow type in the file it came from, '' for text; blank:
     how missing cells are spelled; value: of a constant; pattern: of identifiers; public: whether all this was declared, or paid
     for, and none of it read off the rows.
     """
@@ -121,7 +121,7 @@ def identity(field: Field, cells: Cells) -> Floats:
 
 
 def _number(made: Column, field: Field, cells: Cells, train: Index, seed: int) -> Fitted:
-    form = (field.format or "") if field.type == "date" else ""
+    form = field.format or ""
     values = seconds(cells, form) if field.type == "date" else numeric(cells).values
     raw = torch.from_numpy(np.where(np.isfinite(values), values, np.nan))
     step, low, high = field.step or 0.0, field.low or 0.0, 1.0 if field.high is None else field.high

@@ -14,6 +14,7 @@ import tomli_w
 from rivalry.data.columns import dates
 from rivalry.data.columns import declared as declaring
 from rivalry.data.columns.declared import NOTHING, Declared, Prepared
+from rivalry.data.columns.figures import Form
 from rivalry.data.columns.roles import Roles
 from rivalry.errors import DataError
 
@@ -27,7 +28,8 @@ HEAD = """\
 # What the columns of the table mean.  Change what is wrong and hand the file back with --schema FILE.
 # type: number, category, boolean, date (learned); identifier (made anew), constant (repeated), text (left out).
 # numbers and dates: step (values are its multiples, 0: any; in seconds for dates), low and high (nothing beyond is
-# written), spikes (single values that many rows have).  dates: format, as in strftime.  levels and missing (a share)
+# written), spikes (single values that many rows have).  dates: format, as in strftime; of numbers how 1234.5 is
+# written, such as '$1,234.5' or '1234,5 kg'.  levels and missing (a share)
 # are shown only.  Columns may be left out: they are looked at anew.
 # levels = ["a", "b"] declares the names there are, so that rare ones are kept; public = true takes nothing of the column from the
 # rows (names of levels, or low and high, must be declared): docs/privacy.md.
@@ -40,7 +42,7 @@ HEAD = """\
 class Field:
     """A column's meaning; None: to be decided from the data.
 
-    step, low, high, spikes: of numbers and dates, in their units (dates: seconds since 1970 UTC).  format: of dates.
+    step, low, high, spikes: of numbers and dates, in their units (dates: seconds since 1970 UTC).  format: of dates, and of numbers that are not plain.
     levels: distinct values; missing: share of the rows.  notes: what was decided, in sentences.  quotes: sentences that show
     cells; they are for the screen, and recorded nowhere.  by_rows: levels are numbered by their rows, as runs of reading 1 have
     them (`ReadOptions.reading`).  declared: what the schema says that else the rows would.
@@ -142,7 +144,7 @@ def _plain(field: Field) -> dict[str, object]:
         spikes = None if field.spikes is None else list(field.spikes)
         keys = {"step": field.step, "low": field.low, "high": field.high, "spikes": spikes}
         out |= {k: v for k, v in keys.items() if v is not None}
-    if field.type == "date" and field.format:
+    if field.type in ("number", "date") and field.format:
         out["format"] = field.format
     return out | {"levels": field.levels, "missing": round(field.missing, 6)} | field.declared.plain()
 
@@ -162,7 +164,9 @@ def _field(name: str, section: Mapping[str, object], where: str) -> Field:
     if low is not None and high is not None and low >= high:
         raise DataError(f"{place} has low {low:g} and high {high:g}; low must be less")
     form = section.get("format")
-    if form is not None and (not isinstance(form, str) or "%" not in form):
+    if kind == "number" and isinstance(form, str):
+        Form.read(form, place)
+    elif form is not None and (not isinstance(form, str) or "%" not in form):
         raise DataError(f"{place} has the format {form!r}; write it as in strftime, such as '%Y-%m-%d'")
     found, spikes = declaring.declared(section, kind, place), _numbers(section, place)
     if found.public:
