@@ -62,6 +62,8 @@ def claimant(source: Source, options: ReadOptions = DEFAULTS) -> Modality:
             what = {"text": "table and no text", "dialogue": "table and no conversation"}.get(options.kind, "table")
             raise DataError(f"{source.where} is no {what}, so it cannot be read as {options.kind!r}; leave kind out")
         return _MODALITIES[options.kind]
+    if options.reading > 1 and isinstance(source, Columns) and source.is_points and source.is_whole:
+        return _MODALITIES["table"]  # ages and counts are no coordinates
     for modality in _MODALITIES.values():
         if modality.sniff(source):
             return modality

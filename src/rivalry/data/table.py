@@ -238,9 +238,16 @@ def _fields(table: Columns, options: ReadOptions) -> tuple[Columns, list[Field]]
         if said is None and name == options.group:
             said = Field(name, "identifier", notes=(f"{name!r} groups the rows: made anew, never learned",))
         field, known = looked(name, cells, said, table.where) if options.reading > 1 else (detect(name, cells, said, table.where), cells)
+        if field.type == "identifier" and name != options.group and 1 < field.levels < (there := int((~cells.missing).sum())):
+            each = f"{name!r} repeats ({there / field.levels:.1f} rows each on average)"
+            advice = f"if it names people, say --group {name!r}, so that all rows of one stay on one side of the split"
+            field = replace(field, notes=(*field.notes, f"{each}: {advice}"))
         fields.append(replace(field, by_rows=options.reading < 2))
         bare.append(known)
-    return replace(table, cells=tuple(bare)), fields
+    table = replace(table, cells=tuple(bare))
+    if options.kind is None and options.reading > 1 and table.is_points and table.is_whole:
+        table = replace(table, rows=table.rows.noted("columns of whole numbers are read as a table; for points in the plane say --kind points"))
+    return table, fields
 
 
 def _constraints(fields: list[Field], table: Columns, options: ReadOptions) -> tuple[tuple[str, ...], list[Field]]:
