@@ -10,7 +10,6 @@ import pyarrow as pa
 import pytest
 import torch
 from click.testing import CliRunner
-from tests.test_preparing import csv, people
 
 import rivalry
 from rivalry import baselines
@@ -21,6 +20,7 @@ from rivalry.data import ReadOptions, load
 from rivalry.errors import RecipeError, RunError
 from rivalry.privacy import read_account
 from rivalry.recipe import Recipe
+from test_preparing import csv, people
 
 needs_accountant = pytest.mark.skipif(importlib.util.find_spec("dp_accounting") is None, reason="dp-accounting is not installed")
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tomli_w
 import torch
-from tests.data.records import folder
-from tests.data.tables import seen
 
+from data.records import folder
+from data.tables import seen
 from rivalry.data import ReadOptions, inspect, load, restore
 from rivalry.data.columns.schema import Schema
 from rivalry.errors import DataError

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.data.records import folder
 
+from data.records import folder
 from rivalry.data import ReadOptions, load
 from rivalry.data.base import Dataset
 from rivalry.stats.attacks import auc_interval
