@@ -85,12 +85,14 @@ def test_nothing_costs_nothing_and_no_noise_costs_everything() -> None:
 
 
 @needs_accountant
-def test_terms_count_every_turn_and_warn_of_a_large_delta() -> None:
-    few, _ = agree_terms(Private(3.0), 2000, 100, 50)
-    many, warnings = agree_terms(Private(3.0), 2000, 100, 250)
+def test_terms_count_every_turn_and_refuse_a_delta_that_says_nothing() -> None:
+    few = agree_terms(Private(3.0), 2000, 100, 50)
+    many = agree_terms(Private(3.0), 2000, 100, 250)
     assert many.sigma > few.sigma
-    assert (many.rate, many.delta, warnings) == (0.05, pytest.approx(2000**-1.1), ())
-    assert "no less than one over" in agree_terms(Private(3.0, delta=0.01), 2000, 100, 50)[1][0]
+    assert (many.rate, many.delta) == (0.05, pytest.approx(2000**-1.1))
+    for delta in (0.5, 0.01, 1 / 2000):
+        with pytest.raises(RecipeError, match=r"no less than one over the 2,000 rows.*leave --dp-delta out for 0.00023"):
+            agree_terms(Private(3.0, delta=delta), 2000, 100, 50)
     assert any("too large" in line for line in exclusions(replace(many, delta=0.01)))
 
 
@@ -100,7 +102,7 @@ def test_terms_refuse_too_few_rows_and_a_noise_that_spends_more() -> None:
         agree_terms(Private(3.0), 120, 100, 50)
     with pytest.raises(RecipeError, match="leave noise at 0"):
         agree_terms(Private(0.5, noise=0.6), 2000, 100, 50)
-    assert agree_terms(Private(8.0, noise=5.0), 2000, 100, 50)[0].sigma == 5.0
+    assert agree_terms(Private(8.0, noise=5.0), 2000, 100, 50).sigma == 5.0
 
 
 @pytest.mark.parametrize("settings", [{"epsilon": 0.0}, {"epsilon": -1.0}, {"epsilon": math.inf}, {"delta": 1.0}, {"clip": 0.0}, {"noise": -1.0}])

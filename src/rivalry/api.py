@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from rivalry import baselines
 from rivalry.audit.rejecting import guard_of
-from rivalry.auto import choose, find, fitted, read_for
+from rivalry.auto import decided, find, fitted, read_for
 from rivalry.data import Dataset, Modality, ReadOptions, restore
 from rivalry.data import load as load_data
 from rivalry.data.opening import Given
@@ -20,7 +21,6 @@ from rivalry.data.table import TableModality
 from rivalry.drawing import AS_TRAINED, Decoding, Wish, drawn, text_modality, wanted, write_walk
 from rivalry.errors import DataError, RecipeError, UnknownName
 from rivalry.evaluate import Judge, Looks, Scores, judge_of
-from rivalry.privacy import privatised
 from rivalry.privacy.quota import check as check_cap
 from rivalry.privacy.quota import spend
 from rivalry.recipe import Recipe, set_value, setting
@@ -283,7 +283,7 @@ class Run:
         dataset = data if data is not None else self.data()
         table_of(dataset)
         rows = n or len(dataset.train)
-        ask = Ask(targets, by, survival, full, shown=not self.recipe.private_sides())
+        ask = Ask(targets, by, survival, full, shown=not self.recipe.private)
         found = study(dataset, self._uncounted(rows, seed, which, device), ask, seed)
         if full:
             judge = self._judge(dataset, None, n, seed, device)
@@ -373,18 +373,15 @@ def train(
     reading, allowed = options or ReadOptions(), check_cap(cap)
     pairs = [setting(line) for line in settings]
     named = find(recipe)  # a wrong name should not have to wait for the data
+    if isinstance(recipe, str) and baselines.named(recipe) is not None:
+        baselines.refuse(recipe, until, budget, start, len(settings), len(players or {}))
     given = named or (Folder.open(start).recipe if start else None)
     dataset, reading = read_for(given, data, reading, pairs)
     for note in (*dataset.notes, *dataset.defences):
         say(note)
-    chosen, why = choose(dataset, budget, device, dp_epsilon) if given is None else fitted(given, dataset)
-    if named is None and given is not None:
-        why = (f"the recipe of {start}", *why)
-    if dp_epsilon is not None:
-        chosen, changed = privatised(chosen, dp_epsilon, dp_delta or 0.0)
-        why += changed
-    elif dp_delta is not None:
-        raise RecipeError("--dp-delta goes with --dp-epsilon, which says how much may be spent, for example 3")
+    origin = () if named else (f"the recipe of {start}",)
+    given, how = (None, ()) if given is None else fitted(given, dataset)
+    chosen, why = decided(recipe, given, (*origin, *how), dataset, budget, device, dp_epsilon, dp_delta)
     for key, value in pairs:
         chosen = set_value(chosen, key, value)
     for reason in why:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from rivalry.baselines import as_recipe, named
 from rivalry.data import Dataset, ReadOptions, load, styles
 from rivalry.data.opening import Given
 from rivalry.data.options import GENERATE
@@ -18,6 +19,7 @@ from rivalry.games import Adapt, Change, Context, Domains
 from rivalry.games.restyle import Restyling
 from rivalry.nets import LSTMLM
 from rivalry.parts import Degradation
+from rivalry.privacy import as_asked
 from rivalry.recipe import Recipe, set_value
 from rivalry.zoo import get
 from rivalry.zoo.changing import house as changing
@@ -45,10 +47,10 @@ LEAST_BATCH, CPU_BATCH, GPU_BATCH = 16, 1000, 4000
 
 
 def find(recipe: str | Recipe) -> Recipe | None:
-    """A Recipe as it is, a row by name, or a TOML file; None for 'auto', which needs the data."""
+    """A Recipe as it is, a row by name, or a TOML file; None for 'auto' and baselines, which need the data."""
     if isinstance(recipe, Recipe):
         return recipe
-    if recipe == "auto":
+    if recipe == "auto" or named(recipe) is not None:
         return None
     if not recipe.endswith(".toml"):
         return get(recipe)
@@ -70,6 +72,20 @@ def resolve(
     epsilon."""
     named = find(recipe)
     return fitted(named, dataset) if named is not None else choose(dataset, budget, device, epsilon)
+
+
+def decided(
+    recipe: str | Recipe, given: Recipe | None, why: tuple[str, ...], dataset: Dataset, budget: str, device: str, epsilon: float | None,
+    delta: float | None,
+) -> tuple[Recipe, tuple[str, ...]]:  # fmt: skip
+    """(recipe, reasons): the one that is given, for its reasons; else the baseline of that name, or what is chosen.  All under
+    differential privacy where an epsilon is asked for."""
+    counts = as_recipe(recipe, dataset, epsilon, delta) if given is None and isinstance(recipe, str) else None
+    if counts is not None:
+        return counts, (f"{recipe!r} counts rows; it is a baseline, no GAN (docs/baselines.md).",)
+    chosen, reasons = (given, why) if given is not None else choose(dataset, budget, device, epsilon)
+    private, more = as_asked(chosen, epsilon, delta)
+    return private, (*reasons, *more)
 
 
 def choose(

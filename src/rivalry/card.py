@@ -135,7 +135,9 @@ def _privacy(run: Run) -> list[str]:
             "- No privacy guarantee: a GAN can remember training rows. `private/` in the run folder shows training data and "
             "must not be handed on."
         ]
-    return [f"- {line}" for line in guarantee(*found)] + [f"- Not covered: {line}" for line in exclusions(found[0])]
+    return [f"- {line}" for line in guarantee(*found, run.preparation)] + [
+        f"- Not covered: {line}" for line in exclusions(found[0], run.preparation)
+    ]
 
 
 def _loading(run: Run) -> list[str]:

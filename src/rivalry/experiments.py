@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from rivalry.auto import resolve
-from rivalry.baselines import check, kept
+from rivalry.baselines import check, kept, private
 from rivalry.data import Dataset, ReadOptions, load
 from rivalry.errors import RecipeError, RulerMismatch, RunError
 from rivalry.evaluate import Draw, Looks, Scores, judge_of
@@ -119,7 +119,7 @@ def compare_recipes(
         raise RecipeError("a comparison needs at least one recipe and one seed")
     options = options or ReadOptions()
     dataset = load(source, options=options)
-    baselines = {r: _private(found, dp) for r in recipes if (found := check(r, dataset)) is not None}
+    baselines = {r: _private(found, dataset, dp) for r in recipes if (found := check(r, dataset)) is not None}
     chosen = {r: _resolved(r, dataset, budget, device, dp) for r in recipes if r not in baselines}
     folder = ROOT / (name or f"compare-{Path(dataset.name).stem}")
     engine = Engine(device)
@@ -157,8 +157,8 @@ def _resolved(
     return private, why + changed
 
 
-def _private(baseline: Baseline, dp: tuple[float, float] | None) -> Baseline:
-    return baseline if dp is None else baseline.private(*dp)
+def _private(baseline: Baseline, dataset: Dataset, dp: tuple[float, float] | None) -> Baseline:
+    return baseline if dp is None else private(baseline, dataset, *dp)
 
 
 def _fitted(

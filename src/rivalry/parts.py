@@ -324,8 +324,9 @@ class Baseline(ABC):
         """Whether it is for data of this kind."""
 
     @abstractmethod
-    def private(self, epsilon: float, delta: float) -> Baseline:
-        """The same under differential privacy; delta 0 is N^-1.1 of N rows."""
+    def private(self, epsilon: float, delta: float, before: float = 0.0, names_delta: float = 0.0) -> Baseline:
+        """The same under differential privacy; delta 0 is N^-1.1 of N rows.  before, names_delta: noise and part of delta of a
+        preparation of the columns that is paid for out of the same (0: there was none)."""
 
     @abstractmethod
     def fit(self, rows: Iterable[Tensor], spec: Spec) -> Fitted:
@@ -370,6 +371,11 @@ class Net(ABC):
     """
 
     KIND: ClassVar[str] = "net"
+
+    @property
+    def private(self) -> bool:
+        """Whether the module was made of rows under differential privacy; networks that are trained are not asked."""
+        return False
 
     @abstractmethod
     def build(self, spec: Spec, wiring: Wiring) -> nn.Module: ...

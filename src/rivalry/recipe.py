@@ -182,7 +182,7 @@ class Recipe(Plain):
     @property
     def private(self) -> bool:
         """Whether it is trained under differential privacy."""
-        return bool(self.private_sides()) or bool(self.game.secret)
+        return bool(self.private_sides()) or bool(self.game.secret) or any(net.private for net in self.nets.values())
 
     def build(self, spec: Spec) -> dict[str, nn.Module]:
         """The networks for the data, in the order of their names' appearance."""

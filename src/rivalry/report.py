@@ -170,9 +170,9 @@ def _privacy(run: Run) -> list[str]:
         return []
     terms, account = found
     return [
-        *(f"- {line}" for line in guarantee(terms, account)),
+        *(f"- {line}" for line in guarantee(terms, account, run.preparation)),
         "\nNot covered:\n",
-        *(f"- {line}" for line in exclusions(terms)),
+        *(f"- {line}" for line in exclusions(terms, run.preparation)),
     ]
 
 

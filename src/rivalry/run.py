@@ -33,6 +33,7 @@ from torch import Tensor, nn
 from rivalry.errors import RunError, UnknownName
 from rivalry.files import read_tensors, write_tensors, write_text
 from rivalry.parts import scoring
+from rivalry.privacy.preparation import Preparation, preparation
 from rivalry.recipe import Recipe
 from rivalry.types import Block, Outcome, Spec
 
@@ -123,6 +124,12 @@ class Run:
         if found.get("format") != FORMAT:
             raise RunError(f"{self.path} was written by another version (format {found.get('format')}, not {FORMAT})")
         return found
+
+    @property
+    def preparation(self) -> Preparation:
+        """What of the columns was read off the rows, declared or paid for."""
+        data = self.settings["data"]
+        return preparation(data["kind"], data["state"], data.get("defences", ()))
 
     @cached_property
     def recipe(self) -> Recipe:

@@ -220,7 +220,7 @@ def steered(sampler: Sampler, blocks: Sequence[Block], wanted: Sequence[tuple[st
     if not sampler.wiring.beside or not wanted:
         return sampler
     levels = Levels(blocks)
-    shares = torch.tensor([share for b in levels.blocks for share in b.shares])
+    shares = torch.tensor([share for b in levels.blocks for share in b.shares or (1 / b.width,) * b.width])
     options = [levels.option(name, level) for name, level in wanted]
     return replace(sampler, asked=min(options, key=lambda o: float(shares[o])))
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from data.records import folder, long_table
+from data.tables import seen
 from rivalry.data import ReadOptions, inspect, load, restore, schema
 from rivalry.errors import DataError
 
@@ -112,7 +113,7 @@ def test_several_tables_come_back_as_they_were(tmp_path: Path) -> None:
     source = folder(tmp_path / "hospital")
     data = load(source)
     assert {b.column for b in data.modality.bags} == {"code"}
-    assert data.modality.bags[0].codes == ("I10", "E11", "J45")  # RARE is of one patient
+    assert data.modality.bags[0].codes == ("E11", "I10", "J45")  # RARE is of one patient
     raw = every(data)
     written = data.modality.write(raw, tmp_path / "synthetic")
     assert sorted(p.name for p in written) == ["codes.csv", "patients.csv", "visits.csv"]
@@ -226,7 +227,7 @@ def test_tables_that_do_not_fit(file: str, line: str, hint: str, tmp_path: Path)
 def test_a_key_without_its_table(tmp_path: Path) -> None:
     source = folder(tmp_path / "hospital")
     text = (source / "codes.csv").read_text().splitlines()
-    (source / "codes.csv").write_text("\n".join(",".join(line.split(",")[::2]) for line in text) + "\n")
+    (source / "codes.csv").write_text("\n".join(line.split(",")[2] for line in text) + "\n")
     with pytest.raises(DataError, match=r"codes.csv has no column 'pid', which joins"):
         load(source, options=KEY)
     (source / "patients.csv").unlink()
@@ -277,3 +278,35 @@ def test_files_that_hold_no_single_table(tmp_path: Path) -> None:
     data = load(folder(tmp_path / "hospital"))
     with pytest.raises(DataError, match="name a folder"):
         data.modality.write(every(data), tmp_path / "out.csv")
+
+
+# -- codes of visits --------------------------------------------------------------------------------------------------
+
+
+def without_patients(source: Path) -> Path:
+    """codes.csv names visits only."""
+    lines = (source / "codes.csv").read_text().splitlines()
+    (source / "codes.csv").write_text("\n".join(",".join(line.split(",")[::2]) for line in lines) + "\n")
+    return source
+
+
+def test_codes_that_name_visits_only_are_joined_through_them(tmp_path: Path) -> None:
+    whole = load(folder(tmp_path / "one"))
+    found = load(without_patients(folder(tmp_path / "two")))
+    assert found.modality.key.name == "pid"
+    assert found.modality.bags == whole.modality.bags
+    assert torch.equal(seen(found.train), seen(whole.train))
+    out = found.modality.write(found.train.batch(torch.arange(20), torch.device("cpu")).x, tmp_path / "out")
+    made = {p.name: p.read_text().splitlines() for p in out}
+    assert made["codes.csv"][0] == "visit_id,code"
+    visits = {line.split(",")[0] for line in made["visits.csv"][1:]}
+    assert {line.split(",")[0] for line in made["codes.csv"][1:]} <= visits
+    assert load(tmp_path / "two", options=ReadOptions(key="pid")).modality == found.modality
+
+
+def test_codes_of_unknown_visits_are_told(tmp_path: Path) -> None:
+    source = without_patients(folder(tmp_path / "ward"))
+    with (source / "codes.csv").open("a") as out:
+        out.write("V9999,I10\n")
+    with pytest.raises(DataError, match=r"1 row of codes.csv have a 'visit_id' that visits.csv does not list \(the first is row"):
+        load(source)

@@ -33,7 +33,7 @@ ROUND, MOST = 2048, 50
 
 def admit(run: Run, dataset: Dataset) -> None:
     """RecipeError under differential privacy, DataError for other data than the run's."""
-    if run.recipe.private_sides():
+    if run.recipe.private:
         raise RecipeError(
             "--reject-copies reads the training rows at every sample, which nobody paid for: it would void the guarantee of "
             f"{run.name}, which was trained under differential privacy; leave it out"

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from rivalry.audit.discriminator import Asked, of_networks
 from rivalry.audit.material import Tick
+from rivalry.baselines import counted, fitted, take
 from rivalry.data import Dataset, Modality, Store
 from rivalry.recipe import Recipe
 from rivalry.sampling import Sampler, class_shares, settle
@@ -49,6 +50,8 @@ def retrain(plan: Retraining, dataset: Dataset, store: Store, seed: int, device:
     """Trains the plan's recipe on the store for its steps.  Under differential privacy with the recipe's own noise: what
     comes out is as private as the run's own steps are, but nobody keeps account of it."""
     state = build_state(plan.recipe, dataset.spec, seed, device)
+    if counted(plan.recipe) is not None:
+        take(state.nets, fitted(plan.recipe, store, dataset.spec)[0])
     trainer = Trainer(state, store, plan.steps, Engine(device.type, plan.precision))
     for step in range(plan.steps):
         trainer.step()

@@ -43,15 +43,16 @@ def agreed(ones: Sequence[Tensor], pairs: Mapping[Edge, Tensor], noise: tuple[fl
     return [on_simplex(m, total) for m in means]
 
 
-def fitted(pair: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+def fitted(pair: Tensor, rows: Tensor, columns: Tensor, noisy: bool = True) -> Tensor:
     """Counts [n, m] with these margins [n], [m] (of equal sums), nowhere below 0, near to `pair`: its projection on what
     has the margins, then on the simplex, then iterative proportional fitting (Deming & Stephan 1940).  A pair that has
-    them already stays as it is."""
+    them already stays as it is.  Of counts that are not noisy, those of 0 stay there."""
     total = float(rows.sum())
     n, m = pair.shape
     spare = (total - pair.sum()) / (n * m)
     moved = pair + ((rows - pair.sum(1)) / m)[:, None] + (columns - pair.sum(0)) / n - spare
-    found = on_simplex(moved.flatten(), total).view(n, m) + FAINT * rows[:, None] * columns / total
+    begun = on_simplex(moved.flatten(), total).view(n, m) if noisy else pair
+    found = begun + FAINT * rows[:, None] * columns / total
     for _ in range(ROUNDS):
         found = found * (rows / found.sum(1).clamp_min(1e-300))[:, None]
         found = found * (columns / found.sum(0).clamp_min(1e-300))

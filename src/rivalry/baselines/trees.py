@@ -20,7 +20,7 @@ from rivalry.baselines.forest import Edge, Forest, agreed, fitted, joined
 from rivalry.catalogue import register
 from rivalry.errors import DataError, RecipeError
 from rivalry.parts import Baseline, Fitted
-from rivalry.privacy.admission import DELTA_POWER
+from rivalry.privacy.accounting import DELTA_POWER, check_delta
 from rivalry.privacy.secure import normal
 from rivalry.privacy.zcdp import drawn, exponential_chances, exponential_epsilon, gaussian_sigma, rho_for
 from rivalry.streams import Draw
@@ -37,6 +37,8 @@ class TableModel:
     cells: Cells
     forest: Forest
     notes: tuple[str, ...] = ()
+    rho: float = math.inf
+    rounds: int = 1
 
     def sample(self, n: int, seed: int) -> Tensor:
         """[n, D] encoded."""
@@ -54,12 +56,17 @@ class TableModel:
 
 
 @dataclass(frozen=True)
-class _Counting(Baseline):
-    """bins: of a number.  epsilon: inf for counts without noise; delta 0 is N^-1.1 of N rows."""
+class Counting(Baseline):
+    """bins: of a number.  epsilon: inf for counts without noise; delta 0 is N^-1.1 of N rows.  before: noise of a preparation of the
+    columns that epsilon pays for too (0: none); names_delta: the part of delta that it took besides.  least: without noise, counts of
+    fewer rows are taken for 0, so that what is kept tells of no single one."""
 
     bins: int = 16
     epsilon: float = math.inf
     delta: float = 0.0
+    before: float = 0.0
+    names_delta: float = 0.0
+    least: int = 0
 
     def __post_init__(self) -> None:
         if self.bins < 2 or not self.epsilon > 0 or not 0 <= self.delta < 1:
@@ -71,17 +78,19 @@ class _Counting(Baseline):
     def fits(self, spec: Spec) -> bool:
         return bool(spec.blocks)
 
-    def private(self, epsilon: float, delta: float) -> Baseline:
-        return replace(self, epsilon=epsilon, delta=delta)
+    def private(self, epsilon: float, delta: float, before: float = 0.0, names_delta: float = 0.0) -> Baseline:
+        return replace(self, epsilon=epsilon, delta=delta, before=before, names_delta=names_delta)
 
-    def fit(self, rows: Iterable[Tensor], spec: Spec) -> Fitted:
-        """Raises DataError where there are no rows."""
+    def fit(self, rows: Iterable[Tensor], spec: Spec) -> TableModel:
+        """Raises DataError where there are no rows, RecipeError where the preparation has spent all there is."""
         cells = Cells(spec, self.bins)
         codes = torch.cat([torch.zeros(0, len(cells.variables), dtype=torch.int64), *map(cells.codes, rows)])
         if not len(codes):
             raise DataError("a baseline needs rows to be fitted to, and there are none; give more data")
         delta = self.delta or len(codes) ** DELTA_POWER
-        rho = rho_for(self.epsilon, delta)
+        if math.isfinite(self.epsilon):
+            check_delta(delta, len(codes))
+        rho = self._rho(delta)
         count = Counts(codes, cells.sizes)
         free = self._chosen(cells)
         rounds = 1 + bool(free) + bool(free or cells.within)
@@ -89,15 +98,28 @@ class _Counting(Baseline):
         ones = count.ones(part)
         pairs = [*cells.within, *spanning(count, ones, cells.within, free, part)]
         two = count.pairs(pairs, part)
+        if self.least and math.isinf(rho):
+            ones, two = [_without(n, self.least) for n in ones], {k: _without(n, self.least) for k, n in two.items()}
         spread = (float(len(ones)), float(max(1, len(two))))  # variances, but for a common factor
         single = agreed(ones, two, spread)
-        forest = Forest.of(single, {(i, j): fitted(p, single[i], single[j]) for (i, j), p in two.items()})
-        return TableModel(cells, forest, self._notes(rho, delta, rounds))
+        forest = Forest.of(single, {(i, j): fitted(p, single[i], single[j], not self.least or math.isfinite(rho)) for (i, j), p in two.items()})
+        return TableModel(cells, forest, self._notes(rho, delta, rounds), rho, rounds)
 
     def restored(self, tensors: Mapping[str, Tensor], spec: Spec) -> Fitted:
         parents = tuple(tensors["parents"].tolist())
         tables = tuple(tensors[f"table.{i}"] for i in range(len(parents)))
         return TableModel(Cells(spec, self.bins), Forest(parents, tables))
+
+    def _rho(self, delta: float) -> float:
+        """What may be spent on counting; a normal mechanism of noise b is 1 / (2 b^2)-zCDP (Bun & Steinke 2016, proposition 6)."""
+        left = delta - self.names_delta
+        rho = rho_for(self.epsilon, left) - (1 / (2 * self.before**2) if self.before else 0.0) if left > 0 else 0.0
+        if not rho > 0:
+            raise RecipeError(
+                f"the schema's preparation alone spends all of epsilon {self.epsilon:g} at delta {delta:g}; ask for a larger --dp-epsilon, or "
+                "prepare the data with a smaller one"
+            )
+        return rho
 
     def _chosen(self, cells: Cells) -> int:
         """How many pairs are to be chosen by the data."""
@@ -106,15 +128,16 @@ class _Counting(Baseline):
     def _notes(self, rho: float, delta: float, rounds: int) -> tuple[str, ...]:
         if math.isinf(rho):
             return ()
-        return (
-            f"({self.epsilon:g}, {delta:.3g})-differential privacy of counting: {rho:.4g}-zCDP in {rounds} equal parts. Column "
-            "types, bounds, quantiles and level names were taken from the rows without noise, as a GAN's are.",
+        what = "the preparation of the columns and of counting" if self.before else "counting"
+        unpaid = "" if self.before else (
+            " What the schema does not declare public of columns (bounds, quantiles, level names) was taken from the rows without noise, as a GAN's is."
         )
+        return (f"({self.epsilon:g}, {delta:.3g})-differential privacy of {what}: {rho:.4g}-zCDP in {rounds} equal parts.{unpaid}",)
 
 
 @register("baseline", "independent")
 @dataclass(frozen=True)
-class Independent(_Counting):
+class Independent(Counting):
     """Each column on its own, missing cells included: what marginals alone are worth."""
 
     bins: int = 128
@@ -122,7 +145,7 @@ class Independent(_Counting):
 
 @register("baseline", "mst")
 @dataclass(frozen=True)
-class MST(_Counting):
+class MST(Counting):
     """A maximum spanning tree of pairs of columns, after McKenna, Miklau & Sheldon 2021 (arXiv:2108.04978).
 
     Single counts are measured; C - 1 pairs are chosen one by one by the exponential mechanism, each joining two trees,
@@ -168,6 +191,11 @@ class Counts:
         total = ones[i].sum().clamp_min(1)
         alone = ones[i].clamp_min(0)[:, None] * ones[j].clamp_min(0) / total
         return float((self.pair(i, j) - alone).abs().sum())
+
+
+def _without(counts: Tensor, least: int) -> Tensor:
+    """Counts, those below `least` 0."""
+    return torch.where(counts < least, 0.0, counts)
 
 
 def noised(counts: Tensor, sigma: float) -> Tensor:

@@ -42,9 +42,15 @@ def check(name: str, dataset: Dataset) -> Baseline | None:
     return found
 
 
+def private(baseline: Baseline, dataset: Dataset, epsilon: float, delta: float) -> Baseline:
+    """The baseline under differential privacy, the preparation of the data's columns included where that was paid for."""
+    paid = dataset.prepared
+    return baseline.private(epsilon, delta) if paid is None else baseline.private(epsilon, delta, paid.noise, paid.names_delta)
+
+
 def fit(baseline: Baseline, dataset: Dataset) -> Fitted:
     """Fitted to the training rows of data that it is for."""
-    return baseline.fit(_rows(dataset.train), dataset.spec)
+    return baseline.fit(blocks(dataset.train), dataset.spec)
 
 
 def kept(baseline: Baseline, dataset: Dataset, path: Path) -> tuple[Fitted, float]:
@@ -60,6 +66,7 @@ def kept(baseline: Baseline, dataset: Dataset, path: Path) -> tuple[Fitted, floa
     return found, seconds
 
 
-def _rows(store: Store) -> Iterator[Tensor]:
+def blocks(store: Store) -> Iterator[Tensor]:
+    """[n, D] encoded rows, all of them, some at a time."""
     for index in torch.arange(len(store)).split(BLOCK):
         yield store.batch(index, torch.device("cpu")).x

@@ -14,7 +14,7 @@ from rivalry.cli.options import defending, device, read_options, reading
 @click.argument("data")
 @click.option(
     "--recipe",
-    help="A row of the zoo ('dcgan', 'dcgan-small'), a TOML file, or 'auto'.",
+    help="A row of the zoo ('dcgan', 'dcgan-small'), a TOML file, 'auto', or, for tables, a baseline that counts rows ('mst', 'independent').",
     default="auto",
     show_default=True,
 )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rivalry.data.columns.cells import name_order
 from rivalry.data.columns.codes import LevelCode
 from rivalry.data.columns.fit import Column
 from rivalry.data.conditions import Condition, met, parse
@@ -68,7 +69,7 @@ def asked(modality: TableModality, where: str = "", balance: str = "") -> Asked:
 
 
 def balanced(text: str, columns: Sequence[Column]) -> Balance:
-    """'income' (equal shares), 'income=0.3,0.7' (in the order of the levels, the most frequent first) or
+    """'income' (equal shares), 'income=0.3,0.7' (in the order of the levels' names) or
     'income=>50K:0.3,<=50K:0.7' (others get none).
 
     Raises DataError for shares that make none, UnknownName for columns and levels that are not there.
@@ -97,8 +98,9 @@ def _shares(name: str, words: Sequence[str], levels: Sequence[str]) -> tuple[flo
             f"--balance gives {len(words)} shares for the {len(levels)} levels of {name!r}; write LEVEL:SHARE for those that are "
             f"meant, for example {name}={levels[0]}:0.5,{levels[-1]}:0.5"
         )
+    named = [levels[i] for i in name_order(levels)]
     for i, (level, colon, number) in enumerate(told):
-        level = level.strip() if colon else levels[i]
+        level = level.strip() if colon else named[i]
         if level not in shares:
             raise UnknownName(f"level of {name!r}", level, levels)
         shares[level] = _share(name, number)

@@ -10,6 +10,7 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor
 
+from rivalry.data.columns.declared import Prepared
 from rivalry.data.inspection import Inspection
 from rivalry.data.options import ReadOptions
 from rivalry.data.sources import Source
@@ -96,6 +97,7 @@ class Dataset:
     notes: what was decided while reading, in sentences for the user.
     truth: the true density, where it is known (built-in points).
     defences: what was done to rows for privacy's sake before the split is learned from, in counts.
+    prepared: what it cost to measure the columns that the schema says were paid for, None where none were.
     layout, task: of pictures that are to be changed into others: 'patches', 'pairs' or 'unpaired', and the task's name.
     """
 
@@ -111,6 +113,7 @@ class Dataset:
     defences: tuple[str, ...] = ()
     layout: str = ""
     task: str = ""
+    prepared: Prepared | None = None
 
     def to(self, device: torch.device) -> Dataset:
         """The same data, resident on the device where they fit."""

@@ -97,7 +97,8 @@ def _again(field: Field, cells: Cells, asked: Field | None, where: str) -> Field
         return Field(field.name, "constant", notes=(f"after the defences {field.name!r} has one value: it is repeated",))
     said = asked if asked is not None else Field(field.name, field.type, format=field.format)
     low, high = (None, None) if asked is None else (asked.low, asked.high)
-    return detect(field.name, cells, replace(said, step=field.step, low=low, high=high, spikes=None), where)
+    said = replace(said, step=field.step, low=low, high=high, spikes=None, by_rows=field.by_rows)
+    return detect(field.name, cells, said, where)
 
 
 # -- clip -------------------------------------------------------------------------------------------------------------
@@ -107,7 +108,7 @@ def _clip(fields: Sequence[Field], cells: list[Cells], train: Index, clip: tuple
     """Changes `cells` in place."""
     moved, changed = 0, list[str]()
     for i, field in enumerate(fields):
-        if field.type not in ("number", "date"):
+        if field.type not in ("number", "date") or field.declared.public:
             continue
         values = values_of(field, cells[i])
         mine = values[train][~np.isnan(values[train])]
@@ -136,7 +137,7 @@ def _merge(fields: Sequence[Field], cells: list[Cells], train: Index, k: int) ->
     """Changes `cells` in place."""
     levels, rows, changed = 0, 0, list[str]()
     for i, field in enumerate(fields):
-        if field.type not in ("category", "boolean"):
+        if field.type not in ("category", "boolean") or field.declared.levels is not None:
             continue
         found = merged(spelled(cells[i]), train, k)
         if found.levels:

@@ -13,6 +13,7 @@ from torch import Tensor
 from rivalry.data import csv_blocks, table_files
 from rivalry.data.columns.cells import Cells, from_arrow, from_text, numeric, spelled
 from rivalry.data.columns.codes import LevelCode
+from rivalry.data.columns.figures import plain_cells
 from rivalry.data.columns.fit import Column, seconds
 from rivalry.data.words import some
 from rivalry.errors import DataError, UnknownName
@@ -80,7 +81,7 @@ def _sheet(
     strange = list[tuple[str, int]]()
     for i, column in enumerate(learned):
         if column.name in cells:
-            mine = cells[column.name]
+            mine = plain_cells(cells[column.name], column.form if column.type == "number" else "")
             raw[:, i] = torch.from_numpy(values_of(column, mine))
             gaps[:, i] = torch.from_numpy(mine.missing)
             odd = int((raw[:, i].isnan() & ~gaps[:, i]).sum())

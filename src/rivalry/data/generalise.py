@@ -15,12 +15,12 @@ import numpy.typing as npt
 
 from rivalry.data.columns import dates, fit
 from rivalry.data.columns.cells import Cells, Floats, Index, Numbers, Words, numeric, plain, spelled
+from rivalry.data.columns.declared import NOTHING, OTHER
 from rivalry.data.columns.schema import Field
 from rivalry.data.split import Split
 from rivalry.data.words import count, some
 from rivalry.errors import DataError
 
-OTHER = fit.OTHER
 SUPPRESSED = 0.05
 """Up to this share of the training rows may be left out; before that, columns are made coarser."""
 FINEST = 64
@@ -181,6 +181,10 @@ def quasi_anonymous(
             raise DataError(f"--quasi names a column {name!r} that {where} does not have; it has {some(list(by_name), 12)}")
         if not by_name[name][0].learned:
             raise DataError(f"the column {name!r} ({by_name[name][0].type}) is not learned, so --quasi need not name it")
+        if by_name[name][0].declared != NOTHING:
+            raise DataError(
+                f"the schema declares what {name!r} may hold, so --quasi cannot make it coarser; take the column out of one of them"
+            )
     coarse = [_begun(*by_name[name], parts.train) for name in quasi]
     while True:
         rare = _rare(coarse, parts.train, k)

@@ -9,7 +9,8 @@ from pathlib import Path
 from rivalry.data import csv_blocks, parquet, tables
 from rivalry.data.columns.schema import Schema
 from rivalry.data.options import ReadOptions
-from rivalry.data.record_tables import roles_of, shared_keys
+from rivalry.data.record_keys import shared_keys
+from rivalry.data.record_tables import roles_of
 from rivalry.data.sources import Columns, Tables
 from rivalry.errors import DataError
 

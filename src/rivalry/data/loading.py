@@ -7,7 +7,8 @@ from pathlib import Path
 
 from rivalry.data import builtin, styles
 from rivalry.data.base import Dataset, Modality, Plain
-from rivalry.data.columns.schema import Schema
+from rivalry.data.columns.cells import Cells
+from rivalry.data.columns.schema import Field, Schema
 from rivalry.data.dialogue import DialogueModality
 from rivalry.data.image import ImageModality
 from rivalry.data.inspection import Inspection
@@ -61,6 +62,8 @@ def claimant(source: Source, options: ReadOptions = DEFAULTS) -> Modality:
             what = {"text": "table and no text", "dialogue": "table and no conversation"}.get(options.kind, "table")
             raise DataError(f"{source.where} is no {what}, so it cannot be read as {options.kind!r}; leave kind out")
         return _MODALITIES[options.kind]
+    if options.reading > 1 and isinstance(source, Columns) and source.is_points and source.is_whole:
+        return _MODALITIES["table"]  # ages and counts are no coordinates
     for modality in _MODALITIES.values():
         if modality.sniff(source):
             return modality
@@ -94,12 +97,22 @@ def schema(source: Given, *, options: ReadOptions = DEFAULTS) -> Schema:
     ReadOptions(schema=...).  Raises DataError for what is no table."""
     opened = open_source(source, options)
     table = claimant(opened, options)
-    if isinstance(table, RecordModality):
-        return table.schema(opened, options)
+    return table.schema(opened, options) if isinstance(table, RecordModality) else _table(opened).schema(opened, options)
+
+
+def columns(source: Given, *, options: ReadOptions = DEFAULTS) -> tuple[list[Field], tuple[Cells, ...], int, tuple[str, ...]]:
+    """See `TableModality.looked`.  Raises DataError for what is no single table."""
+    opened = open_source(source, options)
+    if isinstance(claimant(opened, options), RecordModality):
+        raise DataError(f"{opened.where} holds patient records, of which a row's part in all visits would have to be paid for; name one table")
+    return _table(opened).looked(opened, options)
+
+
+def _table(opened: Source) -> TableModality:
     table = _MODALITIES["table"]
     if not isinstance(table, TableModality) or not table.sniff(opened):
         raise DataError(f"{opened.where} is no table, and only tables have a schema; name a CSV, TSV or Parquet file")
-    return table.schema(opened, options)
+    return table
 
 
 def address(source: Given) -> str:

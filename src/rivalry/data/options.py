@@ -16,6 +16,7 @@ Tokenizer = Literal["bpe", "words"]
 GIB = 1 << 30
 GENERATE = "generate"
 """The task of learning pictures as they are, whatever their layout looks like."""
+READING = 2
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class ReadOptions:
     labels_from: a DICOM tag that gives classes, such as Modality or BodyPartExamined.
     task: what pictures are to be changed by (see `rivalry.degrade.TASKS`), or 'generate': they are learned as they are; None: the
         layout decides (two folders whose names say that one is made into the other, both halves side by side), and a note says so.
+    reading: which edition of the rules the data are read by, so that a run's rows are always read as it learned them: 1 numbers
+        levels by their training rows, 2 by their names, which tell nothing of the rows.
     patch: side of the squares that are cut out of pictures for such a task.
     Raises DataError when a value makes no sense.
     """
@@ -93,6 +96,7 @@ class ReadOptions:
     vocabulary: int | None = None
     tokens: int | None = None
     context: int | None = None
+    reading: int = READING
 
     def __post_init__(self) -> None:
         _check_size(self.size)
@@ -106,6 +110,8 @@ class ReadOptions:
             raise DataError(f"holdout must be a share between 0.01 and 0.5, not {self.holdout}")
         if self.patch is not None and not 16 <= self.patch <= 512:
             raise DataError(f"patch must be between 16 and 512 pixels, not {self.patch}")
+        if not 1 <= self.reading <= READING:
+            raise DataError(f"data are read by edition {self.reading}, and this rivalry knows up to {READING}; bring rivalry up to date")
         if self.limit is not None and self.limit < 1:
             raise DataError(f"limit must be at least 1, not {self.limit}")
         if self.group is not None and "(" in self.group:
@@ -131,7 +137,8 @@ class ReadOptions:
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> ReadOptions:
-        """The inverse of `as_dict`.  Raises UnknownName for a key that is no option."""
+        """The inverse of `as_dict`; what says no `reading` was written before there was another than 1.  Raises UnknownName for
+        a key that is no option."""
         known = {f.name for f in fields(cls)}
         for k in plain:
             if k not in known:
@@ -139,7 +146,7 @@ class ReadOptions:
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}
         for k in {"labels", "schema"} & set(values):
             values[k] = Path(values[k])
-        return cls(**values)
+        return cls(**({"reading": 1} | values))
 
     def content(self) -> str:
         """What of the options bears on the decoded rows and their split: part of the fingerprint."""

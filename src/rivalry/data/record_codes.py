@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rivalry.data.columns.cells import Cells, Index, Words, spelled
+from rivalry.data.columns.cells import Cells, Index, Words, name_order, spelled
 from rivalry.data.columns.codes import LevelCode
 from rivalry.data.columns.fit import Column
 from rivalry.data.columns.roles import Roles
@@ -48,12 +48,13 @@ def match(theirs: Words, keys: Words, known: Index) -> Index:
 
 
 def gathered(
-    table: Columns, file: str, roles: Roles, patients: tuple[Words, Index], visits: tuple[Columns, Index], listed: str
+    table: Columns, file: str, roles: Roles, patients: tuple[Words, Index], visits: tuple[Columns, Index], listed: str, by_rows: bool
 ) -> tuple[Bag, list[tuple[str, Cells]], list[str]]:
     """(bag, count columns, notes).  patients: (keys, known); visits: their table and the order of its rows.
 
     A code that fewer than five patients (or one in a hundred) have is left out, and so are all beyond the 64 most
-    frequent; counts that fewer than five have are brought down to the largest that more have.
+    frequent; counts that fewer than five have are brought down to the largest that more have.  by_rows: the most
+    frequent codes come first, not the first names.
     """
     own = [n for n in table.names if n not in (roles.key, roles.visit, roles.time)]
     if len(own) != 1:
@@ -75,7 +76,11 @@ def gathered(
     often = np.bincount(holders[:, 0], minlength=len(words.words))
     least = max(FEWEST, int(np.ceil(SHARE * len(patients[1]))))
     ranked = [i for i in np.argsort(-often, kind="stable").tolist() if often[i] >= least][:MOST]
-    bag = Bag(file, own[0], tuple(str(words.words[i].as_py()) for i in ranked), bool(join))
+    names = [str(words.words[i].as_py()) for i in ranked]
+    if not by_rows:  # their order is handed over
+        order = name_order(names)
+        ranked, names = [ranked[i] for i in order], [names[i] for i in order]
+    bag = Bag(file, own[0], tuple(names), bool(join))
     columns = [
         (name, _counts(np.bincount(unit[there & (words.codes == i)], minlength=units)))
         for name, i in zip(bag.names(), ranked, strict=True)

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from rivalry.data.columns import fit
 from rivalry.data.columns.cells import Cells, Floats, Index, Numbers, Words, numeric, spelled
-from rivalry.data.columns.fit import OTHER, RARE, SMALL, Column
+from rivalry.data.columns.declared import OTHER
+from rivalry.data.columns.fit import RARE, SMALL, Column
 from rivalry.data.columns.schema import Field
 from rivalry.data.record_tables import Records
-from rivalry.data.words import count
 
 GROUP = 5
 GAP, FIRST, VISIT = "(gap)", "(first time)", "(visit)"
@@ -32,14 +32,14 @@ class Fitted:
 def visit_column(field: Field, cells: Cells, owner: Index, train: Index, seed: int) -> fit.Fitted:
     """A column of V visits; train: numbers of the patients that it may be fitted to.
 
-    What fewer than five patients have is rare, however many visits they have it at: levels become 'other' (in tables that
-    are not small), spikes ordinary, and numbers beyond the mean of the five patients that reach furthest are cut for the fit.
+    What fewer than five patients have is rare, however many visits they have it at: levels become 'other', spikes
+    ordinary, and numbers beyond the mean of the five patients that reach furthest are cut for the fit.
     """
     mine = np.flatnonzero(np.isin(owner, train))
     if field.type in ("category", "boolean"):
-        kept, rare = _without_rare(field, spelled(cells), owner, mine)
+        kept, rare, share = _without_rare(field, spelled(cells), owner, mine)
         found = fit.fit(field, kept, mine, seed)
-        note = f"{count(rare, 'level')} of {field.name!r} of fewer than {RARE} patients became {OTHER!r}"
+        note = fit.merged_note(field, rare, f"{RARE} patients", share, False)
         return replace(found, notes=(*found.notes, note)) if rare else found
     if field.type not in ("number", "date"):
         return fit.fit(field, cells, mine, seed)
@@ -66,22 +66,23 @@ def reach(values: Floats, owner: Index) -> tuple[float, float]:
     return float(least), float(most)
 
 
-def _without_rare(field: Field, cells: Words, owner: Index, mine: Index) -> tuple[Words, int]:
-    """(cells whose rare levels are one, how many those were)."""
-    if len(cells) < SMALL or field.type != "category":
-        return cells, 0
+def _without_rare(field: Field, cells: Words, owner: Index, mine: Index) -> tuple[Words, int, float]:
+    """(cells whose rare levels are one, how many those were, which share of the visits had them)."""
+    if field.type != "category" or field.declared.levels is not None or (field.by_rows and len(cells) < SMALL):
+        return cells, 0, 0.0
     there = mine[cells.codes[mine] >= 0]
     pairs = np.unique(np.stack([cells.codes[there], owner[there]], 1), axis=0)
     rare = (np.bincount(pairs[:, 0], minlength=len(cells.words)) < RARE) & (cells.counts() > 0)
     if not rare.any():
-        return cells, 0
+        return cells, 0, 0.0
     import pyarrow as arrow
 
     words = [str(w) for w in cells.words.to_pylist()]
     place = words.index(OTHER) if OTHER in words else len(words)
     number = np.append(np.where(rare, place, np.arange(len(words))), -1).astype(np.int32)
     words = words if OTHER in words else [*words, OTHER]
-    return replace(cells, codes=number[cells.codes], words=arrow.array(words, arrow.string())), int(rare.sum())
+    share = float(rare[cells.codes[there]].mean()) if len(there) else 0.0
+    return replace(cells, codes=number[cells.codes], words=arrow.array(words, arrow.string())), int(rare.sum()), share
 
 
 def gap_field(found: Records) -> tuple[Field, Floats]:

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from rivalry.data.columns.cells import Cells, Floats, Index, Words, spelled
-from rivalry.data.columns.detect import is_key
 from rivalry.data.columns.roles import Roles
 from rivalry.data.columns.schema import Field, Schema
 from rivalry.data.options import ReadOptions
 from rivalry.data.record_codes import Bag, gathered, match
+from rivalry.data.record_keys import cells_of, key_of, keyed, repeats
 from rivalry.data.record_times import find_time, ordered, time_like, times_of
 from rivalry.data.sources import Columns, Tables
 from rivalry.data.words import count, some
@@ -109,13 +109,15 @@ def assemble(source: Columns | Tables, options: ReadOptions, schema: Schema) -> 
     tables = source.tables if isinstance(source, Tables) else (source,)
     files = source.files if isinstance(source, Tables) else (source.name,)
     tables = tuple(_picked(t, options.columns) for t in tables)
-    roles = replace(roles, key=roles.key or _key(tables, files, source.where))
+    roles = replace(roles, key=roles.key or key_of(tables, files, source.where))
     _check_roles(roles, tables, source.where)
+    written = tuple(t.names for t in tables)
+    tables = tuple(keyed(t, f, tables, files, roles.key) for t, f in zip(tables, files, strict=True))
     for table, file in zip(tables, files, strict=True):
         _check_key(table, file, roles.key)
     if len(tables) == 1:
         return _long(tables[0], files[0], roles, schema)
-    return _joined(source.name, source.where, tables, files, roles, schema)
+    return _joined(source.name, source.where, tables, files, written, roles, schema, options.reading < 2)
 
 
 def _picked(table: Columns, wanted: Sequence[str]) -> Columns:
@@ -123,26 +125,6 @@ def _picked(table: Columns, wanted: Sequence[str]) -> Columns:
         return table
     kept = [(n, c) for n, c in zip(table.names, table.cells, strict=True) if n in wanted]
     return replace(table, names=tuple(n for n, _ in kept), cells=tuple(c for _, c in kept))
-
-
-def shared_keys(tables: Sequence[Columns]) -> list[str]:
-    """Columns that all tables have, best first: those named like a key, and those that no row of some table repeats."""
-    common = [n for n in tables[0].names if all(n in t.names for t in tables)]
-
-    def rank(name: str) -> tuple[bool, bool]:
-        unique = any(not _repeats(_cells(t, name)) for t in tables)
-        return (not unique, not is_key(name))
-
-    return sorted(common, key=rank)
-
-
-def _key(tables: Sequence[Columns], files: Sequence[str], where: str) -> str:
-    if len(tables) == 1:
-        raise DataError(f"{where} is one table, so nothing says whose row is whose; name the column of patients with --key")
-    found = shared_keys(tables)
-    if not found:
-        raise DataError(f"the tables of {where} ({some(files)}) share no column that could name patients; add one to each")
-    return found[0]
 
 
 def _check_roles(roles: Roles, tables: Sequence[Columns], where: str) -> None:
@@ -162,7 +144,7 @@ def _check_key(table: Columns, file: str, key: str) -> None:
             f"{file} has no column {key!r}, which joins the other tables; add it there, name another with --key, or move "
             "the file elsewhere"
         )
-    missing = np.flatnonzero(_cells(table, key).missing)
+    missing = np.flatnonzero(cells_of(table, key).missing)
     if len(missing):
         raise DataError(
             f"{count(len(missing), 'row')} of {file} have no {key!r} (the first is row {missing[0] + 1:,}), so nobody knows "
@@ -170,20 +152,11 @@ def _check_key(table: Columns, file: str, key: str) -> None:
         )
 
 
-def _cells(table: Columns, name: str) -> Cells:
-    return table.cells[table.names.index(name)]
-
-
-def _repeats(cells: Cells) -> bool:
-    words = spelled(cells)
-    return bool((words.counts() > 1).any())
-
-
 # -- one long table --------------------------------------------------------------------------------------------------
 
 
 def _long(table: Columns, file: str, roles: Roles, schema: Schema) -> Records:
-    keys = spelled(_cells(table, roles.key))
+    keys = spelled(cells_of(table, roles.key))
     owner = np.unique(keys.codes, return_inverse=True)[1].reshape(-1).astype(np.int64)
     patients = int(owner.max()) + 1
     if patients == len(owner):
@@ -196,7 +169,7 @@ def _long(table: Columns, file: str, roles: Roles, schema: Schema) -> Records:
     static = {n for n, _ in others if (fixed[n] or n in roles.static) and n not in (*roles.dynamic, roles.time)}
     if not roles.time:
         roles = replace(roles, time=find_time([(n, c) for n, c in others if n not in static], file))
-    times, when = times_of(roles.time, _cells(table, roles.time), schema.get(roles.time), file)
+    times, when = times_of(roles.time, cells_of(table, roles.time), schema.get(roles.time), file)
     for n in roles.static:
         if not fixed[n]:
             raise DataError(f"the column {n!r} of {file} changes within patients, so it is not static; take it out of the schema")
@@ -207,7 +180,7 @@ def _long(table: Columns, file: str, roles: Roles, schema: Schema) -> Records:
     if table.rows.held is not None:
         held = np.ones(patients, dtype=bool)
         held[owner[~table.rows.held]] = False
-    cells = _cells(table, roles.time)
+    cells = cells_of(table, roles.time)
     return Records(
         table.name,
         table.where,
@@ -243,8 +216,9 @@ def _check_survival(roles: Roles, static: set[str], where: str) -> None:
 
 
 def _joined(
-    name: str, where: str, tables: Sequence[Columns], files: Sequence[str], roles: Roles, schema: Schema
-) -> Records:
+    name: str, where: str, tables: Sequence[Columns], files: Sequence[str], written: Sequence[tuple[str, ...]], roles: Roles,
+    schema: Schema, by_rows: bool,
+) -> Records:  # fmt: skip
     kinds = _kinds(tables, files, roles)
     seen = _duplicates([n for t, k in zip(tables, kinds, strict=True) if k != "codes" for n in t.names], roles)
     if seen:
@@ -253,33 +227,33 @@ def _joined(
     visits, file = tables[main], files[main]
     people = [(t, f) for t, f, k in zip(tables, files, kinds, strict=True) if k == "patients"]
     keys, known, static = _people(people, roles.key)
-    owner = _places(spelled(_cells(visits, roles.key)), keys, known, file, people, roles.key)
+    owner = _places(spelled(cells_of(visits, roles.key)), keys, known, file, people, roles.key)
     others = [(n, c) for n, c in zip(visits.names, visits.cells, strict=True) if n != roles.key]
     if not roles.time:
         roles = replace(roles, time=find_time(others, file))
-    times, when = times_of(roles.time, _cells(visits, roles.time), schema.get(roles.time), file)
+    times, when = times_of(roles.time, cells_of(visits, roles.time), schema.get(roles.time), file)
     lists = [(t, f) for t, f, k in zip(tables, files, kinds, strict=True) if k == "codes"]
     roles = replace(roles, visit=roles.visit or _visit_key(visits, lists, roles))
-    if roles.visit and roles.visit in visits.names and _repeats(_cells(visits, roles.visit)):
+    if roles.visit and roles.visit in visits.names and repeats(cells_of(visits, roles.visit)):
         raise DataError(f"{file} has two visits of the same {roles.visit!r}; make them unique, or name another column")
     _check_survival(roles, {n for n, _ in static}, where)
     order = ordered(owner, times)
     dynamic = [(n, c.take(order)) for n, c in others if n not in (roles.time, roles.visit)]
     bags, notes = list[Bag](), list[str]()
     for table, listed in lists:
-        bag, columns, said = gathered(table, listed, roles, (keys, known), (visits, order), people[0][1])
+        bag, columns, said = gathered(table, listed, roles, (keys, known), (visits, order), people[0][1], by_rows)
         (static if not bag.visit else dynamic).extend(columns)
         bags.append(bag)
         notes += said
-    cells = _cells(visits, roles.time)
+    cells = cells_of(visits, roles.time)
     alone = len(known) - len(np.unique(owner))
     if alone:
         notes.append(f"{count(alone, 'patient')} have no visit: they are learned as such")
     return Records(
         name, where, roles, keys, known, owner[order], times[order], when, (cells.dtype, cells.blank),
         tuple(static), tuple(dynamic),
-        tuple(Layout(f, k, t.names) for t, f, k in zip(tables, files, kinds, strict=True)), tuple(bags),
-        visit=_cells(visits, roles.visit).take(order) if roles.visit in visits.names else None,
+        tuple(Layout(f, k, names) for names, f, k in zip(written, files, kinds, strict=True)), tuple(bags),
+        visit=cells_of(visits, roles.visit).take(order) if roles.visit in visits.names else None,
         notes=tuple(notes),
     )  # fmt: skip
 
@@ -293,12 +267,12 @@ def _kinds(tables: Sequence[Columns], files: Sequence[str], roles: Roles) -> lis
     for table, file in zip(tables, files, strict=True):
         own = [n for n in table.names if n not in shared]
         timed = any(n == roles.time or time_like(n, c) for n, c in zip(table.names, table.cells, strict=True))
-        if not _repeats(_cells(table, roles.key)):
+        if not repeats(cells_of(table, roles.key)):
             kinds.append("patients")
-        elif (own and set(own) <= set(roles.codes)) or (len(own) == 1 and not time_like(own[0], _cells(table, own[0]))):
+        elif (own and set(own) <= set(roles.codes)) or (len(own) == 1 and not time_like(own[0], cells_of(table, own[0]))):
             kinds.append("codes")
         elif not timed:
-            words = spelled(_cells(table, roles.key))
+            words = spelled(cells_of(table, roles.key))
             name = words.words[int(words.counts().argmax())].as_py()
             raise DataError(
                 f"{file} has several rows of the same {roles.key!r}, such as {name!r}, and no column that looks like a time: remove "
@@ -334,11 +308,11 @@ def _people(
 ) -> tuple[Words, Index, list[tuple[str, Cells]]]:
     """(keys, the code of each patient, static columns) of tables with a row for each; all must list the same."""
     first, file = tables[0]
-    keys = spelled(_cells(first, key))
+    keys = spelled(cells_of(first, key))
     known = keys.codes.astype(np.int64)
     static = [(n, c) for n, c in zip(first.names, first.cells, strict=True) if n != key]
     for table, other in tables[1:]:
-        place = match(spelled(_cells(table, key)), keys, known)
+        place = match(spelled(cells_of(table, key)), keys, known)
         if (place < 0).any() or len(place) != len(known):
             raise DataError(f"{other} and {file} do not list the same patients in {key!r}; bring them together")
         back = np.argsort(place)

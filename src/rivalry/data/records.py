@@ -101,7 +101,7 @@ class RecordModality:
     def read(self, source: Source, options: ReadOptions) -> Dataset:
         """Raises DataError for keys, times and visits that do not fit together."""
         found, schema = self._found(source, options)
-        fields = {n: detect(n, c, schema.get(n), found.where) for n, c in _columns(found)}
+        fields = {n: replace(detect(n, c, schema.get(n), found.where), by_rows=options.reading < 2) for n, c in _columns(found)}
         told = _told(found)
         patients = choose(Rows(len(found.names)), options)
         found = found.take(patients) if len(patients) < len(found.names) else found
@@ -127,6 +127,12 @@ class RecordModality:
         tables = source.tables if isinstance(source, Tables) else (source,)
         every = tuple(dict.fromkeys(n for t in tables for n in t.names))
         schema.check_columns(every, source.where)
+        public = next((f.name for f in schema.fields if f.declared.public), None)
+        if public is not None:
+            raise DataError(
+                f"the schema says that {public!r} is public, and of patient records visits are read off the rows in any case; take public, "
+                "shares and quantiles out (levels = [...] may stay)"
+            )
         return assemble(source, options, schema), schema
 
     def schema(self, source: Source, options: ReadOptions) -> Schema:

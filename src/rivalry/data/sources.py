@@ -95,6 +95,13 @@ class Columns:
         chosen = [c for n, c in zip(self.names, self.cells, strict=True) if n in wanted]
         return 2 <= len(chosen) <= 3 and all(_is_numeric(c) and not c.missing.any() for c in chosen)
 
+    @property
+    def is_whole(self) -> bool:
+        """Are all cells of its columns (or of those asked for) whole numbers?"""
+        wanted = self.asked or self.names
+        chosen = [numeric(c).values for n, c in zip(self.names, self.cells, strict=True) if n in wanted]
+        return all(bool(np.equal(v, np.round(v)).all()) for v in chosen)
+
 
 def _is_numeric(cells: Cells) -> bool:
     return not cells.is_time if isinstance(cells, Numbers) else bool(plain(cells.words).all())

@@ -18,7 +18,7 @@ from rivalry.data.base import Dataset, Plain
 from rivalry.data.columns import fit
 from rivalry.data.columns.cells import Cells, Index, Numbers, from_text
 from rivalry.data.columns.codes import NumberCode
-from rivalry.data.columns.detect import detect
+from rivalry.data.columns.detect import detect, looked
 from rivalry.data.columns.fit import Column
 from rivalry.data.columns.schema import Field, Schema
 from rivalry.data.inspection import Inspection
@@ -80,7 +80,7 @@ class TableModality:
     def read(self, source: Source, options: ReadOptions) -> Dataset:
         """Raises DataError for tables without rows or columns to learn, and for schemas that do not fit."""
         table = _chosen(source, options)
-        fields = _fields(table, options)
+        table, fields = _fields(table, options)
         _check_learned(fields, table)
         table, deduped = _distinct(fields, table, options)
         texts, fields = _constraints(fields, table, options)
@@ -94,19 +94,26 @@ class TableModality:
             hashed.update(np.ascontiguousarray(values).tobytes())
         train, held = sides
         told = (*deduped, *defended)
-        return Dataset(table.name, modality.spec, modality, train, held, hashed.hexdigest(), notes=notes, defences=told)
+        paid = _schema(options).prepared
+        return Dataset(table.name, modality.spec, modality, train, held, hashed.hexdigest(), notes=notes, defences=told, prepared=paid)
+
+    def looked(self, source: Source, options: ReadOptions) -> tuple[list[Field], tuple[Cells, ...], int, tuple[str, ...]]:
+        """(what each column is taken for, its cells, how many rows there are, the constraints of the schema)."""
+        table = _chosen(source, options)
+        table, fields = _fields(table, options)
+        return fields, table.cells, len(table.rows), _schema(options).constraints
 
     def schema(self, source: Source, options: ReadOptions) -> Schema:
         """What each column is taken for, by its cells and the schema of the options."""
         table = _chosen(source, options)
-        fields = _fields(table, options)
+        table, fields = _fields(table, options)
         texts, _ = _constraints(fields, table, options)
         proposed = tuple(p.text for p in _proposals(fields, table, options) if p.text not in texts)
         return Schema(tuple(fields), texts, proposed)
 
     def inspect(self, source: Source, options: ReadOptions) -> Inspection:
         table = _chosen(source, options)
-        fields = _fields(table, options)
+        table, fields = _fields(table, options)
         texts, kept = _constraints(fields, table, options)
         said = _admitted(texts, kept, table, options)[2].notes if texts else ()
         official = None if table.rows.held is None else int(table.rows.held.sum())
@@ -120,7 +127,7 @@ class TableModality:
             held=official,
             columns=tuple(table_look.column(f, c) for f, c in zip(fields, table.cells, strict=True)),
             proposal={"columns to learn": sum(f.learned for f in fields), "held back": back},
-            notes=(*table.rows.notes, *_notes(fields, table), *(q for f in fields for q in f.quotes), *said),
+            notes=(*table.rows.notes, *_notes(fields, table), *(q for f in fields for q in f.quotes), *table_look.rare(fields, table.cells), *said),
             constraints={p.text: p.why for p in _proposals(fields, table, options)},
         )
 
@@ -220,17 +227,27 @@ def _asked(options: ReadOptions) -> dict[str, Field]:
     return {f.name: f for f in _schema(options).fields}
 
 
-def _fields(table: Columns, options: ReadOptions) -> list[Field]:
-    """What every column means.  The column that groups rows names people: it is never learned."""
+def _fields(table: Columns, options: ReadOptions) -> tuple[Columns, list[Field]]:
+    """(the table, numbers that are written with units and the like as plain ones; what every column means).  The column that groups
+    rows names people: it is never learned."""
     asked = _schema(options)
     asked.check_columns(table.names, table.where)
-    fields = list[Field]()
+    fields, bare = list[Field](), list[Cells]()
     for name, cells in zip(table.names, table.cells, strict=True):
         said = asked.get(name)
         if said is None and name == options.group:
             said = Field(name, "identifier", notes=(f"{name!r} groups the rows: made anew, never learned",))
-        fields.append(detect(name, cells, said, table.where))
-    return fields
+        field, known = looked(name, cells, said, table.where) if options.reading > 1 else (detect(name, cells, said, table.where), cells)
+        if field.type == "identifier" and name != options.group and 1 < field.levels < (there := int((~cells.missing).sum())):
+            each = f"{name!r} repeats ({there / field.levels:.1f} rows each on average)"
+            advice = f"if it names people, say --group {name!r}, so that all rows of one stay on one side of the split"
+            field = replace(field, notes=(*field.notes, f"{each}: {advice}"))
+        fields.append(replace(field, by_rows=options.reading < 2))
+        bare.append(known)
+    table = replace(table, cells=tuple(bare))
+    if options.kind is None and options.reading > 1 and table.is_points and table.is_whole:
+        table = replace(table, rows=table.rows.noted("columns of whole numbers are read as a table; for points in the plane say --kind points"))
+    return table, fields
 
 
 def _constraints(fields: list[Field], table: Columns, options: ReadOptions) -> tuple[tuple[str, ...], list[Field]]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from rivalry.data.columns import dates
 from rivalry.data.columns.cells import Floats
 from rivalry.data.columns.codes import LevelCode, NumberCode, decimals_of
+from rivalry.data.columns.figures import Form
 from rivalry.data.columns.fit import Column
 from rivalry.errors import DataError
 from rivalry.files import atomic
@@ -102,7 +103,10 @@ def _strings(column: Column, values: Floats, seed: int) -> Any:
         index = arrow.array(np.where(gone, 0, values).astype(np.int64), mask=gone)
         return _array(code.levels).take(index)
     if isinstance(code, NumberCode):
-        return dates.write(values, column.form) if column.type == "date" else _decimals(values, code)
+        if column.type == "date":
+            return dates.write(values, column.form)
+        plain = _decimals(values, code)
+        return Form.read(column.form, column.name).spelled(plain) if column.form else plain
     return arrow.array(_made(column, len(values), seed), arrow.string())
 
 

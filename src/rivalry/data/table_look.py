@@ -12,9 +12,10 @@ from torch import Tensor
 from rivalry.data.columns import dates
 from rivalry.data.columns.cells import Cells, Floats, numeric, spelled
 from rivalry.data.columns.codes import LevelCode, NumberCode
-from rivalry.data.columns.fit import Column, seconds
+from rivalry.data.columns.fit import RARE, Column, seconds
 from rivalry.data.columns.schema import Field
 from rivalry.data.inspection import Column as Seen
+from rivalry.data.words import count, some
 from rivalry.files import atomic
 
 MOST = 12
@@ -43,6 +44,27 @@ def column(field: Field, cells: Cells) -> Seen:
     most = np.argsort(-times, kind="stable")[:5].tolist()
     shown = tuple((str(words.words[i].as_py()), int(times[i])) for i in most)
     return Seen(field.name, missing=missing, type=field.type, levels=field.levels, most=shown)
+
+
+def rare(fields: Sequence[Field], cells: Sequence[Cells]) -> list[str]:
+    """What training would say of levels that few rows have, and of cells that are none of the declared levels: for the screen."""
+    said = list[str]()
+    for field, column in zip(fields, cells, strict=True):
+        if field.type not in ("category", "boolean"):
+            continue
+        words = spelled(column)
+        times = words.counts()
+        if field.declared.levels is not None:
+            strange = [repr(w) for w, n in zip(words.words.to_pylist(), times.tolist(), strict=True) if n and w not in field.declared.levels]
+            said += [f"cells of {field.name!r} that are none of the declared levels: {some(strange)}"] if strange else []
+        elif field.type == "category" and ((times > 0) & (times < RARE)).any():
+            few = (times > 0) & (times < RARE)
+            share = times[few].sum() / max(times.sum(), 1)
+            said.append(
+                f"{count(int(few.sum()), 'level')} of {field.name!r} with fewer than {RARE} rows ({100 * share:.2g} % of them) will not be told "
+                "apart: a name that few people have points at them; declare public names in a schema, levels = [...]"
+            )
+    return said
 
 
 def marginals(columns: Sequence[Column], made: Tensor, path: Path, real: Tensor | None) -> Path:
@@ -94,12 +116,16 @@ def edges_of(values: Floats, column: Column) -> Floats:
 
 
 def _bars(axes: Any, column: Column, sides: Sequence[tuple[str, Floats, str]]) -> None:
-    """Shares of the most frequent levels, and of the rest and the missing together."""
+    """Shares of the levels that are most frequent in the first side, and of the rest and the missing together."""
     assert isinstance(column.code, LevelCode)
-    levels = column.code.levels[:BARS]
-    place, width = np.arange(len(levels) + 1), 0.8 / len(sides)
+    first = sides[0][1]
+    times = np.bincount(first[~np.isnan(first)].astype(np.int64), minlength=len(column.code.levels))
+    shown = np.argsort(-times, kind="stable")[:BARS]
+    place = np.append(np.full(len(times), len(shown)), len(shown))
+    place[shown] = np.arange(len(shown))
+    levels = [column.code.levels[i] for i in shown.tolist()]
+    bars, width = np.arange(len(levels) + 1), 0.8 / len(sides)
     for i, (name, values, colour) in enumerate(sides):
-        other = np.isnan(values) | (values >= len(levels))
-        counts = np.bincount(np.where(other, len(levels), values).astype(np.int64), minlength=len(place))
-        axes.bar(place + (i - (len(sides) - 1) / 2) * width, counts / max(len(values), 1), width, color=colour, label=name)
-    axes.set_xticks(place, [*(w[:10] for w in levels), "rest"], rotation=60, ha="right")
+        counts = np.bincount(place[np.where(np.isnan(values), -1, values).astype(np.int64)], minlength=len(bars))
+        axes.bar(bars + (i - (len(sides) - 1) / 2) * width, counts / max(len(values), 1), width, color=colour, label=name)
+    axes.set_xticks(bars, [*(w[:10] for w in levels), "rest"], rotation=60, ha="right")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import final
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from rivalry.data.columns.codes import Code, LevelCode, NumberCode
 from rivalry.data.rules.plan import Plan
 from rivalry.types import Batch, Block
+
+MIX = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93))
 
 
 @final
@@ -34,7 +38,8 @@ class Coder:
             if isinstance(code, LevelCode):
                 options += code.encode(values)
                 continue
-            chosen, z = code.encode(values, self._seed)
+            places = own_places(raw, i) if code.alone and code.step else None
+            chosen, z = code.encode(values, self._seed, places)
             options += chosen
             deviates += [] if z is None else [z]
         none = raw.new_zeros(len(raw), 0)
@@ -72,6 +77,16 @@ class Coder:
             at, number = at + len(chosen), number + bool(code.knots)
         inner = torch.stack(out, 1)
         return inner if self._plan is None else self._plan.outward(inner)
+
+
+def own_places(raw: Tensor, column: int) -> Tensor:
+    """Raw rows [N, C] float64 -> [N] float64 in [0, 1), as good as random, by the row's own cells and the column's number only."""
+    bits = (raw.cpu().double().nan_to_num(-math.inf) + 0.0).numpy().view(np.uint64)
+    hashed = np.full(len(raw), column + 1, dtype=np.uint64) * MIX[0]
+    for part in bits.T:
+        hashed = (hashed ^ (part * MIX[0])) * MIX[1]
+        hashed ^= hashed >> np.uint64(29)
+    return torch.from_numpy((hashed >> np.uint64(11)).astype(np.float64) * 2.0**-53).to(raw.device)
 
 
 @final

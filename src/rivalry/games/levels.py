@@ -62,7 +62,7 @@ class Levels:
         widest = max(b.width for b in self.blocks)
         table = torch.ones(len(self.blocks), widest, dtype=torch.float64)
         for i, b in enumerate(self.blocks):
-            shares = torch.tensor(b.shares, dtype=torch.float64)
+            shares = torch.tensor(b.shares or (1.0,) * b.width, dtype=torch.float64)
             table[i, : b.width - 1] = (shares.cumsum(0) / shares.sum())[:-1]
         level = (table.to(u.device)[column] <= u.double()).sum(1)
         return torch.tensor(self.first, device=u.device)[column] + level

@@ -54,13 +54,14 @@ def _columns(run: Run) -> list[Block]:
 def treated(column: Column) -> str:
     """One sentence for people."""
     code = column.code
+    origin = {"declared": "; taken from no row: it was declared", "paid": "; measured under differential privacy"}.get(column.public, "")
     gaps = ", missing cells with it" if isinstance(code, NumberCode | LevelCode) and code.gaps else ""
     if isinstance(code, LevelCode):
-        return f"learned{gaps}; {len(code.levels):,} values"
+        return f"learned{gaps}; {len(code.levels):,} values{origin}"
     if isinstance(code, NumberCode):
         step = f", written in steps of {code.step:g}" if code.step and column.type == "number" else ""
         spikes = f"; {len(code.spikes)} frequent single value(s) learned as such" if code.spikes else ""
-        return f"learned{gaps}{step}{spikes}"
+        return f"learned{gaps}{step}{spikes}{origin}"
     return TREATED.get(column.type, "not learned")
 
 
@@ -98,9 +99,9 @@ def defences(run: Run) -> list[Block]:
     return [
         *blocks,
         Text("**Training was under differential privacy.** What is guaranteed:"),
-        Items(tuple(guarantee(*found))),
+        Items(tuple(guarantee(*found, run.preparation))),
         Text("What the guarantee does not cover:"),
-        Items(tuple(exclusions(found[0]))),
+        Items(tuple(exclusions(found[0], run.preparation))),
     ]
 
 

@@ -129,7 +129,9 @@ def _guarantee(run: Run) -> tuple[str, str]:
     return (
         f"Differential privacy of training: epsilon {account.epsilon:.3g}, delta {terms.delta:.2g}.",
         "Whether a given row was in training changes the chance of any trained networks by a factor of at most e^epsilon, apart from "
-        "delta. Preparation and measuring are not covered: a level that only this row has can be named by samples; see Defences.",
+        "delta. "
+        + ("Measuring is" if run.preparation.whole else "Preparation of some columns, and measuring, are")
+        + " not covered; see Defences.",
     )
 
 

@@ -1,8 +1,9 @@
 """Differential privacy: what it costs, what has been spent, what is refused, and noise that nobody can repeat."""
 
 from rivalry.privacy.accounting import accountant, epsilon_of, sigma_for
-from rivalry.privacy.admission import admit, agree_terms, privatised
-from rivalry.privacy.ledger import FILE, Account, Ledger, Terms, read_account
+from rivalry.privacy.admission import admit, agree_terms, as_asked, privatised
+from rivalry.privacy.ledger import FILE, Account, AnyTerms, Ledger, Terms, read_account
+from rivalry.privacy.preparation import Preparation, preparation, told
 from rivalry.privacy.secure import normal
 from rivalry.privacy.votes import VoteTerms, admit_votes, agree_votes, asks
 from rivalry.privacy.wording import exclusions, guarantee, headline
@@ -10,7 +11,9 @@ from rivalry.privacy.wording import exclusions, guarantee, headline
 __all__ = [
     "FILE",
     "Account",
+    "AnyTerms",
     "Ledger",
+    "Preparation",
     "Terms",
     "VoteTerms",
     "accountant",
@@ -18,13 +21,16 @@ __all__ = [
     "admit_votes",
     "agree_terms",
     "agree_votes",
+    "as_asked",
     "asks",
     "epsilon_of",
     "exclusions",
     "guarantee",
     "headline",
     "normal",
+    "preparation",
     "privatised",
     "read_account",
     "sigma_for",
+    "told",
 ]

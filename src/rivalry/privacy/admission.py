@@ -12,16 +12,16 @@ from dataclasses import fields, replace
 from torch import nn
 
 from rivalry.catalogue import name_of
+from rivalry.data.columns.declared import Prepared
 from rivalry.errors import RecipeError
 from rivalry.games.pate import Pate
 from rivalry.games.samplers import Poisson
 from rivalry.parts import Wiring, couples_batch
-from rivalry.privacy.accounting import sigma_for
+from rivalry.privacy.accounting import DELTA_POWER, check_delta, sigma_for
 from rivalry.privacy.ledger import Terms
 from rivalry.privacy.votes import privatised_votes
 from rivalry.recipe import Private, Recipe, Side
 
-DELTA_POWER = -1.1
 REMEDY = "leave it out, or train without --dp-epsilon"
 
 
@@ -55,6 +55,18 @@ def privatised(recipe: Recipe, epsilon: float, delta: float = 0.0) -> tuple[Reci
     if len(schedules) < len(recipe.schedules):
         why.append(f"Batches stay at {recipe.batch} expected rows throughout, as accounting takes them to be.")
     return replace(recipe, stages=stages, sampler=Poisson(), schedules=schedules), tuple(why)
+
+
+def as_asked(recipe: Recipe, epsilon: float | None, delta: float | None) -> tuple[Recipe, tuple[str, ...]]:
+    """The recipe, privatised where an epsilon is asked for; a private one without it says what it spends.  RecipeError for a
+    delta alone."""
+    if epsilon is not None:
+        return privatised(recipe, epsilon, delta or 0.0)
+    if delta is not None:
+        raise RecipeError("--dp-delta goes with --dp-epsilon, which says how much may be spent, for example 3")
+    own = [side.private.epsilon for side in recipe.private_sides() if side.private is not None]
+    own += [recipe.game.epsilon] if isinstance(recipe.game, Pate) else []
+    return recipe, (f"Recipe {recipe.name!r} is private by itself, with epsilon {own[0]:g}; --dp-epsilon gives it another.",) if own else ()
 
 
 def admit(recipe: Recipe, nets: Mapping[str, nn.Module], wiring: Wiring) -> None:
@@ -115,28 +127,29 @@ def _side_reasons(side: Side) -> Iterator[str]:
             yield f"penalty {name_of(penalty)!r} makes one row's charge depend on others of its batch; {REMEDY}"
 
 
-def agree_terms(private: Private, rows: int, batch: int, turns: int) -> tuple[Terms, tuple[str, ...]]:
-    """(the terms of a training of so many turns over so many rows, warnings in words).
+def agree_terms(private: Private, rows: int, batch: int, turns: int, prepared: Prepared | None = None) -> Terms:
+    """The terms of a training of so many turns over so many rows, whose columns were measured at the cost `prepared`.
 
-    RecipeError for fewer rows than a batch, and where a noise given beforehand spends more than epsilon.
+    RecipeError for fewer rows than a batch, for a delta that is too large to mean anything or too small for the preparation, and
+    where a noise given beforehand spends more than epsilon.
     """
     if rows < 2 * batch:
         raise RecipeError(
             f"{rows} training rows are too few to draw batches of {batch} by chance; differential privacy lives by every "
             "row being rarely drawn, so set a smaller batch, for example --set batch=" + str(max(1, rows // 20))
         )
-    delta, rate = private.delta or rows**DELTA_POWER, batch / rows
-    sigma = private.noise or sigma_for(private.epsilon, delta, rate, turns)
-    terms = Terms(private.epsilon, delta, sigma, private.clip, rate, turns, rows, batch)
+    delta, rate = check_delta(private.delta or rows**DELTA_POWER, rows), batch / rows
+    before, names_delta = (prepared.noise, prepared.names_delta) if prepared is not None else (0.0, 0.0)
+    if names_delta >= delta:
+        raise RecipeError(
+            f"the schema's preparation took delta {names_delta:.3g} for names of levels alone, and delta {delta:.3g} is asked for in all; "
+            "give a larger --dp-delta, or prepare the data with a smaller one"
+        )
+    sigma = private.noise or sigma_for(private.epsilon, delta - names_delta, rate, turns, before)
+    terms = Terms(private.epsilon, delta, sigma, private.clip, rate, turns, rows, batch, before, names_delta)
     if private.noise and terms.epsilon_after(turns) > private.epsilon:
         raise RecipeError(
             f"{turns} turns with noise {sigma:g} spend epsilon {terms.epsilon_after(turns):.3g}, more than "
             f"{private.epsilon:g}; leave noise at 0 to have it chosen, or train for fewer steps"
         )
-    warnings = []
-    if delta >= 1 / rows:
-        warnings.append(
-            f"delta {delta:.3g} is no less than one over the {rows} rows: a mechanism that gives whole rows away could "
-            f"claim it; below {0.1 / rows:.1g} means something."
-        )
-    return terms, tuple(warnings)
+    return terms

@@ -15,6 +15,7 @@ from typing import Any
 
 from rivalry.errors import RunError
 from rivalry.privacy.accounting import accountant, epsilon_of
+from rivalry.privacy.counts import COUNTS, CountTerms
 from rivalry.privacy.votes import MECHANISM, VoteTerms
 
 FILE = "privacy.jsonl"
@@ -27,7 +28,8 @@ class Terms:
     """What was asked for, and the mechanism that keeps it.
 
     epsilon, delta: asked for.  sigma: noise over clip.  rate: the chance of a row to be drawn in a turn.  turns: how
-    many the budget was made for.  rows: in the training set.  batch: expected size, rate times rows.
+    many the budget was made for.  rows: in the training set.  batch: expected size, rate times rows.  before: noise of a
+    preparation of the columns that is paid for too (0: none); names_delta: the part of delta it used up besides.
     """
 
     epsilon: float
@@ -38,9 +40,14 @@ class Terms:
     turns: int
     rows: int
     batch: int
+    before: float = 0.0
+    names_delta: float = 0.0
 
     def epsilon_after(self, turns: int) -> float:
-        return epsilon_of(self.sigma, self.delta, self.rate, turns)
+        return epsilon_of(self.sigma, self.delta - self.names_delta, self.rate, turns, before=self.before)
+
+
+AnyTerms = Terms | VoteTerms | CountTerms
 
 
 @dataclass(frozen=True)
@@ -55,13 +62,13 @@ class Account:
 class Ledger:
     """Pays for turns, in blocks, ahead of them.  Whatever was paid for before this sitting counts as taken."""
 
-    def __init__(self, path: Path, terms: Terms | VoteTerms, paid: int = 0) -> None:
+    def __init__(self, path: Path, terms: AnyTerms, paid: int = 0) -> None:
         self.path, self.terms, self.paid = path, terms, paid
         self.block = max(1, terms.turns // BLOCKS)
         self._left = 0
 
     @classmethod
-    def create(cls, path: Path, terms: Terms | VoteTerms) -> Ledger:
+    def create(cls, path: Path, terms: AnyTerms) -> Ledger:
         """A new ledger; RunError if there is one already."""
         if path.exists():
             raise RunError(f"{path} exists already; what it says is spent cannot be unsaid, so name another run")
@@ -79,7 +86,8 @@ class Ledger:
                 f"{path} does not tell what this run has spent of its privacy, so it cannot go on within its budget; "
                 "restore the file, or start a new run"
             )
-        kind = VoteTerms if lines[0].get("mechanism") == MECHANISM else Terms
+        kinds: dict[object, type[AnyTerms]] = {MECHANISM: VoteTerms, COUNTS: CountTerms}
+        kind = kinds.get(lines[0].get("mechanism"), Terms)
         terms = kind(**{k: v for k, v in lines[0].items() if k != "kind"})
         paid = max((int(r["total"]) for r in lines if r["kind"] == "paid"), default=0)
         return cls(path, terms, paid)
@@ -144,7 +152,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def read_account(folder: Path) -> tuple[Terms | VoteTerms, Account] | None:
+def read_account(folder: Path) -> tuple[AnyTerms, Account] | None:
     """The terms of a run and what it has spent; None for a run without differential privacy."""
     path = folder / FILE
     if not path.exists():

@@ -16,11 +16,10 @@ from rivalry.catalogue import name_of
 from rivalry.errors import RecipeError
 from rivalry.games.pate import Partitioned, Pate
 from rivalry.nets.teachers import TeacherBank
-from rivalry.privacy.accounting import FINE, epsilon_of_votes
+from rivalry.privacy.accounting import DELTA_POWER, FINE, check_delta, epsilon_of_votes
 from rivalry.recipe import Recipe, Side
 
 MECHANISM = "laplace votes"
-DELTA_POWER = -1.1
 CLOSE, STEP = 2e-3, 0.8
 MOST = 1e7
 COIN = 0.25
@@ -98,7 +97,7 @@ def agree_votes(game: Pate, rows: int, batch: int, turns: int) -> VoteTerms:
             f"{rows} training rows leave {game.teachers} teachers less than two each; set fewer, for example --set "
             f"game.teachers={max(1, rows // 100)} and as many parts and nets"
         )
-    delta = game.delta or rows**DELTA_POWER
+    delta = check_delta(game.delta or rows**DELTA_POWER, rows)
     needed = scale_for(game.epsilon, delta, turns * batch)
     scale = game.scale or needed
     terms = VoteTerms(game.epsilon, delta, scale, game.teachers, batch, turns, rows)

@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
-from rivalry.privacy.ledger import Account, Terms
+from rivalry.privacy.counts import CountTerms
+from rivalry.privacy.ledger import Account, AnyTerms
+from rivalry.privacy.preparation import UNKNOWN, Preparation, told
 from rivalry.privacy.votes import VoteTerms
 
 
-def headline(terms: Terms | VoteTerms, account: Account) -> str:
+def headline(terms: AnyTerms, account: Account) -> str:
     """'(2.98, 1e-05)-differential privacy ...', a clause for the end of a training."""
     return (
         f"differential privacy of training: epsilon {account.epsilon:.4g} at delta {terms.delta:.3g} "
-        f"({terms.epsilon:g} asked for)"
+        f"(at most {terms.epsilon:g})"
     )
 
 
-def guarantee(terms: Terms | VoteTerms, account: Account) -> list[str]:
+def guarantee(terms: AnyTerms, account: Account, columns: Preparation = UNKNOWN) -> list[str]:
     """What is promised, by which mechanism, under which assumptions."""
     if isinstance(terms, VoteTerms):
-        return _by_votes(terms, account)
+        return [*_by_votes(terms, account), *_covered(columns)]
+    if isinstance(terms, CountTerms):
+        return [*_by_counts(terms, account), *_covered(columns)]
+    whole = "Preparation and training together are" if terms.before else "Training is"
+    paid = (
+        f"Preparation: names of levels, single values, bounds, quantiles and shares of the columns it covers were measured once with normal "
+        f"noise, {terms.before:.4g} times how far a row moves them all; a name that one row alone has shows with chance {terms.names_delta:.2g}, "
+        "which is part of delta."
+    )
     return [
-        f"Training is (epsilon, delta)-differentially private with epsilon = {account.epsilon:.4g}, delta = "
+        f"{whole} (epsilon, delta)-differentially private with epsilon = {account.epsilon:.4g}, delta = "
         f"{terms.delta:.3g}: for two training sets that differ by one row, there in one and missing in the other.",
-        "It covers the networks at every step, checkpoints and training curves, and samples as the networks give them. Turned "
-        "into the data's own form, samples also hold what preparation took from the rows, which it does not cover: see below.",
+        "It covers the networks at every step, checkpoints and training curves, and samples as the networks give them. "
+        + (
+            "Turned into the data's own form, samples hold nothing more of the rows."
+            if columns.whole
+            else "Turned into the data's own form, samples also hold what preparation took from the rows, which it does not cover: see below."
+        ),
+        *_covered(columns),
+        *([paid] if terms.before else []),
         f"Mechanism: the discriminator's gradient of each (real row, fake, draws) is cut to norm C = {terms.clip:g} and "
         f"summed, and normal noise of standard deviation sigma C, sigma = {terms.sigma:.4g}, is added in every "
         f"coordinate; the sum is divided by the expected batch, {terms.batch}. The generator learns from the "
@@ -32,6 +48,27 @@ def guarantee(terms: Terms | VoteTerms, account: Account) -> list[str]:
         f"Accountant: {account.accountant}.",
         "Noise and batches come from the operating system's secure source and were not kept.",
     ]
+
+
+def _by_counts(terms: CountTerms, account: Account) -> list[str]:
+    whole = "Preparation of the columns and counting together are" if terms.before else "Counting is"
+    return [
+        f"{whole} (epsilon, delta)-differentially private with epsilon = {account.epsilon:.4g}, delta = {terms.delta:.3g}: for two training "
+        "sets that differ by one row, there in one and missing in the other.",
+        "It covers what is kept of the counts, and everything drawn from it, but for what preparation took from the rows: see below.",
+        f"Mechanism: counts of single columns and of pairs with normal noise, pairs chosen by the exponential mechanism: {terms.rho:.4g}-zCDP "
+        f"in {terms.rounds} equal parts (Bun & Steinke 2016), turned into epsilon by Canonne, Kamath & Steinke 2020.",
+        "Noise and choices come from the operating system's secure source and were not kept.",
+    ]
+
+
+def _covered(columns: Preparation) -> list[str]:
+    found = []
+    if columns.declared:
+        found.append(f"Declared public in the schema, and taken from no row: {', '.join(columns.declared)}.")
+    if columns.paid:
+        found.append(f"Measured under differential privacy, at a cost that epsilon includes: {', '.join(columns.paid)}.")
+    return found
 
 
 def _by_votes(terms: VoteTerms, account: Account) -> list[str]:
@@ -53,12 +90,10 @@ def _by_votes(terms: VoteTerms, account: Account) -> list[str]:
     ]
 
 
-def exclusions(terms: Terms | VoteTerms) -> list[str]:
+def exclusions(terms: AnyTerms, columns: Preparation = UNKNOWN) -> list[str]:
     """What the guarantee does not cover."""
     found = [
-        "**Preparation**: column types, bounds, quantiles, level names and shares (of classes too) were taken from the "
-        "raw rows without noise, and samples are set right by them; what `--dedupe`, `--k-anonymous` and `--clip` did to a row "
-        "hangs on others. Unless all that is public, epsilon is not that of the whole pipeline.",
+        told(columns, "**Preparation**: "),
         "**Measuring**: scores and their floors are taken on raw held-out and training rows, without noise; held-out rows "
         "themselves are not protected at all.",
         "**Choosing**: a checkpoint, a run or settings chosen by such scores tell of those rows. Samples come from the "

@@ -12,13 +12,15 @@ from typing import Any
 
 from torch import nn
 
+from rivalry.baselines import counted, fitted, take
 from rivalry.catalogue import dump
 from rivalry.data import Dataset, ReadOptions, load
 from rivalry.errors import RecipeError, RunError
 from rivalry.evaluate import Budget, Judge, Target, judge_of, kept_at
 from rivalry.files import copy
 from rivalry.games import Pate
-from rivalry.privacy import FILE, Ledger, Terms, VoteTerms, agree_terms, agree_votes
+from rivalry.privacy import FILE, AnyTerms, Ledger, VoteTerms, agree_terms, agree_votes, preparation, told
+from rivalry.privacy.counts import CountTerms
 from rivalry.recipe import Private, Recipe
 from rivalry.run import Run, free_name, machine
 from rivalry.sampling import Sampler, class_shares, sampler_of
@@ -126,11 +128,14 @@ def start(dataset: Dataset, request: Request, say: Say = to_stderr, options: Rea
     engine = Engine(request.device, request.precision)
     data = dataset.to(engine.device)
     _private_request(request)
+    forest, spent = fitted(recipe, data.train, data.spec) if counted(recipe) is not None else ({}, None)
 
     def make(recipe: Recipe, steps: int, ledger: Ledger | None = None, players: Mapping[str, nn.Module] | None = request.players) -> Trainer:
         state = build_state(recipe, data.spec, request.seed, engine.device, players)
         if base is not None:
             load_nets(state, base)
+        if forest:
+            take(state.nets, forest)
         return Trainer(state, data.train, steps, engine, ledger)
 
     own = deepcopy(dict(request.players or {}))  # calibration trains a copy of one's own modules
@@ -147,9 +152,9 @@ def start(dataset: Dataset, request: Request, say: Say = to_stderr, options: Rea
         judge = make_judge(run, data, target, request.weights, request.seed, engine, recipe)
         made = time.perf_counter()
         judge.gate(_sampler(trial.state, data), 0)
-        per_step, per_look, spent = engine.agree([per_step, time.perf_counter() - made, made - begun])
-        plan = Plan.make(_left(budget, recipe, spent, say), recipe, per_step, per_look)
-        recipe, terms = _agreed(recipe, plan.steps, len(data.train), say)
+        per_step, per_look, rulers = engine.agree([per_step, time.perf_counter() - made, made - begun])
+        plan = Plan.make(_left(budget, recipe, rulers, say), recipe, per_step, per_look)
+        recipe, terms = _agreed(recipe, plan.steps, data, say) if spent is None else (recipe, spent)
         if engine.main:
             run.begin(_settings(dataset, replace(request, recipe=recipe), plan, options))
     except BaseException:
@@ -161,6 +166,9 @@ def start(dataset: Dataset, request: Request, say: Say = to_stderr, options: Rea
         say(f"on few lines text that is no language may come near in FD; guard it with likelihood, for example --until '{target}, lm<1.2x floor'")
     say(f"{plan.steps} steps, about {_duration(plan.estimate)} on {engine.device}{coarse}; the run is {run.path}")
     ledger = Ledger.create(run.path / FILE, terms) if terms is not None else None
+    if ledger is not None and spent is not None:
+        ledger.spend()  # the counts were taken when the forest was fitted
+        say(told(preparation(data.modality.kind, data.modality.state())))
     watch = Watch(run, plan, judge, data, engine, request.tensorboard)
     try:
         return _go(run, make(recipe, plan.steps, ledger), watch, engine, say)
@@ -216,21 +224,27 @@ def _private_request(request: Request) -> None:
         )
 
 
-def _agreed(recipe: Recipe, steps: int, rows: int, say: Say) -> tuple[Recipe, Terms | VoteTerms | None]:
+def _agreed(recipe: Recipe, steps: int, data: Dataset, say: Say) -> tuple[Recipe, AnyTerms | None]:
     """The recipe with its noise and delta filled in for so many steps, and the terms of its privacy, if it has any."""
+    rows = len(data.train)
     if isinstance(recipe.game, Pate):
+        if data.prepared is not None:
+            raise RecipeError(
+                "votes are accounted for between rows that are exchanged, and the schema's preparation between rows that come and go, so "
+                "the two do not add up; take a recipe such as 'house-table', or declare columns with public = true"
+            )
         return _agreed_votes(recipe, recipe.game, steps, rows, say)
     private = [side.private for side in recipe.private_sides() if side.private is not None]
     if not private:
         return recipe, None
     say("looking for the noise that keeps within epsilon ...")
-    terms, warnings = agree_terms(private[0], rows, recipe.batch, private_turns(recipe, steps))
-    for warning in warnings:
-        say(warning)
+    terms = agree_terms(private[0], rows, recipe.batch, private_turns(recipe, steps), data.prepared)
     say(
         f"differential privacy: epsilon {terms.epsilon:g} at delta {terms.delta:.3g} over {terms.turns} turns, each row "
         f"drawn with chance {terms.rate:.4g}: noise {terms.sigma:.4g} times the clip {terms.clip:g}"
+        + (", the preparation of the columns included" if terms.before else "")
     )
+    say(told(preparation(data.modality.kind, data.modality.state())))
     resolved = Private(terms.epsilon, terms.delta, terms.clip, terms.sigma)
     stages = tuple(
         replace(s, sides=tuple(replace(side, private=resolved) if side.private else side for side in s.sides))
@@ -285,7 +299,10 @@ def _reopened(run: Run) -> Ledger | None:
         return None
     ledger = Ledger.open(run.path / FILE)
     terms = ledger.terms
-    if isinstance(terms, VoteTerms):
+    if isinstance(terms, CountTerms):
+        net = counted(recipe)
+        same = net is not None and (net.epsilon, net.delta, net.before) == (terms.epsilon, terms.delta, terms.before)
+    elif isinstance(terms, VoteTerms):
         same = isinstance(game, Pate) and terms.each == recipe.batch and terms == replace(
             terms, epsilon=game.epsilon, delta=game.delta, scale=game.scale, teachers=game.teachers
         )

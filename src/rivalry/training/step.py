@@ -138,7 +138,9 @@ def unrolled(recipe: Recipe, side: Side, play: Play, name: str, turn: Turn) -> J
 
 
 def total(found: Losses) -> Tensor:
-    """The side's loss: the sum of the means."""
+    """The side's loss: the sum of the means, 0 for a side that is charged nothing."""
+    if not found:
+        return torch.zeros(())
     return torch.stack([v.mean() for v in found.values()]).sum()
 
 

@@ -347,7 +347,10 @@ class Watch:
 
 def finite(nets: Mapping[str, nn.Module]) -> bool:
     """Whether every parameter is a number."""
-    norms = torch._foreach_norm([p.detach() for m in nets.values() for p in m.parameters()])
+    parameters = [p.detach() for m in nets.values() for p in m.parameters()]
+    if not parameters:  # counts have none
+        return True
+    norms = torch._foreach_norm(parameters)
     return bool(torch.isfinite(torch.stack(norms)).all())
 
 

@@ -6,6 +6,7 @@ Arrow arrays are typed `Any`: pyarrow is imported when a table is met, and bring
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -159,6 +160,22 @@ def plain(words: Any) -> npt.NDArray[np.bool_]:
     import pyarrow.compute as compute
 
     return _flags(compute.match_substring_regex(words, PLAIN))
+
+
+def name_order(words: Sequence[str]) -> list[int]:
+    """Places of the words in the order in which levels are kept: numbers by their value, then others by their text.  It hangs
+    on the words alone: an order by how many rows have them would tell of the rows.
+
+    >>> name_order(["ward 2", "10", "9", "Ward 1"])
+    [2, 1, 3, 0]
+    """
+    numbers = re.compile(PLAIN)
+
+    def place(i: int) -> tuple[bool, float, str]:
+        number = numbers.match(words[i]) is not None
+        return (not number, float(words[i]) if number else 0.0, words[i])
+
+    return sorted(range(len(words)), key=place)
 
 
 def padded(words: Any) -> npt.NDArray[np.bool_]:

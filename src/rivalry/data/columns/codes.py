@@ -30,7 +30,8 @@ class NumberCode:
     deviate of ordinary values.
 
     step, low, high: of decoded values.  knots: values at the standard normal `deviates` (none: never ordinary), linear
-    between and beyond them.  gaps: missing cells occur.  shares: of the choice's options.
+    between and beyond them.  gaps: missing cells occur.  shares: of the choice's options, () where nobody may know.  alone: a row is
+    encoded by itself, whatever the others are.
     """
 
     step: float
@@ -41,6 +42,7 @@ class NumberCode:
     knots: tuple[float, ...] = field(default=(), repr=False)
     deviates: tuple[float, ...] = field(default=(), repr=False)
     shares: tuple[float, ...] = ()
+    alone: bool = False
 
     @property
     def options(self) -> int:
@@ -52,17 +54,21 @@ class NumberCode:
         made = [Block(name, "choice", start, self.options, self.shares)] if self.options else []
         return [*made, Block(name, "number", start + self.options, 1)] if self.knots else made
 
-    def encode(self, values: Tensor, seed: int) -> tuple[list[Tensor], Tensor | None]:
+    def encode(self, values: Tensor, seed: int, places: Tensor | None = None) -> tuple[list[Tensor], Tensor | None]:
         """[N] float64, NaN missing -> (codes of the choice [N] int64, if there is one; deviates / 4 [N] float32).
 
-        Values of one tie are spread evenly over its step, in an order fixed by the seed.
+        Values of one tie are spread evenly over its step, in an order fixed by the seed; `alone`, each to its own of the
+        places [N] in [0, 1), that a row alone decides on.
         """
         code, ordinary = self._choose(values)
         codes = [code] if self.options else []
         if not self.knots:
             return codes, None
         z = torch.zeros(len(values), dtype=torch.float32, device=values.device)
-        even = spread(values[ordinary].cpu(), self.step, seed).to(values.device)
+        if self.alone:
+            even = values[ordinary] if places is None else values[ordinary] + (places[ordinary] - 0.5) * self.step
+        else:
+            even = spread(values[ordinary].cpu(), self.step, seed).to(values.device)
         xs, ys = _row(self.knots, values), _row(self.deviates, values)
         z[ordinary] = (_line(even, xs, ys).clamp(-BOUND, BOUND) / BOUND).float()
         return codes, z
@@ -112,7 +118,8 @@ class NumberCode:
 class LevelCode:
     """A category or boolean: one choice of its levels (and missing, the last), or two for more than 64: option a * B + b.
 
-    levels: as words, the most frequent first.  shares: of each option.
+    levels: as words, in an order that their numbers of rows have no part in (runs of reading 1: the most frequent first).  shares: of each option,
+    () where nobody may know.
     """
 
     levels: tuple[str, ...]
@@ -133,6 +140,8 @@ class LevelCode:
         if not b:
             return [Block(name, "choice", start, self.options, self.shares)]
         a = -(-self.options // b)
+        if not self.shares:
+            return [Block(name, "choice", start, a), Block(name, "choice", start + a, b)]
         grid = np.zeros(a * b)
         grid[: self.options] = self.shares
         majors, minors = (grid.reshape(a, b).sum(axis) for axis in (1, 0))

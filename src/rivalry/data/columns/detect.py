@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from rivalry.data.columns import dates
+from rivalry.data.columns import dates, figures
 from rivalry.data.columns.cells import MOSTLY, Cells, Floats, Numbers, Words, numeric, padded, plain, spelled
+from rivalry.data.columns.figures import Form
 from rivalry.data.columns.schema import Field
 from rivalry.data.words import count, some
 from rivalry.errors import DataError
@@ -38,6 +39,36 @@ def detect(name: str, cells: Cells, asked: Field | None, where: str) -> Field:
     if field.type == "date":
         return _date(field, cells, asked is not None, where)
     return field
+
+
+def looked(name: str, cells: Cells, asked: Field | None, where: str) -> tuple[Field, Cells]:
+    """As `detect`, for numbers that are written with units, currency, thousands apart or decimal commas too: (the field, its cells as
+    plain numbers)."""
+    if not isinstance(cells, Words) or (asked is not None and asked.type != "number"):
+        return _unless_key(detect(name, cells, asked, where), cells, asked), cells
+    form, unclear = (Form.read(asked.format, f"the column {name!r}"), False) if asked is not None and asked.format else figures.find(cells)
+    if form is None:
+        return _unless_key(detect(name, cells, asked, where), cells, asked), cells
+    bare = figures.plain_cells(cells, form.text())
+    field = detect(name, bare, asked, where)
+    if field.type != "number":  # a few values are levels, and stay as they are spelled
+        return detect(name, cells, asked, where), cells
+    note = f"the numbers of {name!r} are written like {form.text()!r}" + (": a comma parts thousands, not decimals" if unclear else "")
+    return replace(field, format=form.text(), notes=(*field.notes, note)), bare
+
+
+def _unless_key(field: Field, cells: Cells, asked: Field | None) -> Field:
+    """An identifier where a column of whole numbers, all different, is named like a key or ascends from row to row."""
+    there = int((~cells.missing).sum())
+    if asked is not None or field.type not in ("number", "category") or field.step != 1 or there < FEW or field.levels < there:
+        return field
+    named, values = is_key(field.name), numeric(cells).values
+    ascends = there >= SOME and there == len(cells) and bool((np.diff(values) > 0).all())
+    if not (named or ascends):
+        return field
+    why = "is named like a key" if named else "ascends from row to row, all different"
+    note = f"{field.name!r} {why}: made anew, never learned; a schema can say type = 'number'"
+    return Field(field.name, "identifier", levels=field.levels, missing=field.missing, notes=(note,))
 
 
 def _distinct(cells: Cells) -> int:

@@ -4,31 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from rivalry.data.columns import dates
-from rivalry.data.columns.cells import Cells, Floats, Index, Numbers, Words, numeric, plain, spelled
+from rivalry.data.columns import dates, declared
+from rivalry.data.columns.cells import Cells, Floats, Index, Numbers, Words, name_order, numeric, plain, spelled
 from rivalry.data.columns.codes import Code, LevelCode, NumberCode, knots_of, shares_of
+from rivalry.data.columns.declared import OTHER, Public
 from rivalry.data.columns.identifiers import Pattern, learn
 from rivalry.data.columns.schema import TYPES, Field, Type
 from rivalry.data.words import count
 from rivalry.errors import DataError
 from rivalry.types import Block
 
+PUBLIC: tuple[Public, ...] = get_args(Public)
 RARE, SMALL = 5, 500
-OTHER = "other"
+"""Levels of fewer training rows are one; runs of reading 1 kept them in tables that were smaller than SMALL."""
+MANY = 0.2
+"""Of the rows: so many with rare levels are worth a word on what to do."""
 
 
 @dataclass(frozen=True)
 class Column:
     """A column as it is learned and written.
 
-    code: None for what is not learned.  form: of dates; dtype: Arrow type in the file it came from, '' for text; blank:
-    how missing cells are spelled; value: of a constant; pattern: of identifiers.
+    code: None for what is not learned.  form: of dates, and of numbers that are not plain; dtype: Arrow type in the file it came from, '' for text; blank:
+    how missing cells are spelled; value: of a constant; pattern: of identifiers; public: whether all this was declared, or paid
+    for, and none of it read off the rows.
     """
 
     name: str
@@ -39,6 +44,7 @@ class Column:
     blank: str = ""
     value: str = ""
     pattern: Pattern | None = None
+    public: Public = ""
 
     def blocks(self, start: int) -> list[Block]:
         return self.code.blocks(self.name, start) if self.code is not None else []
@@ -46,6 +52,7 @@ class Column:
     def state(self) -> dict[str, object]:
         """Plain values for TOML."""
         plain = {k: getattr(self, k) for k in ("name", "type", "form", "dtype", "blank", "value")}
+        plain |= {"public": self.public} if self.public else {}
         for k, part in (("number", NumberCode), ("level", LevelCode)):
             if isinstance(self.code, part):
                 plain[k] = _lists(asdict(self.code))
@@ -67,7 +74,8 @@ def restored(plain: object) -> Column:
         pattern = Pattern(**_tuples(plain["pattern"])) if "pattern" in plain else None
     except TypeError as error:
         raise DataError(f"the state of the column {words['name']!r} is not whole ({error}); restore run.toml") from error
-    return Column(words["name"], kind, code, words["form"], words["dtype"], words["blank"], words["value"], pattern)
+    public: Public = next((p for p in PUBLIC if p == plain.get("public")), "")
+    return Column(words["name"], kind, code, words["form"], words["dtype"], words["blank"], words["value"], pattern, public)
 
 
 def _lists(values: Mapping[str, object]) -> dict[str, object]:
@@ -89,16 +97,19 @@ class Fitted:
 
 def fit(field: Field, cells: Cells, train: Index, seed: int) -> Fitted:
     """The column of all N rows; `train` [n] are the numbers of those it may be fitted to."""
-    made = Column(field.name, field.type, dtype=cells.dtype, blank=cells.blank)
+    made = Column(field.name, field.type, dtype=cells.dtype, blank=cells.blank, public=field.declared.public)
     if field.type in ("category", "boolean"):
-        return _levels(made, field, spelled(cells), train)
+        return (_levels if field.declared.levels is None else _named)(made, field, spelled(cells), train)
     if field.type in ("number", "date"):
         return _number(made, field, cells, train, seed)
     if field.type == "constant":
+        if field.declared.levels is not None:
+            return Fitted(replace(made, value=field.declared.levels[0]), None)
         words = spelled(cells)
         return Fitted(replace(made, value=str(words.words[0].as_py()) if len(words.words) else ""), None)
     if field.type == "identifier":
-        return Fitted(replace(made, pattern=learn(field.name, cells)), None)
+        pattern = Pattern(stem=f"{field.name}-") if field.declared.public else learn(field.name, cells)
+        return Fitted(replace(made, pattern=pattern), None)
     return Fitted(made, None)
 
 
@@ -110,11 +121,15 @@ def identity(field: Field, cells: Cells) -> Floats:
 
 
 def _number(made: Column, field: Field, cells: Cells, train: Index, seed: int) -> Fitted:
-    form = (field.format or "") if field.type == "date" else ""
+    form = field.format or ""
     values = seconds(cells, form) if field.type == "date" else numeric(cells).values
     raw = torch.from_numpy(np.where(np.isfinite(values), values, np.nan))
     step, low, high = field.step or 0.0, field.low or 0.0, 1.0 if field.high is None else field.high
     spikes = field.spikes or ()
+    if field.declared.public:
+        code = declared.number(field.declared, step, low, high, spikes, field.name)
+        _check_gaps(field, raw)
+        return Fitted(replace(made, code=code, form=form), raw)
     code, few = number_code(raw, train, step, (low, high), spikes, seed)
     where = "brought to the nearest spike" if spikes else "left missing"
     note = f"values of {field.name!r} that only {count(few, 'row')} have are {where}" if few else ""
@@ -146,12 +161,13 @@ def seconds(cells: Cells, form: str) -> Floats:
 
 
 def _levels(made: Column, field: Field, cells: Words, train: Index) -> Fitted:
-    """Levels by frequency among the training rows; those of fewer than five rows are one, unless the table is small."""
+    """Levels in the order of their names; those of fewer than five training rows, whatever the size of the table, are one: their
+    names would be handed over, and a name that one person alone has is that person's cell."""
     names = [str(w) for w in cells.words.to_pylist()]
     mine = cells.codes[train]
     times = np.bincount(mine[mine >= 0], minlength=len(names))
     rare = np.zeros(len(names), dtype=bool)
-    if len(cells) >= SMALL and field.type == "category":
+    if field.type == "category" and (len(cells) >= SMALL or not field.by_rows):
         rare = times < RARE
     rare &= cells.counts() > 0
     group = np.where(cells.counts() > 0, np.arange(len(names)), -1)
@@ -164,13 +180,44 @@ def _levels(made: Column, field: Field, cells: Words, train: Index) -> Fitted:
     elif as_gap:
         group[rare] = -1
     kept = np.unique(group[group >= 0])
-    kept = kept[np.lexsort((np.array(names)[kept], -times[kept]))]
+    if field.by_rows:
+        kept = kept[np.lexsort((np.array(names)[kept], -times[kept]))]
+    else:
+        kept = kept[name_order([names[i] for i in kept.tolist()])]
     number = np.full(len(names) + 1, np.nan)
     number[kept] = np.arange(len(kept))
     raw = torch.from_numpy(number[np.append(group, -1)][cells.codes])
     code = LevelCode(tuple(names[i] for i in kept.tolist()), bool(raw.isnan().any()))
     option = torch.where(raw.isnan(), float(len(code.levels)), raw).long()[torch.from_numpy(train)]
     code = replace(code, shares=shares_of(option, code.options))
-    what = "missing" if as_gap else f"{OTHER!r}"
-    note = f"{count(int(rare.sum()), 'level')} of {field.name!r} with fewer than {RARE} rows became {what}"
+    note = merged_note(field, int(rare.sum()), f"{RARE} rows", int(np.isin(mine, np.flatnonzero(rare)).sum()) / max(len(mine), 1), as_gap)
     return Fitted(replace(made, code=code), raw, (note,) if rare.any() else ())
+
+
+def merged_note(field: Field, levels: int, few: str, share: float, as_gap: bool) -> str:
+    """What became of rare levels, and how to keep them where they are many: `share` of the rows have one."""
+    what = "missing" if as_gap else f"{OTHER!r}"
+    note = f"{count(levels, 'level')} of {field.name!r} with fewer than {few} became {what}"
+    if share <= MANY or field.by_rows:
+        return note
+    return (
+        f"{note}, in {100 * share:.0f} % of the rows, for such a name may point at a person; if the names are public, such as those of a "
+        "code list, declare them in a schema: levels = [...]"
+    )
+
+
+def _named(made: Column, field: Field, cells: Words, train: Index) -> Fitted:
+    """Levels that a schema names."""
+    raw, strange = declared.numbered(field.declared, cells, field.name)
+    if field.declared.public:
+        return Fitted(replace(made, code=declared.levels(field.declared, field.name)), raw)
+    code = LevelCode(field.declared.levels or (), bool(raw.isnan().any()))
+    option = torch.where(raw.isnan(), float(len(code.levels)), raw).long()[torch.from_numpy(train)]
+    what = f"{OTHER!r}" if OTHER in code.levels else "missing"
+    note = f"{count(strange, 'cell')} of {field.name!r} that are none of the declared levels became {what}"
+    return Fitted(replace(made, code=replace(code, shares=shares_of(option, code.options))), raw, (note,) if strange else ())
+
+
+def _check_gaps(field: Field, raw: Tensor) -> None:
+    if field.declared.gaps is False and bool(raw.isnan().any()):
+        raise DataError(f"the schema says that no cell of {field.name!r} is missing, and {int(raw.isnan().sum()):,} are")

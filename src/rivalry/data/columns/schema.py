@@ -11,21 +11,28 @@ from typing import Literal, get_args
 
 import tomli_w
 
+from rivalry.data.columns import dates
+from rivalry.data.columns import declared as declaring
+from rivalry.data.columns.declared import NOTHING, Declared, Prepared
+from rivalry.data.columns.figures import Form
 from rivalry.data.columns.roles import Roles
 from rivalry.errors import DataError
 
 Type = Literal["number", "category", "boolean", "date", "identifier", "text", "constant"]
 TYPES: tuple[Type, ...] = get_args(Type)
 LEARNED = ("number", "date", "category", "boolean")
-CHANGEABLE = ("type", "step", "format", "low", "high", "spikes")
-SHOWN = ("levels", "missing")
-SECTIONS = ("columns", "constraints", "records")
+CHANGEABLE = ("type", "step", "format", "low", "high", "spikes", "public", "shares", "quantiles")
+SHOWN = ("levels", "missing")  # unless they declare something
+SECTIONS = ("columns", "constraints", "records", "prepared")
 HEAD = """\
 # What the columns of the table mean.  Change what is wrong and hand the file back with --schema FILE.
 # type: number, category, boolean, date (learned); identifier (made anew), constant (repeated), text (left out).
 # numbers and dates: step (values are its multiples, 0: any; in seconds for dates), low and high (nothing beyond is
-# written), spikes (single values that many rows have).  dates: format, as in strftime.  levels and missing (a share)
+# written), spikes (single values that many rows have).  dates: format, as in strftime; of numbers how 1234.5 is
+# written, such as '$1,234.5' or '1234,5 kg'.  levels and missing (a share)
 # are shown only.  Columns may be left out: they are looked at anew.
+# levels = ["a", "b"] declares the names there are, so that rare ones are kept; public = true takes nothing of the column from the
+# rows (names of levels, or low and high, must be declared): docs/privacy.md.
 # constraints: a list such as ["discharge >= admission", "fees + tax = total", "combinations(city, zip)",
 # "pregnancies missing if sex=M"]; docs/tables.md tells what can be said.
 """
@@ -35,9 +42,10 @@ HEAD = """\
 class Field:
     """A column's meaning; None: to be decided from the data.
 
-    step, low, high, spikes: of numbers and dates, in their units (dates: seconds since 1970 UTC).  format: of dates.
+    step, low, high, spikes: of numbers and dates, in their units (dates: seconds since 1970 UTC).  format: of dates, and of numbers that are not plain.
     levels: distinct values; missing: share of the rows.  notes: what was decided, in sentences.  quotes: sentences that show
-    cells; they are for the screen, and recorded nowhere.
+    cells; they are for the screen, and recorded nowhere.  by_rows: levels are numbered by their rows, as runs of reading 1 have
+    them (`ReadOptions.reading`).  declared: what the schema says that else the rows would.
     """
 
     name: str
@@ -51,6 +59,8 @@ class Field:
     missing: float = 0.0
     notes: tuple[str, ...] = ()
     quotes: tuple[str, ...] = ()
+    by_rows: bool = False
+    declared: Declared = NOTHING
 
     @property
     def learned(self) -> bool:
@@ -60,12 +70,13 @@ class Field:
 @dataclass(frozen=True)
 class Schema:
     """The fields of a table, in its order, and its constraints (those that are proposed are written as a comment); of patient
-    records, what their columns are for."""
+    records, what their columns are for; what it cost to measure those that are 'paid'."""
 
     fields: tuple[Field, ...] = ()
     constraints: tuple[str, ...] = ()
     proposed: tuple[str, ...] = ()
     records: Roles | None = None
+    prepared: Prepared | None = None
 
     def get(self, name: str) -> Field | None:
         return next((f for f in self.fields if f.name == name), None)
@@ -74,6 +85,7 @@ class Schema:
         columns = {f.name: _plain(f) for f in self.fields}
         head: dict[str, object] = {"constraints": list(self.constraints)} if self.constraints else {}
         head |= {} if self.records is None else {"records": self.records.plain()}
+        head |= {} if self.prepared is None else {"prepared": self.prepared.plain()}
         proposed = tomli_w.dumps({"constraints": list(self.proposed)}) if self.proposed else ""
         comment = "".join(f"# {line}\n" for line in proposed.splitlines())
         if comment:
@@ -98,7 +110,15 @@ class Schema:
         if not isinstance(rules, list) or not all(isinstance(r, str) for r in rules):
             raise DataError(f"{where} has constraints = {rules!r}; give a list of strings, such as [\"discharge >= admission\"]")
         roles = Roles.read(plain["records"], where) if "records" in plain else None
-        return cls(tuple(_field(name, section, where) for name, section in columns.items()), tuple(rules), records=roles)
+        prepared = Prepared.read(plain["prepared"], where) if "prepared" in plain else None
+        found = tuple(_field(name, section, where) for name, section in columns.items())
+        paid = next((f.name for f in found if f.declared.public == "paid"), None)
+        if (paid is None) != (prepared is None):
+            raise DataError(
+                f"{where} must hold [prepared] and columns with public = 'paid' together, as rivalry data prepare writes them; "
+                "prepare the data anew"
+            )
+        return cls(found, tuple(rules), records=roles, prepared=prepared)
 
     @classmethod
     def read(cls, path: Path) -> Schema:
@@ -124,9 +144,9 @@ def _plain(field: Field) -> dict[str, object]:
         spikes = None if field.spikes is None else list(field.spikes)
         keys = {"step": field.step, "low": field.low, "high": field.high, "spikes": spikes}
         out |= {k: v for k, v in keys.items() if v is not None}
-    if field.type == "date" and field.format:
+    if field.type in ("number", "date") and field.format:
         out["format"] = field.format
-    return out | {"levels": field.levels, "missing": round(field.missing, 6)}
+    return out | {"levels": field.levels, "missing": round(field.missing, 6)} | field.declared.plain()
 
 
 def _field(name: str, section: Mapping[str, object], where: str) -> Field:
@@ -144,18 +164,25 @@ def _field(name: str, section: Mapping[str, object], where: str) -> Field:
     if low is not None and high is not None and low >= high:
         raise DataError(f"{place} has low {low:g} and high {high:g}; low must be less")
     form = section.get("format")
-    if form is not None and (not isinstance(form, str) or "%" not in form):
+    if kind == "number" and isinstance(form, str):
+        Form.read(form, place)
+    elif form is not None and (not isinstance(form, str) or "%" not in form):
         raise DataError(f"{place} has the format {form!r}; write it as in strftime, such as '%Y-%m-%d'")
-    return Field(name, kind, step, form, low, high, _numbers(section, place))
+    found, spikes = declaring.declared(section, kind, place), _numbers(section, place)
+    if found.public:
+        declaring.check_public(place, kind, found, low, high, form)
+        step, spikes = step if step is not None else (dates.step(form) if form else 0.0), spikes or ()
+    return Field(name, kind, step, form, low, high, spikes, declared=found)
 
 
 def _number(section: Mapping[str, object], key: str, place: str) -> float | None:
     value = section.get(key)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise DataError(f"{place} has {key} = {value!r}; give a number")
-    return float(value)
+    found = declaring.bound(value)
+    if found is None:
+        raise DataError(f"{place} has {key} = {value!r}; give a number, or a date without quotes")
+    return found
 
 
 def _numbers(section: Mapping[str, object], place: str) -> tuple[float, ...] | None:

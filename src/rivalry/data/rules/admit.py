@@ -72,7 +72,7 @@ def admit(
             return Admitted(columns, raw, parts, None, notes)
         rules = parsed(texts, columns)
         check(rules, columns)
-        rules = tuple(_counted(r, raw[torch.from_numpy(parts.train)]) for r in rules)
+        rules = tuple(_counted(r, raw[torch.from_numpy(parts.train)], fields[0].by_rows) for r in rules)
         bad = _violators(rules, raw, parts, lost)
         if not bad.any():
             break
@@ -85,10 +85,10 @@ def admit(
     return Admitted(columns, raw, parts, plan, (*notes, *_notes(lost, rules, plan, parts)))
 
 
-def _counted(rule: Rule, train: Tensor) -> Rule:
+def _counted(rule: Rule, train: Tensor, by_rows: bool) -> Rule:
     if not isinstance(rule, Together):
         return rule
-    known = rule.counted(train)
+    known = rule.counted(train, by_rows)
     if not len(known):
         raise DataError(f"{rule.text!r}: no combination has {rule.least} training rows; say a smaller k, or name other columns")
     return replace(rule, known=known)

@@ -76,7 +76,7 @@ class Sum:
 class Together:
     """Only combinations of levels that at least `least` training rows have.
 
-    known [K, m]: those combinations, levels by number, NaN where the cell is missing; the most frequent first.
+    known [K, m]: those combinations, levels by number, NaN where the cell is missing, in an order that tells nothing of the rows.
     """
 
     text: str
@@ -96,11 +96,11 @@ class Together:
     def holds(self, raw: Tensor) -> Tensor:
         return (self.place(raw) >= 0).to(raw.device)
 
-    def counted(self, raw: Tensor) -> Tensor:
-        """[K, m]: the combinations of these rows that are frequent enough."""
+    def counted(self, raw: Tensor, by_rows: bool = False) -> Tensor:
+        """[K, m]: the combinations of these rows that are frequent enough; `by_rows` puts the most frequent first."""
         cells = raw[:, list(self.columns)].cpu().nan_to_num(-1.0)
         found, times = cells.unique(dim=0, return_counts=True)
-        order = (-times).argsort(stable=True)
+        order = (-times).argsort(stable=True) if by_rows else torch.arange(len(times))
         found = found[order][times[order] >= self.least]
         return torch.where(found < 0, torch.nan, found)
 

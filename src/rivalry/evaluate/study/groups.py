@@ -53,14 +53,18 @@ def groups(sides: Sides, by: str, predicted: Mapping[str, stats.Predictions]) ->
 
 
 def cut(sides: Sides, place: int) -> list[Group]:
-    """Levels of a category, the most frequent first; bands of a number, between rounded quartiles of the samples (which
-    tell nothing of training rows); missing cells last."""
+    """Levels of a category, those most frequent in the samples first; bands of a number, between rounded quartiles of the
+    samples (neither tells of training rows); missing cells last."""
     columns = [side[:, place] for side in (sides.train, sides.held, sides.fake)]
     levels = sides.levels(place)
     if levels:
-        found = [Group(word, *(c == i for c in columns)) for i, word in enumerate(levels[:MOST])]
+        made = columns[2]
+        times = made[~made.isnan()].long().bincount(minlength=len(levels))
+        order = times.argsort(descending=True, stable=True)
+        found = [Group(levels[i], *(c == i for c in columns)) for i in order[:MOST].tolist()]
         if len(levels) > MOST:
-            found.append(Group("all other values", *(c >= MOST for c in columns)))
+            rest = order[MOST:].double()
+            found.append(Group("all other values", *(torch.isin(c, rest) for c in columns)))
     else:
         found = _bands(sides, place, columns)
     found.append(Group("missing", *(c.isnan() for c in columns)))

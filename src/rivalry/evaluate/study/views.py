@@ -36,12 +36,15 @@ def views(sides: Sides) -> dict[str, Any]:
 def _column(column: Column, real: Tensor, fake: Tensor) -> dict[str, Any]:
     made: dict[str, Any] = {"name": column.name, "type": column.type}
     if isinstance(column.code, LevelCode):
-        times = _level_counts(real, len(column.code.levels))
-        common = int((times[:-1] >= LEAST).sum())  # the most frequent come first
-        levels = column.code.levels[: min(common, LEVELS)]
-        sides = [_level_counts(side, len(levels)) for side in (real, fake)]
+        total = len(column.code.levels)
+        counts = [_level_counts(side, total)[:-1] for side in (real, fake)]
+        common = (counts[0] >= LEAST).nonzero().flatten()
+        # The most frequent of the samples come first: the order of the real ones would say more than their rounded shares.
+        shown = common[(-counts[1][common]).argsort(stable=True)][:LEVELS]
+        levels = [column.code.levels[i] for i in shown.tolist()]
+        sides = [torch.cat([n[shown], (n.sum() - n[shown].sum())[None]]) for n in counts]
         rest = bool(sides[0][-1]) or bool(sides[1][-1])
-        made["levels"] = [*levels, "rest"] if rest else list(levels)
+        made["levels"] = [*levels, "rest"] if rest else levels
         sides = sides if rest else [side[:-1] for side in sides]
     else:
         known = fake[~fake.isnan()].numpy()
