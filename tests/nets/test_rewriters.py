@@ -18,7 +18,7 @@ from rivalry.types import EOS, PAD, Spec
 SPEC = Spec("tokens", (8,), (0.0, 19.0), ("plain", "old"), 20)
 TEXTS = torch.tensor([[4, 5, 6, 2, 0, 0, 0, 0], [7, 8, 9, 10, 11, 12, 2, 0], [12, 13, 14, 15, 16, 17, 18, 19]])
 STYLE = torch.tensor([0, 1, 0])
-NETS = (Editor(16, heads=2, dropout=0.0), StyleTransformer(16, heads=2, dropout=0.0), CrossAligned(8, 12, 4, 0.0))
+NETS = (Editor(16, heads=2, dropout=0.0, near=5), StyleTransformer(16, heads=2, dropout=0.0), CrossAligned(8, 12, 4, 0.0))
 
 
 def built(net: Net, seed: int = 0) -> Rewriter:
@@ -101,6 +101,25 @@ def test_lessons_of_an_editor_ask_for_the_text_itself_whatever_the_noise() -> No
     same, also = quiet.lesson(TEXTS, Draw(0))
     assert torch.equal(same, also)
     assert torch.equal(same, net.sheet(TEXTS)[:, : same.shape[1]])
+
+
+@pytest.mark.parametrize("near", [0, 5])
+def test_longer_texts_beside_a_short_one_change_nothing_of_it(near: int) -> None:
+    net = built(Editor(16, heads=2, dropout=0.0, near=near))
+    sheet = net.sheet(TEXTS)
+    longer = torch.cat([sheet, torch.full((3, 12), PAD)], 1)
+    logits = [net(one, None, STYLE, one)[:, : sheet.shape[1]] for one in (sheet, longer)]
+    there = sheet != PAD
+    assert torch.allclose(logits[0][there], logits[1][there], rtol=0, atol=1e-12)
+
+
+def test_a_convolution_lets_a_slot_see_what_stands_beside_it_before_any_attention() -> None:
+    net = Editor(16, heads=2, dropout=0.0, near=3, layers=0).build(SPEC, Wiring(classes=2)).double().eval()
+    sheet = net.sheet(TEXTS)  # type: ignore[operator]
+    other = sheet.clone()
+    other[0, 3] = 9
+    moved = (net(sheet, None, STYLE, sheet) - net(other, None, STYLE, other))[0].abs().amax(1) > 0
+    assert moved.nonzero().flatten().tolist() == [2, 3, 4]
 
 
 def test_an_editor_without_doubt_keeps_all_and_one_that_doubts_all_never_moves_the_end() -> None:

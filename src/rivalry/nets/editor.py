@@ -57,14 +57,15 @@ class TextEditor(Rewriter):
     (a masked language model of each style, Devlin et al. 2019), and whether a slot should be hidden (`doubt`), which begins as telling
     replaced words (Clark et al. 2020, ELECTRA).  guide: words are taken by l + guide (l - l0), l0 being the logits where no style is told
     (Ho & Salimans 2022, classifier-free guidance).  taught: the share of a discriminator's gradient that reaches the choice of words; all
-    of it reaches the doubt.
+    of it reaches the doubt.  near: so many slots are mixed by a convolution before any attention, 0 for none: what stands beside a
+    slot says most of what belongs there, and attention takes thousands of steps to find out where beside is.
     """
 
     never: Tensor
 
     def __init__(
         self, vocabulary: int, length: int, styles: int, width: int, layers: int, heads: int, drop: float, noise: Noise, guide: float,
-        taught: float, rounds: int,
+        taught: float, rounds: int, near: int = 0,
     ) -> None:  # fmt: skip
         super().__init__()
         self.vocabulary, self.length, self.styles, self.drop, self.noise = vocabulary, length, styles, drop, noise
@@ -74,6 +75,9 @@ class TextEditor(Rewriter):
         self.style = nn.Embedding(styles + 1, width)
         nn.init.normal_(self.embed.weight, std=width**-0.5)
         nn.init.normal_(self.style.weight, std=0.1)
+        self.near = nn.Conv1d(width, width, near, padding=near // 2) if near else None
+        if self.near is not None:
+            nn.init.normal_(self.near.weight, std=(width * near) ** -0.5)
         self.layers = nn.ModuleList(Layer(width, heads, drop) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.bias = nn.Parameter(torch.zeros(vocabulary))
@@ -123,7 +127,11 @@ class TextEditor(Rewriter):
     def hidden(self, given: Tensor, shares: Tensor | None, style: Tensor) -> Tensor:
         """[N, S, H] of a sheet; style `styles`: not told."""
         x = looked_up(self.embed.weight, given, shares) + self.places[: given.shape[1]] + self.style(style)[:, None]
-        x, allowed = dropout(x, self.drop, self.training), seen(given)
+        allowed = seen(given)
+        if self.near is not None:  # what lies behind the end says nothing, however long the longest text of the batch is
+            there = x * (given != PAD)[..., None]
+            x = x + self.near(there.transpose(1, 2)).transpose(1, 2)
+        x = dropout(x, self.drop, self.training)
         for layer in self.layers:
             x = layer(x, allowed)
         y: Tensor = self.norm(x)
@@ -251,7 +259,7 @@ def _again(uniform: Tensor) -> Tensor:
 @register("net", "text-editor")
 @dataclass(frozen=True)
 class Editor(Net):
-    """`TextEditor`: width, layers, heads, dropout, the noise of its lessons, guide, taught; rounds in which hidden slots are filled."""
+    """`TextEditor`: width, layers, heads, dropout, the noise of its lessons, guide, taught; rounds in which hidden slots are filled; near."""
 
     width: int = 128
     layers: int = 3
@@ -261,10 +269,13 @@ class Editor(Net):
     guide: float = 1.0
     taught: float = 0.0
     rounds: int = 3
+    near: int = 0
 
     def __post_init__(self) -> None:
         if self.width % self.heads:
             raise RecipeError(f"width {self.width} of net 'text-editor' does not divide into {self.heads} heads")
+        if self.near < 0 or (self.near and self.near % 2 == 0):
+            raise RecipeError(f"net 'text-editor' mixes an odd number of slots, or 0 for none, not near={self.near}")
         if self.guide < 0 or not 0 <= self.taught <= 1 or self.rounds < 1:
             raise RecipeError("net 'text-editor' needs guide of at least 0, taught between 0 and 1, and a round or more")
 
@@ -272,5 +283,5 @@ class Editor(Net):
         check_text(spec, "text-editor", self.dropout)
         return TextEditor(
             spec.vocabulary, spec.shape[0], wiring.classes, self.width, self.layers, self.heads, self.dropout, self.noise, self.guide,
-            self.taught, self.rounds,
+            self.taught, self.rounds, self.near,
         )  # fmt: skip
