@@ -329,6 +329,7 @@ def _pictures(dataset: Dataset, budget: str, device: str) -> tuple[Recipe, tuple
     if few:
         how = ", more and more" if conditional else " from the first step"
         reasons.append(f"Only {n} pictures: what the discriminator sees is augmented{how}, lest it learn them by heart.")
+        reasons.append("Scores go by features that so few pictures taught, which see little detail: look at the samples, or give --weights of a network of other pictures.")
     return recipe, tuple(reasons)
 
 
