@@ -32,7 +32,7 @@ from torch import Tensor, nn
 
 from rivalry.errors import RunError, UnknownName
 from rivalry.files import read_tensors, write_tensors, write_text
-from rivalry.parts import scoring
+from rivalry.players import scoring
 from rivalry.privacy.preparation import Preparation, preparation
 from rivalry.recipe import Recipe
 from rivalry.types import Block, Outcome, Spec

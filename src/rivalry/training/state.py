@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from rivalry.errors import RecipeError, RunError, UnknownName
-from rivalry.parts import Net, Wiring, couples_batch, scoring
+from rivalry.parts import Net, Wiring, couples_batch
+from rivalry.players import scoring
 from rivalry.recipe import Recipe, Side, Stage
 from rivalry.run import Run, load_module
 from rivalry.streams import Draw, key
