@@ -126,6 +126,13 @@ class Run:
         return found
 
     @property
+    def untwinned(self) -> str:
+        """Why no twin by pixels alone can stand beside the scores of a run that changes pictures; '' where one can, or nobody judges."""
+        if not any(side.judges for side in self.recipe.stages[0].sides):
+            return ""
+        return "a discriminator judged from the first step, so there is no twin by pixels alone to stand beside it"
+
+    @property
     def preparation(self) -> Preparation:
         """What of the columns was read off the rows, declared or paid for."""
         data = self.settings["data"]
