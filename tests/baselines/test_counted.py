@@ -20,6 +20,7 @@ from rivalry.data import ReadOptions, load
 from rivalry.errors import RecipeError, RunError
 from rivalry.privacy import read_account
 from rivalry.recipe import Recipe
+from rivalry.training.engine import Engine
 from test_preparing import csv, people
 
 needs_accountant = pytest.mark.skipif(importlib.util.find_spec("dp_accounting") is None, reason="dp-accounting is not installed")
@@ -122,6 +123,7 @@ def test_under_differential_privacy_the_ledger_and_the_report_tell(here: Path, m
     assert terms.rho == rest < alone - 1 / (2 * terms.before**2) + 1e-12  # type: ignore[union-attr]
     text = (run.path / "report.md").read_text()
     assert "Preparation of the columns and counting together are" in text
+    assert "and everything drawn from it." in text
     with pytest.raises(RecipeError, match="nobody paid for"):
         run.sample(5, reject_copies="people.csv")
     assert len(rivalry.load("private").resume().sample(7)) == 7
@@ -130,3 +132,18 @@ def test_under_differential_privacy_the_ledger_and_the_report_tell(here: Path, m
         rivalry.load("private").resume()
     with pytest.raises(RecipeError, match="preparation alone spends all"):
         rivalry.train("people.csv", recipe="mst", run="less", dp_epsilon=0.3, options=options)
+
+
+def test_private_counts_are_refused_to_several_processes_before_they_are_taken(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would draw, and spend, noise of its own, and the ledger know of one."""
+
+    class Second(Engine):
+        def __init__(self, *given: str) -> None:
+            super().__init__(*given)
+            self.world, self.rank = 2, 1
+
+    monkeypatch.chdir(here)
+    monkeypatch.setattr("rivalry.training.session.Engine", Second)
+    monkeypatch.setattr("rivalry.training.session.fitted", lambda *_: pytest.fail("counted"))
+    with pytest.raises(RecipeError, match="without torchrun"):
+        rivalry.train("people.csv", recipe="mst", run="never", dp_epsilon=2.0, device="cpu")

@@ -129,10 +129,10 @@ class Counting(Baseline):
         if math.isinf(rho):
             return ()
         what = "the preparation of the columns and of counting" if self.before else "counting"
-        unpaid = "" if self.before else (
-            " What the schema does not declare public of columns (bounds, quantiles, level names) was taken from the rows without noise, as a GAN's is."
+        return (
+            f"({self.epsilon:g}, {delta:.3g})-differential privacy of {what}: {rho:.4g}-zCDP in {rounds} equal parts. What the schema neither "
+            "declares public of columns nor has paid for (bounds, quantiles, level names) was taken from the rows without noise, as a GAN's is.",
         )
-        return (f"({self.epsilon:g}, {delta:.3g})-differential privacy of {what}: {rho:.4g}-zCDP in {rounds} equal parts.{unpaid}",)
 
 
 @register("baseline", "independent")
