@@ -14,7 +14,9 @@ from click.testing import CliRunner
 import rivalry
 from rivalry import baselines
 from rivalry.baselines import MST
+from rivalry.baselines.cells import Cells
 from rivalry.baselines.counted import NET, as_recipe, fitted
+from rivalry.baselines.using import blocks
 from rivalry.cli import cli
 from rivalry.data import ReadOptions, load
 from rivalry.errors import RecipeError, RunError
@@ -94,6 +96,23 @@ def test_pairs_that_few_rows_have_are_not_kept_without_privacy() -> None:
     rare = made[:, 0] == names[0].index("rare")
     assert int(rare.sum()) > 500
     assert not bool((rare & (made[:, 1] == names[1].index("y"))).any())
+
+
+def test_what_is_kept_without_privacy_does_not_tell_of_a_pair_by_its_sums() -> None:
+    """A pair that one row has is not kept; nor is it the difference of a column's counts and the pairs that are kept."""
+    g = np.random.default_rng(0)
+    a = ["x"] * 301 + ["y"] * 201
+    b = [*g.choice(["u", "v"], 301).tolist(), *(["w"] * 201)]
+    b[0] = "w"
+    data = load(pa.table({"a": a, "b": b}), options=ReadOptions(holdout=0.1))
+    every = torch.cat(list(blocks(data.train)))
+    codes = Cells(data.spec, 16).codes(every)
+    kinds = [((codes == torch.tensor(pair)).all(1).nonzero().flatten(), n) for pair, n in (((0, 2), 1), ((0, 0), 120), ((0, 1), 140), ((1, 2), 170))]
+    rows = every[torch.cat([places[:n] for places, n in kinds])]
+    assert len(rows) == 431
+    model = MST(least=5)
+    with_, without = (model.fit([x], data.spec).tensors() for x in (rows, rows[1:]))
+    assert all(torch.equal(with_[k], without[k]) for k in with_)
 
 
 def test_what_means_nothing_for_counts_is_refused(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
