@@ -19,6 +19,7 @@ from rivalry.errors import RecipeError, RunError
 from rivalry.evaluate import Budget, Judge, Target, judge_of, kept_at
 from rivalry.files import copy
 from rivalry.games import Pate
+from rivalry.players import as_they_were
 from rivalry.privacy import FILE, AnyTerms, Ledger, VoteTerms, agree_terms, agree_votes, preparation, told
 from rivalry.privacy.counts import CountTerms
 from rivalry.recipe import Private, Recipe
@@ -176,6 +177,8 @@ def start(dataset: Dataset, request: Request, say: Say = to_stderr, options: Rea
         if engine.main:
             run.abandon()
         raise
+    finally:
+        as_they_were((request.players or {}).values())
 
 
 def _left(budget: Budget, recipe: Recipe, spent: float, say: Say) -> Budget:
