@@ -6,10 +6,11 @@ import math
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from rivalry.data import ReadOptions, load
 from rivalry.errors import RecipeError, RulerMismatch, RunError, UnknownName
-from rivalry.experiments import Entry, compare_recipes, compare_runs
+from rivalry.experiments import Entry, _read, compare_recipes, compare_runs
 from rivalry.run import Run
 
 OPTIONS = ReadOptions(limit=1500)
@@ -68,3 +69,20 @@ def test_the_interval_over_seeds_is_student_s() -> None:
     assert mean == 2.0
     assert half == pytest.approx(4.303 / math.sqrt(3), rel=1e-3)
     assert math.isnan(Entry("x", {"fd": [1.0]}, [1.0]).summary("fd")[1])
+
+
+def test_recipes_go_before_the_layout_as_in_a_training(tmp_path: Path) -> None:
+    """Rows that make pictures learn two folders of equal names as classes, rows that change pictures learn the pairs."""
+    for side in ("A", "B"):
+        (tmp_path / "d" / side).mkdir(parents=True)
+        for i in range(12):
+            Image.new("RGB", (32, 32), (20 * i, 90, 40)).save(tmp_path / "d" / side / f"{i}.png")
+    made, reading = _read(tmp_path / "d", ["auto", "acgan-small", "dcgan-small"], ReadOptions())
+    assert (made.layout, made.spec.class_names, reading.task) == ("", ("A", "B"), "generate")
+    changed, reading = _read(tmp_path / "d", ["pix2pix-small", "bicyclegan-small"], ReadOptions())
+    assert (changed.layout, reading.task) == ("pairs", "translate")
+    assert _read(tmp_path / "d", ["auto"], ReadOptions())[0].layout == "pairs"
+    with pytest.raises(RecipeError, match="'dcgan-small' makes new examples and 'pix2pix-small' learns --task translate"):
+        _read(tmp_path / "d", ["dcgan-small", "pix2pix-small"], ReadOptions())
+    with pytest.raises(RecipeError, match="makes new examples and --task denoise"):
+        _read(tmp_path / "d", ["auto", "dcgan-small"], ReadOptions(task="denoise"))

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "src" / "rivalry"
 FLOORS = (
-    ("errors", "types", "streams", "catalogue", "parts", "files", "pictures", "modes"),
+    ("errors", "types", "streams", "catalogue", "parts", "players", "files", "pictures", "modes"),
     ("objectives", "penalties", "terms", "augment", "degrade", "schedules", "controllers", "optimisers", "afters", "nets", "stats",
      "extractors"),
     ("data",),

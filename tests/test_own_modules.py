@@ -100,5 +100,7 @@ def test_a_critic_that_scores_plainly_is_heard_as_one_that_names_its_scores() ->
     scored = []
     for kind in (Critic, Named):
         torch.manual_seed(0)
-        scored.append(ring(kind.__name__.lower(), players={"discriminator": kind()}).sample(4, which="last"))
+        critic = kind()
+        scored.append(ring(kind.__name__.lower(), players={"discriminator": critic}).sample(4, which="last"))
+        assert isinstance(critic(torch.zeros(2, 2)), Tensor) == (kind is Critic)  # answers its owner as ever
     assert torch.equal(*scored)

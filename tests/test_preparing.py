@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from click.testing import CliRunner
 
 import rivalry
+from rivalry.auto import decided
 from rivalry.baselines import MST
 from rivalry.cli import cli
 from rivalry.data import ReadOptions, load
@@ -26,6 +28,7 @@ from rivalry.privacy.preparation import preparation, told
 from rivalry.privacy.preparing import Measure, prepare
 from rivalry.recipe import Private
 from rivalry.report import write_report
+from rivalry.training.session import _agreed
 
 pa = pytest.importorskip("pyarrow")
 stats = pytest.importorskip("scipy.stats")
@@ -35,7 +38,7 @@ needs_accountant = pytest.mark.skipif(importlib.util.find_spec("dp_accounting") 
 def people(n: int = 4000, seed: int = 0) -> Path:
     g = np.random.default_rng(seed)
     wards = g.choice(["surgery", "medicine", "eyes"], n, p=[0.5, 0.3, 0.2]).tolist()
-    wards[7] = "leprosy"
+    wards[7 % n] = "leprosy"
     stay = np.where(g.random(n) < 0.3, 0.0, g.gamma(3, 4, n).round(1))
     seen = (np.datetime64("2015-06-01") + g.integers(0, 1500, n)).astype(str)
     return pa.table({
@@ -205,12 +208,34 @@ def test_senseless_preparations_are_refused(tmp_path: Path) -> None:
         prepared(0.0)
     with pytest.raises(RecipeError, match="no less than one over the 4,000 rows"):
         prepared(1.0, delta=0.5)
+    with pytest.raises(RecipeError, match="there is one row; give more"):
+        prepared(1.0, n=1)
     with pytest.raises(RecipeError, match="drowns"):
         prepared(1e-9, delta=1e-9)
     path = tmp_path / "bad.toml"
     path.write_text(tomli_w.dumps({"prepared": {"epsilon": 1}, "columns": {}}))
     with pytest.raises(DataError, match="prepare the data anew"):
         Schema.read(path)
+
+
+def test_what_was_paid_for_is_not_forgotten_by_a_second_preparation(tmp_path: Path) -> None:
+    """Else a schema of which a column is deleted, prepared anew for little, would say that little for all."""
+    made = prepared(2.0)
+    (tmp_path / "columns.toml").write_text(replace(made, fields=tuple(f for f in made.fields if f.name != "age")).to_toml())
+    fields, cells, rows, _ = columns(people(), options=ReadOptions(schema=tmp_path / "columns.toml"))
+    with pytest.raises(DataError, match="'ward' was paid for already"):
+        prepare(fields, cells, rows, 0.1)
+
+
+@needs_accountant
+def test_defences_are_named_among_what_is_not_covered_when_training_begins(tmp_path: Path) -> None:
+    (tmp_path / "columns.toml").write_text(prepared(2.0).to_toml())
+    data = load(people(), options=ReadOptions(schema=tmp_path / "columns.toml", clip=(0.01, 0.99)))
+    recipe, _ = decided("auto", None, (), data, "", "cpu", 3.0, None)
+    said: list[str] = []
+    _agreed(recipe, 10, data, said.append)
+    assert any("what `--dedupe`, `--k-anonymous` and `--clip` did to a row hangs on others" in line for line in said)
+    assert not any("nothing of any column is read off the rows" in line for line in said)
 
 
 # -- by command -------------------------------------------------------------------------------------------------------

@@ -7,8 +7,11 @@ import pytest
 from rivalry import zoo
 from rivalry.errors import RecipeError, UnknownName
 from rivalry.optimisers import Adam
+from rivalry.privacy import privatised
 from rivalry.recipe import Recipe, coupled_parts, set_value
 from rivalry.schedules import Linear
+from rivalry.training.state import fingerprint
+from rivalry.types import Spec
 
 
 @pytest.mark.parametrize("name", zoo.names())
@@ -74,3 +77,11 @@ def test_schedules_whose_names_have_dots_can_be_set_and_added() -> None:
     assert set_value(recipe, "schedules.lr.end", "0.5").schedules["lr"] != recipe.schedules["lr"]
     with pytest.raises(RecipeError):
         set_value(recipe, "schedules.lr.generator.end", "0.25")
+
+
+def test_whole_numbers_in_place_of_fractions_resume() -> None:
+    """`rivalry.train(..., dp_epsilon=3)`: run.toml gives back 3.0, which is the recipe that the checkpoint was made by."""
+    spec = Spec("table", (2,), (-1.0, 1.0))
+    recipe, _ = privatised(zoo.get("house-table-small"), 3)
+    assert fingerprint(recipe, spec) == fingerprint(Recipe.from_toml(recipe.to_toml()), spec)
+    assert fingerprint(recipe, spec) != fingerprint(privatised(zoo.get("house-table-small"), 4)[0], spec)

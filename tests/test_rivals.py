@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -72,6 +73,27 @@ def test_the_report_shows_one_look_a_column_and_says_its_step(run: rivalry.Run) 
     assert float(by_name["PSNR"][5]) == pytest.approx(looks[20]["psnr"]["value"] - looks[20]["gain"]["value"], rel=1e-3)
     assert "2 pixels at the border are left out" in report
     assert "Doing nothing is the input itself" in report
+
+
+def test_a_row_that_is_judged_from_the_first_step_says_that_it_has_no_twin(tmp_path: Path, run: rivalry.Run) -> None:
+    for side in ("A", "B"):
+        (tmp_path / "pairs" / side).mkdir(parents=True)
+        for i in range(12):
+            Image.effect_noise((32, 32), 20 + i).convert("RGB").save(tmp_path / "pairs" / side / f"{i}.png")
+    settings = ("nets.generator.width=8", "nets.discriminator.width=8", "batch=4")
+    judged = rivalry.train(
+        tmp_path / "pairs", recipe="pix2pix-small", budget="2steps", run=str(tmp_path / "run"), settings=settings, tensorboard=False,
+        say=lambda line: None,
+    )  # fmt: skip
+    told = "a discriminator judged from the first step, so there is no twin by pixels alone"
+    assert told in CliRunner().invoke(cli, ["evaluate", str(judged.path), "-n", "8"], catch_exceptions=False).output
+    assert told in judged.report().read_text()
+    assert run.folder.untwinned == ""
+    lines = [json.loads(line) for line in (judged.path / "metrics.jsonl").read_text().splitlines()]
+    (judged.path / "metrics.jsonl").write_text("".join(json.dumps({k: v for k, v in r.items() if k != "paired"}) + "\n" for r in lines))
+    older = rivalry.load(judged.path).report().read_text()
+    assert "held-out squares whose truth is known: none, border of 0 left out" in older
+    assert all("worst" not in r.get("paired", {}) for r in lines)
 
 
 def test_structure_in_colour_is_the_mean_over_the_channels() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from rivalry.baselines import as_recipe, named
-from rivalry.data import Dataset, ReadOptions, load, styles
+from rivalry.data import Dataset, ReadOptions, layouts, load, styles
 from rivalry.data.opening import Given
 from rivalry.data.options import GENERATE
 from rivalry.degrade import TASKS, Masked, task
@@ -183,13 +183,10 @@ def read_for(recipe: Recipe | None, data: Given, reading: ReadOptions, settings:
     if recipe is not None and recipe.game.changes and reading.task is None:
         reading = replace(reading, task=suited(_changed(recipe, settings)))
     dataset = load(data, options=reading)
-    if recipe is not None and not recipe.game.changes and dataset.layout in LAYOUTS:  # the recipe goes before the layout
+    if recipe is not None and not recipe.game.changes and dataset.layout in layouts.KINDS:  # the recipe goes before the layout
         reading = replace(reading, task=GENERATE)
         dataset = load(data, options=reading)
     return dataset, reading
-
-
-LAYOUTS = ("patches", "pairs", "unpaired")
 
 
 def _changed(recipe: Recipe, settings: Sequence[tuple[str, str]]) -> Recipe:

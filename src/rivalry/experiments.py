@@ -17,9 +17,9 @@ from typing import Any
 
 import torch
 
-from rivalry.auto import resolve
+from rivalry.auto import check_task, find, read_for, resolve, suited
 from rivalry.baselines import check, kept, private
-from rivalry.data import Dataset, ReadOptions, load
+from rivalry.data import Dataset, ReadOptions
 from rivalry.errors import RecipeError, RulerMismatch, RunError
 from rivalry.evaluate import Draw, Looks, Scores, judge_of
 from rivalry.files import write_json
@@ -117,8 +117,7 @@ def compare_recipes(
         raise RecipeError(f"seeds are several numbers, for example seeds=range({seeds}), not {seeds}")
     if not recipes or not seeds:
         raise RecipeError("a comparison needs at least one recipe and one seed")
-    options = options or ReadOptions()
-    dataset = load(source, options=options)
+    dataset, options = _read(source, recipes, options or ReadOptions())
     baselines = {r: _private(found, dataset, dp) for r in recipes if (found := check(r, dataset)) is not None}
     chosen = {r: _resolved(r, dataset, budget, device, dp) for r in recipes if r not in baselines}
     folder = ROOT / (name or f"compare-{Path(dataset.name).stem}")
@@ -144,6 +143,21 @@ def compare_recipes(
             scores = measure(make, recipe_name, seed)
             say(f"{recipe_name}, seed {seed}: {measure.headline} {scores[measure.headline].value:.4g}")
     return measure.comparison()
+
+
+def _read(source: str | Path, recipes: Sequence[str], options: ReadOptions) -> tuple[Dataset, ReadOptions]:
+    """(the data as all contenders learn from them, how they were read): as in a training, recipes that are named go before the layout
+    of pictures.  RecipeError where they learn from different things, which no one ruler measures."""
+    named = [recipe for name in recipes if (recipe := find(name)) is not None]
+    learned = {recipe.name: suited(recipe) if recipe.game.changes else "" for recipe in named}
+    for recipe in named:
+        if options.task is not None:
+            check_task(recipe, options.task)
+    if options.task is None and len(set(learned.values())) > 1:
+        (one, first), (other, second) = next((a, b) for a in learned.items() for b in learned.items() if a[1] != b[1])
+        does = [f"learns --task {task}" if task else "makes new examples" for task in (first, second)]
+        raise RecipeError(f"{one!r} {does[0]} and {other!r} {does[1]}, so no one ruler measures both; compare each kind by itself")
+    return read_for(next(iter(named), None), source, options)
 
 
 def _resolved(
@@ -182,8 +196,7 @@ def train_one(
     say: Callable[[str], None] = print,
 ) -> Run:
     """One training of a comparison, so that several can run side by side; `compare_recipes` finds it there."""
-    options = options or ReadOptions()
-    dataset = load(source, options=options)
+    dataset, options = _read(source, [recipe], options or ReadOptions())
     folder = ROOT / name
     path = folder / f"{Path(recipe).stem}-seed{seed}"
     chosen, why = resolve(recipe, dataset, budget, device)

@@ -406,18 +406,6 @@ class Settles(ABC):
         """Called with a function that draws samples through the module."""
 
 
-def scoring(module: nn.Module) -> nn.Module:
-    """The same module, which may answer with plain scores, [N] or [N, 1], where `Heads` are expected: what discriminators elsewhere do."""
-
-    def named(_: nn.Module, given: object, said: Tensor | Heads) -> Heads:
-        if isinstance(said, Mapping):
-            return said
-        return Heads(score=said.squeeze(1) if said.ndim == 2 and said.shape[1] == 1 else said)
-
-    module.register_forward_hook(named)
-    return module
-
-
 def couples_batch(module: nn.Module) -> bool:
     """Whether examples of a batch influence one another inside the module."""
     kinds = (nn.modules.batchnorm._BatchNorm, Couples)

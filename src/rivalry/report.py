@@ -135,10 +135,11 @@ def _scores(run: Run, records: list[dict[str, Any]]) -> list[str]:
         others = "".join(f" {_number(values.get(name))} |" for values in beside.values())
         rows.append(f"| {score['name']} | {score['value']:.4g} | {score['low']:.4g} to {score['high']:.4g} |{others} {_number(score['floor'])} |")
     ruler = next(iter(last["scores"].values()))["ruler"]
-    if paired:
+    if "psnr" in last["scores"]:
         ruler = last["scores"]["psnr"]["ruler"]
+        said = "; ".join([*paired.get("said", [ruler["resize"]]), *filter(None, [run.untwinned])])  # older runs recorded less
         rows.append(
-            f"\nMeasured on {ruler['samples']} held-out squares whose truth is known: {'; '.join(paired['said'])}. Doing nothing is the input "
+            f"\nMeasured on {ruler['samples']} held-out squares whose truth is known: {said}. Doing nothing is the input "
             "itself, enlarged bicubically where sizes differ."
         )
         return rows

@@ -6,6 +6,7 @@ from __future__ import annotations
 import torch
 
 from rivalry.baselines import fit, usual
+from rivalry.data import layouts
 from rivalry.evaluate import Judge, Scores
 from rivalry.games.change import Untouched
 from rivalry.run import PIXELS, Run
@@ -13,7 +14,6 @@ from rivalry.sampling import Sampler, sampler_of
 
 BESIDE = ("shape", "trend", "missingness", "c2st")
 """What a baseline of tables is measured by."""
-LAYOUTS = ("patches", "pairs", "unpaired")
 
 
 def rivals(run: Run, judge: Judge, scores: Scores, which: str, device: torch.device) -> dict[str, Scores]:
@@ -28,7 +28,7 @@ def rivals(run: Run, judge: Judge, scores: Scores, which: str, device: torch.dev
 
 def _of_changes(run: Run, judge: Judge, which: str, device: torch.device) -> dict[str, Scores]:
     game, data = run.recipe.game, judge.dataset
-    if data.layout not in LAYOUTS:  # between classes everything is a source and a target
+    if data.layout not in layouts.KINDS:  # between classes everything is a source and a target
         return {}
     wiring = game.wiring(data.spec)
     larger = wiring.source[1:] != data.spec.shape[1:]

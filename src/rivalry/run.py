@@ -32,7 +32,7 @@ from torch import Tensor, nn
 
 from rivalry.errors import RunError, UnknownName
 from rivalry.files import read_tensors, write_tensors, write_text
-from rivalry.parts import scoring
+from rivalry.players import scoring
 from rivalry.privacy.preparation import Preparation, preparation
 from rivalry.recipe import Recipe
 from rivalry.types import Block, Outcome, Spec
@@ -124,6 +124,13 @@ class Run:
         if found.get("format") != FORMAT:
             raise RunError(f"{self.path} was written by another version (format {found.get('format')}, not {FORMAT})")
         return found
+
+    @property
+    def untwinned(self) -> str:
+        """Why no twin by pixels alone can stand beside the scores of a run that changes pictures; '' where one can, or nobody judges."""
+        if not any(side.judges for side in self.recipe.stages[0].sides):
+            return ""
+        return "a discriminator judged from the first step, so there is no twin by pixels alone to stand beside it"
 
     @property
     def preparation(self) -> Preparation:

@@ -14,12 +14,15 @@ from click.testing import CliRunner
 import rivalry
 from rivalry import baselines
 from rivalry.baselines import MST
+from rivalry.baselines.cells import Cells
 from rivalry.baselines.counted import NET, as_recipe, fitted
+from rivalry.baselines.using import blocks
 from rivalry.cli import cli
 from rivalry.data import ReadOptions, load
 from rivalry.errors import RecipeError, RunError
 from rivalry.privacy import read_account
 from rivalry.recipe import Recipe
+from rivalry.training.engine import Engine
 from test_preparing import csv, people
 
 needs_accountant = pytest.mark.skipif(importlib.util.find_spec("dp_accounting") is None, reason="dp-accounting is not installed")
@@ -95,6 +98,23 @@ def test_pairs_that_few_rows_have_are_not_kept_without_privacy() -> None:
     assert not bool((rare & (made[:, 1] == names[1].index("y"))).any())
 
 
+def test_what_is_kept_without_privacy_does_not_tell_of_a_pair_by_its_sums() -> None:
+    """A pair that one row has is not kept; nor is it the difference of a column's counts and the pairs that are kept."""
+    g = np.random.default_rng(0)
+    a = ["x"] * 301 + ["y"] * 201
+    b = [*g.choice(["u", "v"], 301).tolist(), *(["w"] * 201)]
+    b[0] = "w"
+    data = load(pa.table({"a": a, "b": b}), options=ReadOptions(holdout=0.1))
+    every = torch.cat(list(blocks(data.train)))
+    codes = Cells(data.spec, 16).codes(every)
+    kinds = [((codes == torch.tensor(pair)).all(1).nonzero().flatten(), n) for pair, n in (((0, 2), 1), ((0, 0), 120), ((0, 1), 140), ((1, 2), 170))]
+    rows = every[torch.cat([places[:n] for places, n in kinds])]
+    assert len(rows) == 431
+    model = MST(least=5)
+    with_, without = (model.fit([x], data.spec).tensors() for x in (rows, rows[1:]))
+    assert all(torch.equal(with_[k], without[k]) for k in with_)
+
+
 def test_what_means_nothing_for_counts_is_refused(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(here)
     for more in ({"budget": "3m"}, {"until": "shape<2"}, {"settings": ("batch=3",)}):
@@ -122,6 +142,7 @@ def test_under_differential_privacy_the_ledger_and_the_report_tell(here: Path, m
     assert terms.rho == rest < alone - 1 / (2 * terms.before**2) + 1e-12  # type: ignore[union-attr]
     text = (run.path / "report.md").read_text()
     assert "Preparation of the columns and counting together are" in text
+    assert "and everything drawn from it." in text
     with pytest.raises(RecipeError, match="nobody paid for"):
         run.sample(5, reject_copies="people.csv")
     assert len(rivalry.load("private").resume().sample(7)) == 7
@@ -130,3 +151,18 @@ def test_under_differential_privacy_the_ledger_and_the_report_tell(here: Path, m
         rivalry.load("private").resume()
     with pytest.raises(RecipeError, match="preparation alone spends all"):
         rivalry.train("people.csv", recipe="mst", run="less", dp_epsilon=0.3, options=options)
+
+
+def test_private_counts_are_refused_to_several_processes_before_they_are_taken(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would draw, and spend, noise of its own, and the ledger know of one."""
+
+    class Second(Engine):
+        def __init__(self, *given: str) -> None:
+            super().__init__(*given)
+            self.world, self.rank = 2, 1
+
+    monkeypatch.chdir(here)
+    monkeypatch.setattr("rivalry.training.session.Engine", Second)
+    monkeypatch.setattr("rivalry.training.session.fitted", lambda *_: pytest.fail("counted"))
+    with pytest.raises(RecipeError, match="without torchrun"):
+        rivalry.train("people.csv", recipe="mst", run="never", dp_epsilon=2.0, device="cpu")

@@ -19,9 +19,12 @@ from rivalry.changing.model import Model, seen, unseen
 from rivalry.changing.resample import enlarged
 from rivalry.changing.source import TensorSource
 from rivalry.changing.tiles import SEAM, Tiling, cuts, ramp
+from rivalry.changing.trained import views_of
 from rivalry.changing.whole import Statistics
 from rivalry.errors import RecipeError
+from rivalry.games.change import Turned, turned
 from rivalry.nets.filling import filled
+from rivalry.streams import Draw
 
 LEVEL = 1 / 255
 
@@ -179,3 +182,12 @@ def test_deep_networks_get_windows_that_fit_into_memory() -> None:
         tiling = Tiling.of(source, deep, side, 512.0, exact)
         assert max(c.stop - c.start for c in (*tiling.rows, *tiling.columns)) <= most
         assert all(c.start % 128 == 0 for c in (*tiling.rows, *tiling.columns))
+
+
+@pytest.mark.parametrize("how", ["no", "mirrored", "all"])
+@pytest.mark.parametrize("size", [(6, 6), (4, 6)])
+def test_the_views_are_those_that_training_shows(how: Turned, size: tuple[int, int]) -> None:
+    x = torch.arange(size[0] * size[1]).float().view(1, 1, *size)
+    shown = turned((x.expand(256, -1, -1, -1),), how, Draw(0, ("views",)))[0]
+    asked = {tuple(seen(x, view).flatten().tolist()) for view in views_of(how, *size)}
+    assert {tuple(one.flatten().tolist()) for one in shown} == asked

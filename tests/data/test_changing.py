@@ -343,3 +343,16 @@ def test_many_pictures_are_brought_to_what_fits(tmp_path: Path) -> None:
         picture(tmp_path / f"{i}.png", 600, 500, i, 1)
     data = load(tmp_path, options=ReadOptions(task="denoise", resident_bytes=1_000_000))
     assert any("brought to" in note for note in data.notes)
+
+
+def test_layouts_of_runs_from_before_are_read_as_they_were(tmp_path: Path) -> None:
+    """Reading 1 knew no seams, no pairs for tasks with bad twins of their own, and no folders but those right around the files."""
+    wide = joined(tmp_path / "ab", seam=True)
+    assert (load(wide).layout, load(wide, options=ReadOptions(reading=1)).layout) == ("pairs", "")
+    named = pairs(tmp_path / "d", names=("noisy", "clean"))
+    assert load(named, options=ReadOptions(task="denoise", reading=1)).layout == "patches"
+    assert load(named, options=ReadOptions(reading=1)).layout == "pairs"
+    for k, (side, part) in enumerate((side, part) for side in ("noisy", "clean") for part in ("one", "two")):
+        for i in range(6):
+            picture(tmp_path / "deep" / side / part / f"{i}.png", 32, 32, 10 * k + i)
+    assert (load(tmp_path / "deep").layout, load(tmp_path / "deep", options=ReadOptions(reading=1)).layout) == ("pairs", "")

@@ -99,6 +99,14 @@ def test_runs_from_before_keep_their_rare_levels():
     assert "leprosy" in data.modality.learned[0].code.levels
 
 
+def test_the_state_of_runs_from_before_is_what_it_was():
+    """The fingerprint is of the state too: one key more, and no earlier run would resume."""
+    data = load(pa.table({"age": np.random.default_rng(0).normal(40, 9, 300).round(1)}), options=ReadOptions(kind="table", reading=1))
+    (column,) = data.modality.state()["columns"]
+    assert set(column) == {"name", "type", "form", "dtype", "blank", "value", "number"}
+    assert set(column["number"]) == {"step", "low", "high", "spikes", "gaps", "knots", "deviates", "shares"}
+
+
 def test_declared_names_are_kept_though_few_rows_have_them(tmp_path: Path):
     text = '[columns.ward]\ntype = "category"\nlevels = ["surgery", "medicine", "leprosy", "never"]\n'
     data = load(ward(), options=schema(tmp_path, text))

@@ -93,3 +93,8 @@ def test_tables_to_be_filled_are_read_in_the_same_form(tmp_path: Path) -> None:
     place = [c.name for c in data.modality.learned].index("v")  # type: ignore[attr-defined]
     assert sheet.raw[0, place] == 12.5
     assert bool(sheet.gaps[1, place])
+
+
+def test_very_small_and_very_large_numbers_are_written_out():
+    form = Form.read("1,234.5 mg", "dose")
+    assert form.spelled(pa.array(["1e-05", "-2.5e+17", None])).to_pylist() == ["0.00001 mg", "-250,000,000,000,000,000 mg", None]

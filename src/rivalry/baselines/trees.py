@@ -58,8 +58,8 @@ class TableModel:
 @dataclass(frozen=True)
 class Counting(Baseline):
     """bins: of a number.  epsilon: inf for counts without noise; delta 0 is N^-1.1 of N rows.  before: noise of a preparation of the
-    columns that epsilon pays for too (0: none); names_delta: the part of delta that it took besides.  least: without noise, counts of
-    fewer rows are taken for 0, so that what is kept tells of no single one."""
+    columns that epsilon pays for too (0: none); names_delta: the part of delta that it took besides.  least: without noise, counts
+    are taken in multiples of it, those of fewer rows for 0."""
 
     bins: int = 16
     epsilon: float = math.inf
@@ -99,7 +99,7 @@ class Counting(Baseline):
         pairs = [*cells.within, *spanning(count, ones, cells.within, free, part)]
         two = count.pairs(pairs, part)
         if self.least and math.isinf(rho):
-            ones, two = [_without(n, self.least) for n in ones], {k: _without(n, self.least) for k, n in two.items()}
+            ones, two = [_coarse(n, self.least) for n in ones], {k: _coarse(n, self.least) for k, n in two.items()}
         spread = (float(len(ones)), float(max(1, len(two))))  # variances, but for a common factor
         single = agreed(ones, two, spread)
         forest = Forest.of(single, {(i, j): fitted(p, single[i], single[j], not self.least or math.isfinite(rho)) for (i, j), p in two.items()})
@@ -129,10 +129,10 @@ class Counting(Baseline):
         if math.isinf(rho):
             return ()
         what = "the preparation of the columns and of counting" if self.before else "counting"
-        unpaid = "" if self.before else (
-            " What the schema does not declare public of columns (bounds, quantiles, level names) was taken from the rows without noise, as a GAN's is."
+        return (
+            f"({self.epsilon:g}, {delta:.3g})-differential privacy of {what}: {rho:.4g}-zCDP in {rounds} equal parts. What the schema neither "
+            "declares public of columns nor has paid for (bounds, quantiles, level names) was taken from the rows without noise, as a GAN's is.",
         )
-        return (f"({self.epsilon:g}, {delta:.3g})-differential privacy of {what}: {rho:.4g}-zCDP in {rounds} equal parts.{unpaid}",)
 
 
 @register("baseline", "independent")
@@ -193,9 +193,9 @@ class Counts:
         return float((self.pair(i, j) - alone).abs().sum())
 
 
-def _without(counts: Tensor, least: int) -> Tensor:
-    """Counts, those below `least` 0."""
-    return torch.where(counts < least, 0.0, counts)
+def _coarse(counts: Tensor, least: int) -> Tensor:
+    """Counts to the nearest multiple of `least`, those below it 0: of exact sums and parts a missing part is the difference."""
+    return torch.where(counts < least, 0.0, (counts / least).round() * least)
 
 
 def noised(counts: Tensor, sigma: float) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 
 import torch
@@ -12,11 +11,19 @@ from rivalry.changing.changer import VIEWS, Changer
 from rivalry.degrade import TASKS, Masked, Outline
 from rivalry.errors import DataError, RecipeError, RunError
 from rivalry.games import Change, Domains
+from rivalry.games.change import Turned
 from rivalry.nets.restorers import ChangeModule
 from rivalry.run import PIXELS, Run
 
-VIEWS_OF: Mapping[str, tuple[int, ...]] = {"all": VIEWS, "mirrored": (0, 4), "no": (0,)}
-"""Of how pictures are turned in training: the views that a network may be asked about."""
+MIRRORED, UPRIGHT = (0, 4), (0, 2, 4, 6)
+
+
+def views_of(how: Turned, height: int, width: int) -> tuple[int, ...]:
+    """The views that a network may be asked about, of how pictures of this size were turned in training: those that are no square
+    were never laid on their sides."""
+    if how == "all":
+        return VIEWS if height == width else UPRIGHT
+    return MIRRORED if how == "mirrored" else (0,)
 
 
 class OfClass(ChangeModule):
@@ -61,7 +68,7 @@ def changer_of(run: Run, which: str, device: torch.device, perception: float = 1
     context, multiple = (net.reach, net.multiple) if isinstance(net, ChangeModule) else (64, 64)
     return Changer(
         net, channels - mask, spec.shape[0], spec.shape[1] // height, context, multiple, named or "change",
-        wiring.latent, mask, mends, VIEWS_OF[asdict(recipe.game).get("turned", "all")], device,  # type: ignore[call-overload]
+        wiring.latent, mask, mends, views_of(asdict(recipe.game).get("turned", "all"), *spec.shape[1:]), device,  # type: ignore[call-overload]
     )  # fmt: skip
 
 

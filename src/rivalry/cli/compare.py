@@ -29,6 +29,9 @@ from rivalry.cli.options import as_json, device, read_options, reading
 def command(**given: Any) -> None:
     """Compare RUNS by one ruler, or train recipes over seeds and compare those: mean, interval over seeds, rank.
 
+    Recipes that are named go before the layout of pictures, as in rivalry train; those that make pictures and those that change
+    them are compared apart.
+
     \b
     rivalry compare demo-1 demo-2
     rivalry compare --data photos/ --recipes auto,vae-small --seeds 3 --budget 5m      # GAN or VAE?

@@ -34,7 +34,7 @@ def command(
     """Measure RUN with every ruler that fits its data: value, 95 % interval, and the floor that real data reach.
 
     Runs that change pictures stand beside what doing nothing scores (the input, enlarged bicubically where sizes differ), beside
-    their last checkpoint, and beside the one where pixels alone had decided.
+    their last checkpoint, and beside the one where pixels alone had decided (runs that a discriminator judged from the first step have none).
 
     What --target, --by, --survival and --full measure is also kept in the run's evaluation.json, for
     `rivalry report RUN --officer`; it holds no row, and tells of no fewer than ten people.
@@ -64,7 +64,8 @@ def command(
     if rewrites(load(run)):
         show_scores(load(run), count, which, seed, device, as_json)
         return
-    scores, rivals = load(run).beside(count, which=which, weights=weights, seed=seed, device=device)
+    opened = load(run)
+    scores, rivals = opened.beside(count, which=which, weights=weights, seed=seed, device=device)
     if as_json:
         found = scores.as_dict()
         if rivals:
@@ -79,5 +80,6 @@ def command(
         others = [[number(one[m].value) if m in one else "" for one in rivals.values()] for m in scores]
         show([(*HEADER[:-1], *rivals), *((*row[:-1], *more) for row, more in zip(rows, others, strict=True))])
         click.echo(f"measured on {counts} rows of {run}'s data; the floor is what real training data score")
-        for sentence in scores.details.get("paired", {}).get("said", ()):
-            click.echo(sentence)
+        if "paired" in scores.details:
+            for sentence in filter(None, (*scores.details["paired"]["said"], opened.folder.untwinned)):
+                click.echo(sentence)

@@ -25,6 +25,8 @@ SIDES = {
     ("blur", "sharp"), ("blurred", "sharp"), ("dark", "light"), ("before", "after"), ("photo", "map"), ("damaged", "good"),
 }  # fmt: skip
 """Names of two folders that say by themselves that one is made into the other."""
+KINDS = ("patches", "pairs", "unpaired")
+"""Layouts in which something is put in, and something comes out."""
 OFFICIAL = TRAIN | TEST | VALID
 """Folders that are parts of a split, whatever their files are called."""
 TRAINS, TESTS = ("traina", "trainb"), ("testa", "testb")
@@ -96,7 +98,7 @@ def decide(source: Encoded | Scans, options: ReadOptions) -> Decision:
 
 
 def _decided(source: Encoded | Scans, options: ReadOptions, secret: bool) -> Decision:
-    sides = two_sides(source.rows)
+    sides = two_sides(source.rows, options)
     if options.task is not None:
         name = "" if as_it_is(options) else task(options.task).name
         return Decision(name, _against(name, sides, secret))
@@ -111,7 +113,8 @@ def _decided(source: Encoded | Scans, options: ReadOptions, secret: bool) -> Dec
         which = "two folders" if secret else f"the folders {sides.words}"
         return Decision("", (f"{which} hold files of equal names and are taken as they are; if one is to be made into the other, say --task translate",))
     # sub-folders that are classes say what is to be learned
-    return _halves(source) if isinstance(source, Encoded) and source.rows.codes is None else Decision()
+    seams = options.reading > 1 and isinstance(source, Encoded) and source.rows.codes is None
+    return _halves(source) if seams else Decision()
 
 
 def as_it_is(options: ReadOptions) -> bool:
@@ -131,7 +134,7 @@ def _against(name: str, sides: Sides | None, secret: bool) -> tuple[str, ...]:
     return ()
 
 
-def _halves(source: Encoded) -> Decision:
+def _halves(source: Encoded | Scans) -> Decision:
     """Are all pictures twice as wide as high, and do two pictures meet in the middle?"""
     n = len(source.rows)
     chosen = sorted({round(i * (n - 1) / (GLANCE - 1)) for i in range(GLANCE)}) if n else []
@@ -160,27 +163,30 @@ def _jump(picture: Array) -> float:
     return float((steps < steps[len(steps) // 2]).mean() + 1 / len(steps))
 
 
-def two_sides(rows: Rows) -> Sides | None:
-    """The two folders that rows lie in: those where their paths first part, or those right around the files; testA counts to trainA,
-    testB to trainB.  Where there are both, those that are pairs.  None where there are no two."""
+def two_sides(rows: Rows, options: ReadOptions) -> Sides | None:
+    """The two folders that rows lie in: those where their paths first part, or those right around the files (of reading 1 these
+    alone); testA counts to trainA, testB to trainB.  Where there are both, those that are pairs.  None where there are no two."""
     parts = [PurePosixPath(name).parts for name in rows.names]
     if not parts or min(map(len, parts)) < 2:
         return None
     depth = next((i for i in range(min(map(len, parts)) - 1) if len({p[i] for p in parts}) > 1), None)
+    if options.reading < 2:
+        return _sides(parts, -2, by_stem=True)
     found = [side for at in (depth, -2) if at is not None and (side := _sides(parts, at)) is not None]
     return max(found, key=lambda s: (s.named and s.equal, s.equal), default=None)
 
 
-def _sides(parts: Sequence[tuple[str, ...]], at: int) -> Sides | None:
+def _sides(parts: Sequence[tuple[str, ...]], at: int, by_stem: bool = False) -> Sides | None:
+    """by_stem: files are partners by their own names alone, and any two folders will do, as runs of reading 1 had it."""
     files: dict[str, dict[str, int]] = {}
     rows: dict[str, list[int]] = {}
     for i, path in enumerate(parts):
         folder, test = path[at], path[at].lower() in TESTS
         rest = (*path[:at], *path[at + 1 : -1], PurePosixPath(path[-1]).stem) if at != -2 else (*path[:-2], PurePosixPath(path[-1]).stem)
         side = f"train{folder[4:]}" if test else folder
-        files.setdefault(side, {})["/".join(("test", *rest) if test else rest)] = i
+        files.setdefault(side, {})[rest[-1] if by_stem else "/".join(("test", *rest) if test else rest)] = i
         rows.setdefault(side, []).append(i)
-    if len(files) != 2 or all(name.lower() in OFFICIAL for name in files):
+    if len(files) != 2 or (not by_stem and all(name.lower() in OFFICIAL for name in files)):
         return None
     one, two = sorted(files, key=lambda n: (n.lower() in {to for _, to in SIDES}, n))
     return Sides((one, two), files[one], files[two], (tuple(rows[one]), tuple(rows[two])))
@@ -197,9 +203,9 @@ def layout_of(source: Encoded, wanted: str, looks: Sequence[Look], options: Read
     one is 2, 3 or 4 times as large, the task is super-resolution."""
     kind = TASKS[wanted].layout
     everything = tuple(range(len(source.rows)))
-    sides = two_sides(source.rows)
+    sides = two_sides(source.rows, options)
     if kind == "patches":
-        if sides is None or not (sides.named and sides.equal):
+        if options.reading < 2 or sides is None or not (sides.named and sides.equal):
             return wanted, Layout(kind, everything)
         if isinstance(TASKS[wanted].degradation, Masked):
             raise DataError(

@@ -27,6 +27,8 @@ DELTA_POWER = -1.1
 def check_delta(delta: float, rows: int) -> float:
     """delta; RecipeError where it is no less than one over the rows, for a mechanism that hands out one row as it is, drawn by
     chance, keeps (0, 1 / rows)."""
+    if rows < 2:
+        raise RecipeError("differential privacy hides a row among others, and there is one row; give more")
     if delta * rows >= 1:
         raise RecipeError(
             f"delta {delta:.3g} is no less than one over the {rows:,} rows, which even handing out a whole row by chance keeps, so the "

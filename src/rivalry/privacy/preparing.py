@@ -79,11 +79,17 @@ def prepare(
 ) -> Schema:
     """A schema of these columns in which all that are learned, and not declared public already, are measured; delta 0 is N^-1.1.
 
-    DataError where there is nothing to measure; RecipeError where epsilon or delta make no sense.
+    DataError where there is nothing to measure, or where columns were measured before, which cannot be unsaid; RecipeError where epsilon or delta make no sense.
     """
     if not 0 < epsilon < math.inf or not 0 <= delta < 1:
         raise DataError(f"a preparation spends an epsilon above 0, such as .5, and a delta below one over the rows, not {epsilon:g}, {delta:g}")
     delta = check_delta(delta or rows**DELTA_POWER, rows)
+    paid = next((f.name for f in fields if f.declared.public == "paid"), None)
+    if paid is not None:
+        raise DataError(
+            f"the schema says that {paid!r} was paid for already, and a new one would forget that; prepare from a schema that only declares "
+            "(public = true), or without one: both are spent then"
+        )
     wanted = [f for f in fields if f.learned and not f.declared.public]
     if not wanted:
         raise DataError("no column is left to be measured: none is learned, or all are declared public; train with the schema as it is")

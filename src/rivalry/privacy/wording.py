@@ -21,7 +21,7 @@ def guarantee(terms: AnyTerms, account: Account, columns: Preparation = UNKNOWN)
     if isinstance(terms, VoteTerms):
         return [*_by_votes(terms, account), *_covered(columns)]
     if isinstance(terms, CountTerms):
-        return [*_by_counts(terms, account), *_covered(columns)]
+        return [*_by_counts(terms, account, columns), *_covered(columns)]
     whole = "Preparation and training together are" if terms.before else "Training is"
     paid = (
         f"Preparation: names of levels, single values, bounds, quantiles and shares of the columns it covers were measured once with normal "
@@ -50,12 +50,13 @@ def guarantee(terms: AnyTerms, account: Account, columns: Preparation = UNKNOWN)
     ]
 
 
-def _by_counts(terms: CountTerms, account: Account) -> list[str]:
+def _by_counts(terms: CountTerms, account: Account, columns: Preparation) -> list[str]:
     whole = "Preparation of the columns and counting together are" if terms.before else "Counting is"
     return [
         f"{whole} (epsilon, delta)-differentially private with epsilon = {account.epsilon:.4g}, delta = {terms.delta:.3g}: for two training "
         "sets that differ by one row, there in one and missing in the other.",
-        "It covers what is kept of the counts, and everything drawn from it, but for what preparation took from the rows: see below.",
+        "It covers what is kept of the counts, and everything drawn from it"
+        + ("." if columns.whole else ", but for what preparation took from the rows: see below."),
         f"Mechanism: counts of single columns and of pairs with normal noise, pairs chosen by the exponential mechanism: {terms.rho:.4g}-zCDP "
         f"in {terms.rounds} equal parts (Bun & Steinke 2016), turned into epsilon by Canonne, Kamath & Steinke 2020.",
         "Noise and choices come from the operating system's secure source and were not kept.",

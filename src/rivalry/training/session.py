@@ -19,6 +19,7 @@ from rivalry.errors import RecipeError, RunError
 from rivalry.evaluate import Budget, Judge, Target, judge_of, kept_at
 from rivalry.files import copy
 from rivalry.games import Pate
+from rivalry.players import as_they_were
 from rivalry.privacy import FILE, AnyTerms, Ledger, VoteTerms, agree_terms, agree_votes, preparation, told
 from rivalry.privacy.counts import CountTerms
 from rivalry.recipe import Private, Recipe
@@ -127,7 +128,7 @@ def start(dataset: Dataset, request: Request, say: Say = to_stderr, options: Rea
     request = replace(request, precision=request.precision or usual_precision(request, dataset.spec))
     engine = Engine(request.device, request.precision)
     data = dataset.to(engine.device)
-    _private_request(request)
+    _private_request(request, engine)
     forest, spent = fitted(recipe, data.train, data.spec) if counted(recipe) is not None else ({}, None)
 
     def make(recipe: Recipe, steps: int, ledger: Ledger | None = None, players: Mapping[str, nn.Module] | None = request.players) -> Trainer:
@@ -168,7 +169,7 @@ def start(dataset: Dataset, request: Request, say: Say = to_stderr, options: Rea
     ledger = Ledger.create(run.path / FILE, terms) if terms is not None else None
     if ledger is not None and spent is not None:
         ledger.spend()  # the counts were taken when the forest was fitted
-        say(told(preparation(data.modality.kind, data.modality.state())))
+        say(told(preparation(data.modality.kind, data.modality.state(), data.defences)))
     watch = Watch(run, plan, judge, data, engine, request.tensorboard)
     try:
         return _go(run, make(recipe, plan.steps, ledger), watch, engine, say)
@@ -176,6 +177,8 @@ def start(dataset: Dataset, request: Request, say: Say = to_stderr, options: Rea
         if engine.main:
             run.abandon()
         raise
+    finally:
+        as_they_were((request.players or {}).values())
 
 
 def _left(budget: Budget, recipe: Recipe, spent: float, say: Say) -> Budget:
@@ -210,10 +213,12 @@ def seconds_a_step(trial: Trainer) -> float:
     return cost / sum(stage.share for stage in stages)
 
 
-def _private_request(request: Request) -> None:
+def _private_request(request: Request, engine: Engine) -> None:
     """RecipeError where what is asked for besides would undo differential privacy."""
     if not request.recipe.private:
         return
+    if engine.world > 1:  # before anything is counted: each process would draw, and spend, noise of its own
+        raise RecipeError("differential privacy is for one process yet; start it without torchrun")
     if request.until:
         raise RecipeError(
             "--until stops by scores on real rows, which differential privacy does not cover; give --budget instead"
@@ -244,7 +249,7 @@ def _agreed(recipe: Recipe, steps: int, data: Dataset, say: Say) -> tuple[Recipe
         f"drawn with chance {terms.rate:.4g}: noise {terms.sigma:.4g} times the clip {terms.clip:g}"
         + (", the preparation of the columns included" if terms.before else "")
     )
-    say(told(preparation(data.modality.kind, data.modality.state())))
+    say(told(preparation(data.modality.kind, data.modality.state(), data.defences)))
     resolved = Private(terms.epsilon, terms.delta, terms.clip, terms.sigma)
     stages = tuple(
         replace(s, sides=tuple(replace(side, private=resolved) if side.private else side for side in s.sides))

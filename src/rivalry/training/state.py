@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from rivalry.errors import RecipeError, RunError, UnknownName
-from rivalry.parts import Net, Wiring, couples_batch, scoring
+from rivalry.parts import Net, Wiring, couples_batch
+from rivalry.players import scoring
 from rivalry.recipe import Recipe, Side, Stage
 from rivalry.run import Run, load_module
 from rivalry.streams import Draw, key
@@ -138,8 +139,10 @@ def draw_for(state: State, *place: str | int, share: tuple[int, int] = (0, 1)) -
 
 
 def fingerprint(recipe: Recipe, spec: Spec) -> str:
-    """What a checkpoint must agree with to be resumed: the recipe and the data's Spec."""
-    return hashlib.sha256((recipe.to_toml() + repr(spec)).encode()).hexdigest()[:16]
+    """What a checkpoint must agree with to be resumed: the recipe, as run.toml will give it back (Python's 3 is 3.0 there), and the
+    data's Spec."""
+    kept = Recipe.from_toml(recipe.to_toml()).to_toml()
+    return hashlib.sha256((kept + repr(spec)).encode()).hexdigest()[:16]
 
 
 def pack_state(state: State) -> tuple[dict[str, Tensor], dict[str, Any]]:

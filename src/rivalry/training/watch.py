@@ -231,7 +231,7 @@ class Watch:
         self.scores = scores
         found: dict[str, Any] = {"scores": {m: s.as_dict() for m, s in scores.items()}}
         if (paired := scores.details.get("paired")) is not None:
-            found["paired"] = paired
+            found["paired"] = {k: paired[k] for k in ("untouched", "said")}  # which rows came out worst stays in private/
         if not self.private:
             found["memory"] = remembering(state, self.data, self.trainer.knobs())
         self._record({"step": state.step, "seconds": round(self.seconds, 3), **found})

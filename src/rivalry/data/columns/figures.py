@@ -80,6 +80,8 @@ class Form:
         return arrow.array([None if w is None else self._spelled(w) for w in words.to_pylist()], arrow.string())
 
     def _spelled(self, word: str) -> str:
+        if "e" in word:  # people write no powers of ten among units
+            word = np.format_float_positional(float(word), trim="-")
         sign, digits = ("-", word[1:]) if word.startswith("-") else ("", word)
         whole, point, rest = digits.partition(".")
         if self.apart:

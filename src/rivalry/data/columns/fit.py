@@ -55,7 +55,8 @@ class Column:
         plain |= {"public": self.public} if self.public else {}
         for k, part in (("number", NumberCode), ("level", LevelCode)):
             if isinstance(self.code, part):
-                plain[k] = _lists(asdict(self.code))
+                # said only where it holds, so that the state, and with it the fingerprint, of earlier runs is what it was
+                plain[k] = {key: v for key, v in _lists(asdict(self.code)).items() if (key, v) != ("alone", False)}
         return plain if self.pattern is None else plain | {"pattern": _lists(asdict(self.pattern))}
 
 
