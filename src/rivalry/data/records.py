@@ -20,11 +20,12 @@ from rivalry.data.columns.cells import Cells, Index, Numbers, spelled
 from rivalry.data.columns.codes import LevelCode, NumberCode
 from rivalry.data.columns.detect import detect
 from rivalry.data.columns.fit import Column
+from rivalry.data.columns.people import GROUP
 from rivalry.data.columns.schema import Field, Schema
 from rivalry.data.inspection import Inspection
 from rivalry.data.options import ReadOptions
 from rivalry.data.record_codes import Bag
-from rivalry.data.record_fit import FIRST, GAP, GROUP, VISIT, gap_field, visit_column
+from rivalry.data.record_fit import FIRST, GAP, VISIT, gap_field, visit_column
 from rivalry.data.record_store import ALIVE, RecordCoder, RecordRows
 from rivalry.data.record_tables import MOST, Layout, Records, assemble
 from rivalry.data.rows import Rows, choose
