@@ -238,7 +238,7 @@ def _fields(table: Columns, options: ReadOptions) -> tuple[Columns, list[Field]]
         said = asked.get(name)
         if said is None and name == options.group:
             said = Field(name, "identifier", notes=(f"{name!r} groups the rows: made anew, never learned",))
-        field, known = looked(name, cells, said, table.where) if options.reading > 1 else (detect(name, cells, said, table.where), cells)
+        field, known = looked(name, cells, said, table.where, options.reading > 2) if options.reading > 1 else (detect(name, cells, said, table.where, False), cells)
         if field.type == "identifier" and name != options.group and 1 < field.levels < (there := int((~cells.missing).sum())):
             each = f"{name!r} repeats ({there / field.levels:.1f} rows each on average)"
             advice = f"if it names people, say --group {name!r}, so that all rows of one stay on one side of the split"

@@ -35,8 +35,9 @@ def column(field: Field, cells: Cells) -> Seen:
         reach = ""
         if field.type == "date" and len(values):
             reach = " to ".join(dates.write(np.array(ends), field.format or "%Y-%m-%d").to_pylist())
+        kind = "time of day" if field.type == "date" and dates.is_clock(field.format or "%Y") else field.type
         return Seen(
-            field.name, *ends, mean, spread, missing, field.type, field.levels, step=field.step or 0.0, reach=reach
+            field.name, *ends, mean, spread, missing, kind, field.levels, step=field.step or 0.0, reach=reach
         )
     if field.type in ("identifier", "text"):
         return Seen(field.name, missing=missing, type=field.type, levels=field.levels)
@@ -104,7 +105,7 @@ def _histogram(axes: Any, column: Column, sides: Sequence[tuple[str, Floats, str
         axes.stairs(heights, edges, fill=colour == SHADE, color=colour, label=name)
     if column.type == "date":
         ticks = edges[[0, len(edges) // 2, -1]]
-        axes.set_xticks(ticks, dates.write(ticks, "%Y-%m").to_pylist())
+        axes.set_xticks(ticks, dates.axis(ticks))
 
 
 def edges_of(values: Floats, column: Column) -> Floats:
