@@ -300,7 +300,8 @@ def _check_learned(fields: list[Field], table: Columns) -> None:
 
 def _distinct(fields: list[Field], table: Columns, options: ReadOptions) -> tuple[Columns, tuple[str, ...]]:
     """Without copies, where that is asked for."""
-    return defences.without_copies(table, fields, _equal(fields, table)) if options.dedupe else (table, ())
+    few = len(table.rows) < FEWEST  # the split says what is wrong with those
+    return defences.without_copies(table, fields, _equal(fields, table)) if options.dedupe and not few else (table, ())
 
 
 def _equal(fields: list[Field], table: Columns) -> Index:

@@ -67,7 +67,7 @@ def rare(fields: Sequence[Field], cells: Sequence[Cells], owners: Owners | None 
             share = times[few].sum() / max(times.sum(), 1)
             whom = "rows" if owners is None else owners.called
             said.append(
-                f"{count(int(few.sum()), 'level')} of {field.name!r} with fewer than {RARE} {whom} ({100 * share:.2g} % of the rows) will not be told "
+                f"{count(int(few.sum()), 'level')} of {field.name!r} with fewer than {RARE} {whom} ({100 * share:.3g} % of the rows) will not be told "
                 "apart: a name that few people have points at them; declare public names in a schema, levels = [...]"
             )
     return said
