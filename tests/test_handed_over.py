@@ -130,6 +130,39 @@ def test_no_row_numbers_are_there(table: tuple[rivalry.Run, dict[str, bytes]]) -
                 assert not distinct.any(), "five different small integers in a row look like row numbers"
 
 
+@pytest.mark.parametrize("recipe", ["mst", "house-table"])
+def test_a_private_run_hands_over_no_counts_of_rows(recipe: str, tmp_path: Path) -> None:
+    """What was noted of the rows stays in private/; what is handed over names it, and what the guarantee leaves out."""
+    pytest.importorskip("dp_accounting")
+    lines = write_table(tmp_path / "secret.csv").read_text().splitlines()
+    lines += [lines[20]] * 7  # copies, all with missing cells
+    for i in range(40, 57):
+        cells = lines[i].split(",")
+        lines[i] = ",".join([cells[0], "", *cells[2:]])
+    (tmp_path / "secret.csv").write_text("\n".join(lines) + "\n")
+    own = ("batch=64", "steps=3") if recipe != "mst" else ()
+    told = list[str]()
+    run = rivalry.train(
+        tmp_path / "secret.csv", recipe=recipe, dp_epsilon=3.0, run=str(tmp_path / "run"), settings=own, device="cpu",
+        options=ReadOptions(holdout=0.2, k_anonymous=10, dedupe=True), say=told.append,
+    )  # fmt: skip
+    run.officer_report(tmp_path / "run" / "officer.md")
+    kept = (run.path / "private" / "notes.txt").read_text().splitlines()
+    counted = [line for line in kept if re.search(r"\d (row|level|cell)|missing cells", line)]
+    assert len(counted) >= 3
+    assert set(kept) <= set(told)
+    data = run.folder.settings["data"]
+    assert data["defences"] == ["--dedupe", "--k-anonymous 10"]
+    assert len(data["notes"]) == 1
+    assert "private/notes.txt" in data["notes"][0]
+    for path in (p for p in run.path.rglob("*") if p.is_file() and "private" not in p.relative_to(run.path).parts):
+        content = path.read_bytes()
+        assert not [line for line in counted if line.encode() in content], path
+    page = (run.path / "officer.md").read_text()
+    assert "Other counts of rows are not there" in page
+    assert "hash of all rows" in page
+
+
 def test_pictures_leave_no_pixels(tmp_path: Path) -> None:
     """Pictures with a row of pixels that no other has; their files' names are as good as names."""
     from PIL import Image

@@ -134,3 +134,37 @@ def test_bad_data_leave_nothing_behind(source: Path, tmp_path: Path) -> None:
     with pytest.raises(RivalryError, match="P777"):
         rivalry.train(str(other), run=str(tmp_path / "runs" / "bad"), budget="2steps", say=lambda line: None)
     assert not (tmp_path / "runs").exists()
+
+
+def test_patients_are_drawn_under_conditions_on_their_own_columns(run: rivalry.Run, tmp_path: Path) -> None:
+    run.write_samples(tmp_path / "old", 40, where="age>50, sex=F")
+    people = read(tmp_path / "old" / "patients.csv")
+    assert len(people) == 40
+    assert all(float(r["age"]) > 50 and r["sex"] == "F" for r in people)
+    assert {r["pid"] for r in read(tmp_path / "old" / "visits.csv")} <= {r["pid"] for r in people}
+    run.write_samples(tmp_path / "even", 40, balance="sex")
+    assert sorted(r["sex"] for r in read(tmp_path / "even" / "patients.csv")) == ["F"] * 20 + ["M"] * 20
+    assert run.sample(5, where="sex=F").shape == run.sample(5).shape
+    for asked in ({"where": "weight>80"}, {"balance": "smokes"}, {"where": "date>2020-02-02"}):
+        with pytest.raises(DataError, match=r"changes from visit to visit, .*ask by their own columns \(age, sex\)"):
+            run.sample(5, **asked)  # type: ignore[arg-type]
+    with pytest.raises(RivalryError, match="did you mean 'sex'"):
+        run.sample(5, where="sx=F")
+
+
+def test_groups_and_survival_are_studied_by_columns_of_patients(run: rivalry.Run) -> None:
+    found = run.study(["sex"], ["sex"], ["age,sex=M"], full=True, n=60, device="cpu")
+    assert {"fidelity", "utility: sex", "groups: sex", "survival: age, sex", "clinical", "views"} <= found.keys()
+    assert {g["name"] for g in found["groups: sex"]["groups"]} <= {"F", "M"}
+    assert "lag1" in found["fidelity"]["scores"] or len(found["fidelity"]["scores"]) > 5
+    assert (run.path / "evaluation.json").exists()
+    assert run.officer_report().exists()
+    with pytest.raises(RivalryError, match="weight"):
+        run.study(by=["weight"], device="cpu")
+
+
+def test_what_records_cannot_do_is_said(run: rivalry.Run, source: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"missing cells are filled in tables, .*--kind table"):
+        run.apply(source / "patients.csv", tmp_path / "full.csv")
+    with pytest.raises(DataError, match="constraints are for tables, and patient records have none"):
+        load(source, options=ReadOptions(constraints=("age >= 18",)))

@@ -17,8 +17,7 @@ from rivalry.auto import decided, find, fitted, read_for
 from rivalry.data import Dataset, Modality, ReadOptions, restore
 from rivalry.data import load as load_data
 from rivalry.data.opening import Given
-from rivalry.data.table import TableModality
-from rivalry.drawing import AS_TRAINED, Decoding, Wish, drawn, text_modality, wanted, write_walk
+from rivalry.drawing import AS_TRAINED, Decoding, Wish, drawn, own_form, text_modality, wanted, write_walk
 from rivalry.errors import DataError, RecipeError, UnknownName
 from rivalry.evaluate import Judge, Looks, Scores, judge_of
 from rivalry.privacy.quota import check as check_cap
@@ -93,14 +92,14 @@ class Run:
         """[n, ...] in the data's own form: uint8 (or uint16) pictures [n, C, H, W], points in their own units, rows of
         tables [n, columns] float64, tokens of text [n, T] (`texts` gives lines).
 
-        where: conditions on a table's columns ('age>60, sex=F'); samples that do not meet them are drawn anew.
+        where: conditions on a table's columns, or patients' own ('age>60, sex=F'); samples that do not meet them are drawn anew.
         balance: equal numbers of a column's levels ('income'), or shares ('income=0.3,0.7').  reject_copies: the training
         data; samples nearer to a training row than 5 % of held-out rows are drawn anew, and say is told how many.  tick:
         told how far it is.  RunError where the run's cap on samples does not allow n more.
         """
         sampler, wish = self.sampler(which, device), self._wish(label, truncation, where, balance, reject_copies)
         spend(self.folder, n)
-        x = self._raw(drawn(self.modality, sampler, n, seed, wish, tick)[0])
+        x = own_form(self.modality, drawn(self.modality, sampler, n, seed, wish, tick)[0])
         if wish.guard is not None:
             say(wish.guard.told())
         return x
@@ -115,10 +114,6 @@ class Run:
         spend(self.folder, n)
         return writer.texts(sampler(n, seed))
 
-    def _raw(self, x: Tensor) -> Tensor:
-        """In the data's own form; float64 rows of tables are."""
-        return x if isinstance(self.modality, TableModality) and x.dtype == torch.float64 else self.modality.decode(x)
-
     def _wish(
         self, label: int | str | None, truncation: float, where: str, balance: str, reject_copies: Given | None
     ) -> Wish:
@@ -131,7 +126,7 @@ class Run:
     def _uncounted(self, n: int, seed: int, which: str, device: str) -> Tensor:
         """As `sample`, but for measuring: nothing is handed out."""
         wish = Wish(asked=wanted(self.modality))
-        return self._raw(drawn(self.modality, self.sampler(which, device), n, seed, wish)[0])
+        return own_form(self.modality, drawn(self.modality, self.sampler(which, device), n, seed, wish)[0])
 
     def _drawn(self, sampler: Sampler) -> Callable[[int, int], Tensor]:
         """Encoded samples for rulers: without rows that break a constraint."""
@@ -271,17 +266,17 @@ class Run:
         self, targets: Sequence[str] = (), by: Sequence[str] = (), survival: Sequence[str] = (), *, full: bool = False,
         n: int | None = None, which: str = "best", seed: int = 1, device: str = "auto", data: Dataset | None = None,
     ) -> dict[str, Any]:  # fmt: skip
-        """Measures of a table's synthetic rows (n, as many as trained on by default) as plain values by section, which are
+        """Measures of synthetic rows of a table, or patients with the columns that are their own (n, as many as trained on by default) as plain values by section, which are
         also kept in the run's evaluation.json, for the report; none holds a row.  See docs/table-scores.md.
 
         targets: columns to predict.  by: columns whose groups are measured apart.  survival: 'time,event' pairs.  full: also
         all scores beside a baseline, clinical measures, and what pictures show.
         """
-        from rivalry.evaluate.study import Ask, add_sections, study, table_of
+        from rivalry.evaluate.study import Ask, add_sections, columns_of, study
         from rivalry.evaluate.study.making import fidelity, stamped
 
         dataset = data if data is not None else self.data()
-        table_of(dataset)
+        columns_of(dataset)
         rows = n or len(dataset.train)
         ask = Ask(targets, by, survival, full, shown=not self.recipe.private)
         found = study(dataset, self._uncounted(rows, seed, which, device), ask, seed)

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from rivalry.audit.rejecting import Guard, guarded
 from rivalry.data import Modality
-from rivalry.data.asking import Asked, asked
+from rivalry.data.asking import Asked, asked, asked_of_patients
 from rivalry.data.conditions import levels_asked
 from rivalry.data.image import ImageModality
+from rivalry.data.records import RecordModality
 from rivalry.data.table import TableModality
 from rivalry.data.text import TextModality
 from rivalry.errors import DataError, RecipeError
@@ -73,19 +74,26 @@ def write_walk(modality: Modality, x: Tensor, out: Path) -> list[Path]:
 
 
 def wanted(modality: Modality, where: str = "", balance: str = "") -> Asked:
-    """What is asked of rows, in words; DataError where they are no rows of a table."""
+    """What is asked of rows, in words; DataError where they are no rows of a table, nor patients."""
     if isinstance(modality, TableModality):
         return asked(modality, where, balance)
+    if isinstance(modality, RecordModality):
+        return asked_of_patients(modality, where, balance)
     if where or balance:
-        raise DataError("conditions and balance are for tables; pictures of one class are chosen with --label")
+        raise DataError("conditions and balance are for tables and patient records; pictures of one class are chosen with --label")
     return Asked()
+
+
+def own_form(modality: Modality, x: Tensor) -> Tensor:
+    """Samples as `drawn` gives them, in the data's own form: float64 rows of tables and records are."""
+    return x if isinstance(modality, TableModality | RecordModality) and x.dtype == torch.float64 else modality.decode(x)
 
 
 def drawn(
     modality: Modality, sampler: Sampler, n: int, seed: int, wish: Wish, tick: Tick = silent
 ) -> tuple[Tensor, Tensor | None]:
-    """([n, ...] as `modality.write` takes them: raw rows where something is asked of a table's rows, else encoded; labels)."""
-    if isinstance(modality, TableModality) and wish.asked:
+    """([n, ...] as `modality.write` takes them: raw rows where something is asked of rows or patients, else encoded; labels)."""
+    if isinstance(modality, TableModality | RecordModality) and wish.asked:
         return _rows(modality, sampler, n, seed, wish, tick), None
     if not 0 <= wish.truncation <= 1:
         raise RecipeError(f"truncation lies between 0, the most typical, and 1, as trained, not {wish.truncation:g}")
@@ -97,8 +105,8 @@ def drawn(
     return x.cpu(), labels
 
 
-def _rows(modality: TableModality, sampler: Sampler, n: int, seed: int, wish: Wish, tick: Tick) -> Tensor:
-    """[n, C] raw rows that are wanted; of several groups in random order."""
+def _rows(modality: TableModality | RecordModality, sampler: Sampler, n: int, seed: int, wish: Wish, tick: Tick) -> Tensor:
+    """[n, C] raw rows (or records [n, R]) that are wanted; of several groups in random order."""
     if n < 1:
         raise RecipeError(f"the number of samples must be at least 1, not {n}")
     steer, guard = _steered(modality, sampler, wish.asked), wish.guard
@@ -116,8 +124,8 @@ def _rows(modality: TableModality, sampler: Sampler, n: int, seed: int, wish: Wi
     return rows[torch.randperm(n, generator=generator(torch.device("cpu"), seed, "balance"))]
 
 
-def _steered(modality: TableModality, sampler: Sampler, what: Asked) -> Sampler:
+def _steered(modality: TableModality | RecordModality, sampler: Sampler, what: Asked) -> Sampler:
     """Asks for a wanted level, where the game can be asked and columns are encoded as they are."""
-    if modality.plan is not None:
+    if not isinstance(modality, TableModality) or modality.plan is not None:
         return sampler
     return steered(sampler, modality.blocks, levels_asked(what.conditions, modality.learned))

@@ -13,8 +13,9 @@ from rivalry.changing import Changed, Changer, Named, Ways, apply_files, name_fi
 from rivalry.changing.medical import ChangedVolumes, apply_scans, told_of
 from rivalry.data import ImageModality, Modality, restore
 from rivalry.data.medical.volume import holds_scans
+from rivalry.data.records import RecordModality
 from rivalry.data.table import TableModality
-from rivalry.errors import RecipeError, RunError
+from rivalry.errors import DataError, RecipeError, RunError
 from rivalry.exporting import Exported, export_changer, export_generator
 from rivalry.games.restyle import Restyling
 from rivalry.privacy.quota import spend
@@ -101,6 +102,11 @@ def apply(
     if isinstance(modality, ImageModality) and out.suffix.lower() == ".csv":
         options.check_for_naming(run.name)
         return name_files(run, modality, source, out, options.which, Engine(options.device).device, options.overwrite, tick)
+    if isinstance(modality, RecordModality):
+        raise DataError(
+            f"missing cells are filled in tables, and {run.name} was trained on patient records, whose visits hang together; train on one table "
+            "of them (--kind table) and fill that with its run"
+        )
     if not isinstance(modality, TableModality):
         network = changer()
         keep_freed_memory()

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import rivalry
 from rivalry.data import ReadOptions, load
 from rivalry.errors import DataError
 
@@ -81,3 +82,28 @@ def test_columns_that_are_asked_for(tmp_path):
     assert [c.name for c in data.modality.columns] == ["city", "sex"]
     with pytest.raises(DataError, match="has no column 'town'"):
         load(tmp_path / "set.csv", options=ReadOptions(columns=("town",), kind="table"))
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 7])
+@pytest.mark.parametrize("dedupe", [False, True])
+def test_the_least_number_of_rows_is_said_with_its_reason(n, dedupe):
+    made = pa.table({"age": [str(20 + i) for i in range(n)], "sex": ["F", "M"] * (n // 2) + ["F"] * (n % 2)})
+    with pytest.raises(DataError, match=rf"only {n} rows? that can be used; at least 8 are needed \(20 without --holdout .5\)"):
+        load(made, options=ReadOptions(dedupe=dedupe))
+
+
+@pytest.mark.parametrize("n", [8, 12, 17])
+def test_rows_that_can_be_read_but_not_measured_are_told_of_before_training(n, tmp_path):
+    rows = "".join(f"{20 + i},{'FM'[i % 2]}\n" for i in range(n))
+    (tmp_path / "few.csv").write_text("age,sex\n" + rows)
+
+    def train(**more):
+        options = ReadOptions(**more)
+        return rivalry.train(
+            tmp_path / "few.csv", recipe="independent", run=str(tmp_path / "run"), device="cpu", options=options, say=lambda line: None
+        )
+
+    with pytest.raises(DataError, match=r"rows are held-out of \d+, and at least 4 are needed .* 20 or more, .*--holdout .5"):
+        train()
+    assert not (tmp_path / "run").exists()
+    assert len(train(holdout=0.5).sample(3)) == 3

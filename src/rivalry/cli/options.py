@@ -47,7 +47,7 @@ READING: tuple[Decorator, ...] = (
                  "colourise, sketch, inpaint, translate (pairs), unpaired (two sets), domains (several) ...; generate: make new ones, whatever the folders look like. Without it the layout decides, and a note says so."),
     click.option("--patch", type=int, help="Side of the squares that are cut out of pictures for a task."),
     click.option("--only", help="Comma-separated classes to keep."),
-    click.option("--holdout", type=float, help="Share of rows kept back for measuring (a tenth)."),
+    click.option("--holdout", type=float, help="Share of rows kept back for measuring (a tenth; up to a fifth of few)."),
     click.option("--limit", type=int, help="Use at most so many rows."),
     click.option("--window", metavar="CENTRE,WIDTH",
                  help="What medical images show: centre,width, lung, bone, brain, soft, full, or volume (each by its percentiles)."),

@@ -12,9 +12,12 @@ from torch import Tensor
 from rivalry.data.columns.cells import name_order
 from rivalry.data.columns.codes import LevelCode
 from rivalry.data.columns.fit import Column
-from rivalry.data.conditions import Condition, met, parse
+from rivalry.data.conditions import COMMA, PART, Condition, met, parse
+from rivalry.data.record_fit import FIRST
+from rivalry.data.records import RecordModality
 from rivalry.data.rules.kinds import Rule, all_hold
 from rivalry.data.table import TableModality
+from rivalry.data.words import some
 from rivalry.errors import DataError, UnknownName
 
 
@@ -66,6 +69,20 @@ def asked(modality: TableModality, where: str = "", balance: str = "") -> Asked:
     """From words; see `rivalry.data.conditions` and `balanced`."""
     rules = () if modality.plan is None else modality.plan.rejected
     return Asked(parse(where, modality.columns), rules, balanced(balance, modality.columns) if balance else None)
+
+
+def asked_of_patients(modality: RecordModality, where: str = "", balance: str = "") -> Asked:
+    """The same of patient records, by the columns that are a patient's own.  DataError for those that change from visit to visit."""
+    changing = [c.name for c in (modality.time, modality.visit, *modality.dynamic) if c is not None]
+    named = [m["column"] for part in COMMA.split(where) if (m := PART.match(part)) is not None] + [balance.partition("=")[0].strip()]
+    wrong = next((n for n in named if n in changing), None)
+    if wrong is not None:
+        own = some([c.name for c in modality.own if c.name != FIRST], 8)
+        raise DataError(
+            f"{wrong!r} changes from visit to visit, and patients are drawn whole: ask by their own columns ({own}), or choose among the "
+            "visits once they are written"
+        )
+    return Asked(parse(where, modality.static), (), balanced(balance, modality.static) if balance else None)
 
 
 def balanced(text: str, columns: Sequence[Column]) -> Balance:

@@ -84,7 +84,7 @@ def value_of(word: str, column: Column) -> float:
     if column.type == "date":
         import pyarrow as arrow
 
-        for form in (column.form, *dates.FORMATS):
+        for form in (column.form, *(dates.CLOCKS if dates.is_clock(column.form) else dates.FORMATS)):
             seconds = float(dates.parse(arrow.array([word]), form)[0])
             if np.isfinite(seconds):
                 return seconds

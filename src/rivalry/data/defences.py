@@ -15,6 +15,7 @@ from rivalry.data.columns import fit
 from rivalry.data.columns.cells import Cells, Floats, Index, spelled
 from rivalry.data.columns.codes import GROUP
 from rivalry.data.columns.detect import SPIKE, detect
+from rivalry.data.columns.people import Owners
 from rivalry.data.columns.schema import Field
 from rivalry.data.generalise import Quasi, merged, quasi_anonymous, values_of, with_values
 from rivalry.data.options import ReadOptions
@@ -58,20 +59,22 @@ def ordinary(values: Floats, rows: int) -> Floats:
 
 
 def defended(
-    table: Columns, fields: list[Field], parts: Split, asked: dict[str, Field], options: ReadOptions
+    table: Columns, fields: list[Field], parts: Split, asked: dict[str, Field], options: ReadOptions, owners: Owners | None = None
 ) -> tuple[Columns, list[Field], Split, tuple[str, ...]]:
     """The table, its fields and its split under --clip and --k-anonymous, and what was done, in sentences.
 
-    asked: what a schema says of columns, by name.  DataError for quasi-identifiers that are no learned columns.
+    asked: what a schema says of columns, by name; owners: of rows, who are counted in their place.  DataError for quasi-identifiers that are no learned columns.
     """
     told = list[str]()
     cells = list(table.cells)
     if options.clip is not None:
         told.append(_clip(fields, cells, parts.train, options.clip))
     if options.k_anonymous is not None:
-        told.append(_merge(fields, cells, parts.train, options.k_anonymous))
+        told.append(_merge(fields, cells, parts.train, options.k_anonymous, owners))
         if options.quasi:
-            found = quasi_anonymous(fields, cells, parts, options.k_anonymous, options.quasi, table.where)
+            found = quasi_anonymous(
+                fields, cells, parts, options.k_anonymous, options.quasi, table.where, None if owners is None else owners.of
+            )
             told.append(found.told)
             cells, table, parts = _without(found, cells, table)
     if not told:
@@ -133,19 +136,19 @@ def _clip(fields: Sequence[Field], cells: list[Cells], train: Index, clip: tuple
 # -- rare levels ------------------------------------------------------------------------------------------------------
 
 
-def _merge(fields: Sequence[Field], cells: list[Cells], train: Index, k: int) -> str:
+def _merge(fields: Sequence[Field], cells: list[Cells], train: Index, k: int, owners: Owners | None) -> str:
     """Changes `cells` in place."""
     levels, rows, changed = 0, 0, list[str]()
     for i, field in enumerate(fields):
         if field.type not in ("category", "boolean") or field.declared.levels is not None:
             continue
-        found = merged(spelled(cells[i]), train, k)
+        found = merged(spelled(cells[i]), train, k, None if owners is None else owners.of)
         if found.levels:
             cells[i] = found.words
             levels, rows = levels + found.levels, rows + found.rows
             changed.append(field.name)
     return (
-        f"--k-anonymous {k}: {count(levels, 'level')} that fewer than {k} training rows have were merged "
+        f"--k-anonymous {k}: {count(levels, 'level')} that fewer than {k} {'training rows' if owners is None else f'{owners.called} in training'} have were merged "
         f"({count(rows, 'cell')})" + (f", in {some(changed, 8)}" if changed else "")
     )
 

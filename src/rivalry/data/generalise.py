@@ -16,6 +16,7 @@ import numpy.typing as npt
 from rivalry.data.columns import dates, fit
 from rivalry.data.columns.cells import Cells, Floats, Index, Numbers, Words, numeric, plain, spelled
 from rivalry.data.columns.declared import NOTHING, OTHER
+from rivalry.data.columns.people import had_by
 from rivalry.data.columns.schema import Field
 from rivalry.data.split import Split
 from rivalry.data.words import count, some
@@ -51,12 +52,12 @@ class Merged:
     rows: int
 
 
-def merged(cells: Words, train: Index, k: int) -> Merged:
-    """Levels that fewer than k of the rows `train` have become 'other' (missing, where all levels are numbers); if that
+def merged(cells: Words, train: Index, k: int, owners: Index | None = None) -> Merged:
+    """Levels that fewer than k of the rows `train` (or, of their `owners` [N]) have become 'other' (missing, where all levels are numbers); if that
     has fewer than k rows itself, the rarest level besides goes into it too.  Levels that no training row has as well."""
     words = [str(w) for w in cells.words.to_pylist()]
-    mine = cells.codes[train]
-    times = np.bincount(mine[mine >= 0], minlength=len(words))
+    mine, own = cells.codes[train].astype(np.int64), None if owners is None else owners[train]
+    times = had_by(mine, len(words), own)
     gap = bool(plain(cells.words).all())
     place = words.index(OTHER) if OTHER in words and not gap else len(words)
     rare = times < k
@@ -65,12 +66,19 @@ def merged(cells: Words, train: Index, k: int) -> Merged:
     there = cells.counts() > 0
     if not (rare & there).any():
         return Merged(cells, 0, 0)
-    sink = int(times[rare].sum()) + (int((mine < 0).sum()) if gap else int(times[place]) if place < len(words) else 0)
+
+    def sink() -> int:
+        """How many have the merged level (or a missing cell, which it becomes)."""
+        joined = np.append(rare, gap)  # code -1, missing, is the last
+        if place < len(words):
+            joined[place] = True
+        return int(had_by(np.where(joined[mine], 0, -1), 1, own)[0])
+
     for level in np.argsort(times, kind="stable").tolist():
-        if sink >= k:
+        if sink() >= k:
             break
         if not rare[level] and level != place and there[level]:
-            rare[level], sink = True, sink + int(times[level])
+            rare[level] = True
     moved = int(np.isin(cells.codes, np.flatnonzero(rare)).sum())
     to = np.arange(len(words) + 1)
     to[:-1][rare] = -1 if gap else place
@@ -171,9 +179,9 @@ def _codes(words: Sequence[str]) -> bool:
 
 
 def quasi_anonymous(
-    fields: Sequence[Field], cells: Sequence[Cells], parts: Split, k: int, quasi: Sequence[str], where: str
+    fields: Sequence[Field], cells: Sequence[Cells], parts: Split, k: int, quasi: Sequence[str], where: str, owners: Index | None = None
 ) -> Quasi:
-    """Every combination of the columns `quasi` is had by k training rows at least.  Rows whose combination is rarer, after
+    """Every combination of the columns `quasi` is had by k training rows at least (or, of their `owners` [N]).  Rows whose combination is rarer, after
     columns were made coarser, are left out, on both sides.  DataError for columns that are not learned."""
     by_name = {f.name: (f, c) for f, c in zip(fields, cells, strict=True)}
     for name in quasi:
@@ -187,7 +195,7 @@ def quasi_anonymous(
             )
     coarse = [_begun(*by_name[name], parts.train) for name in quasi]
     while True:
-        rare = _rare(coarse, parts.train, k)
+        rare = _rare(coarse, parts.train, k, owners)
         if rare[parts.train].sum() <= SUPPRESSED * len(parts.train):
             break
         widest = max(coarse, key=lambda c: c.classes)
@@ -201,7 +209,7 @@ def quasi_anonymous(
     changed = [f"{c.described.name} to {count(c.classes, 'class')}" for c in coarse if c.steps]
     lost = int(rare[parts.train].sum()), int(rare[parts.held].sum())
     told = (
-        f"--quasi {','.join(quasi)}: every combination is had by at least {k} training rows; "
+        f"--quasi {','.join(quasi)}: every combination is had by at least {k} {'training rows' if owners is None else 'groups of training rows'}; "
         + (f"made coarser: {some(changed, 8)}; " if changed else "nothing was made coarser; ")
         + f"{count(lost[0], 'training row')} and {lost[1]:,} held-out ones of rarer combinations were left out"
     )
@@ -223,10 +231,10 @@ def _begun(described: Field, cells: Cells, train: Index) -> _Coarse:
     return begun
 
 
-def _rare(coarse: Sequence[_Coarse], train: Index, k: int) -> npt.NDArray[np.bool_]:
-    """[N]: is the row's combination had by fewer than k training rows?"""
+def _rare(coarse: Sequence[_Coarse], train: Index, k: int, owners: Index | None) -> npt.NDArray[np.bool_]:
+    """[N]: is the row's combination had by fewer than k training rows (or their owners)?"""
     rows = np.stack([c.codes for c in coarse], 1)
     group = np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
-    times = np.bincount(group[train], minlength=int(group.max(initial=0)) + 1)
+    times = had_by(group[train].astype(np.int64), int(group.max(initial=0)) + 1, None if owners is None else owners[train])
     flags: npt.NDArray[np.bool_] = (times < k)[group]
     return flags

@@ -16,7 +16,7 @@ Tokenizer = Literal["bpe", "words"]
 GIB = 1 << 30
 GENERATE = "generate"
 """The task of learning pictures as they are, whatever their layout looks like."""
-READING = 2
+READING = 3
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,9 @@ class ReadOptions:
     task: what pictures are to be changed by (see `rivalry.degrade.TASKS`), or 'generate': they are learned as they are; None: the
         layout decides (two folders whose names say that one is made into the other, both halves side by side), and a note says so.
     reading: which edition of the rules the data are read by, so that a run's rows are always read as it learned them: 1 numbers
-        levels by their training rows, 2 by their names, which tell nothing of the rows; 1 knows fewer layouts of pictures to change.
+        levels by their training rows, 2 by their names, which tell nothing of the rows; 1 knows fewer layouts of pictures to change; 3 counts
+        the groups of rows, where there are any, for what is rare, and reads times of day, dates with two-digit years, fractions of seconds and
+        offsets, and exact decimals.
     patch: side of the squares that are cut out of pictures for such a task.
     Raises DataError when a value makes no sense.
     """

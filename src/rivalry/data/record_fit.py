@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from rivalry.data.columns import fit
-from rivalry.data.columns.cells import Cells, Floats, Index, Numbers, Words, numeric, spelled
-from rivalry.data.columns.declared import OTHER
-from rivalry.data.columns.fit import RARE, SMALL, Column
+from rivalry.data.columns.cells import Cells, Floats, Index
+from rivalry.data.columns.fit import Column
+from rivalry.data.columns.people import GROUP, Owners, fit_by
 from rivalry.data.columns.schema import Field
 from rivalry.data.record_tables import Records
 
-GROUP = 5
 GAP, FIRST, VISIT = "(gap)", "(first time)", "(visit)"
 """Names of what a record has beside the columns of the tables."""
 
@@ -32,57 +30,9 @@ class Fitted:
 def visit_column(field: Field, cells: Cells, owner: Index, train: Index, seed: int) -> fit.Fitted:
     """A column of V visits; train: numbers of the patients that it may be fitted to.
 
-    What fewer than five patients have is rare, however many visits they have it at: levels become 'other', spikes
-    ordinary, and numbers beyond the mean of the five patients that reach furthest are cut for the fit.
+    What fewer than five patients have is rare, however many visits they have it at (`fit_by`).
     """
-    mine = np.flatnonzero(np.isin(owner, train))
-    if field.type in ("category", "boolean"):
-        kept, rare, share = _without_rare(field, spelled(cells), owner, mine)
-        found = fit.fit(field, kept, mine, seed)
-        note = fit.merged_note(field, rare, f"{RARE} patients", share, False)
-        return replace(found, notes=(*found.notes, note)) if rare else found
-    if field.type not in ("number", "date"):
-        return fit.fit(field, cells, mine, seed)
-    values = fit.seconds(cells, field.format or "") if field.type == "date" else numeric(cells).values
-    there = mine[np.isfinite(values[mine])]
-    common = tuple(s for s in field.spikes or () if len(np.unique(owner[there][values[there] == s])) >= GROUP)
-    low, high = reach(values[there], owner[there])
-    ordinary = values[:, None] == np.array(common or [np.nan])
-    cut = np.where(ordinary.any(1), values, values.clip(low, high))
-    dtype = "timestamp[s]" if field.type == "date" else cells.dtype
-    made = fit.fit(replace(field, spikes=common), Numbers(cut, cells.blank, dtype), mine, seed)
-    raw = torch.from_numpy(np.where(np.isfinite(values), values, np.nan))
-    return replace(made, column=replace(made.column, dtype=cells.dtype), raw=raw)
-
-
-def reach(values: Floats, owner: Index) -> tuple[float, float]:
-    """(low, high): means over the five patients whose least (largest) value is the least (largest) of all."""
-    if not len(values):
-        return -np.inf, np.inf
-    order = np.argsort(owner, kind="stable")
-    starts = np.flatnonzero(np.diff(owner[order], prepend=-1))
-    least = np.sort(np.minimum.reduceat(values[order], starts))[:GROUP].mean()
-    most = np.sort(np.maximum.reduceat(values[order], starts))[-GROUP:].mean()
-    return float(least), float(most)
-
-
-def _without_rare(field: Field, cells: Words, owner: Index, mine: Index) -> tuple[Words, int, float]:
-    """(cells whose rare levels are one, how many those were, which share of the visits had them)."""
-    if field.type != "category" or field.declared.levels is not None or (field.by_rows and len(cells) < SMALL):
-        return cells, 0, 0.0
-    there = mine[cells.codes[mine] >= 0]
-    pairs = np.unique(np.stack([cells.codes[there], owner[there]], 1), axis=0)
-    rare = (np.bincount(pairs[:, 0], minlength=len(cells.words)) < RARE) & (cells.counts() > 0)
-    if not rare.any():
-        return cells, 0, 0.0
-    import pyarrow as arrow
-
-    words = [str(w) for w in cells.words.to_pylist()]
-    place = words.index(OTHER) if OTHER in words else len(words)
-    number = np.append(np.where(rare, place, np.arange(len(words))), -1).astype(np.int32)
-    words = words if OTHER in words else [*words, OTHER]
-    share = float(rare[cells.codes[there]].mean()) if len(there) else 0.0
-    return replace(cells, codes=number[cells.codes], words=arrow.array(words, arrow.string())), int(rare.sum()), share
+    return fit_by(field, cells, Owners(owner, "patients"), np.flatnonzero(np.isin(owner, train)), seed, gaps=False)
 
 
 def gap_field(found: Records) -> tuple[Field, Floats]:

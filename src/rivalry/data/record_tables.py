@@ -116,8 +116,8 @@ def assemble(source: Columns | Tables, options: ReadOptions, schema: Schema) -> 
     for table, file in zip(tables, files, strict=True):
         _check_key(table, file, roles.key)
     if len(tables) == 1:
-        return _long(tables[0], files[0], roles, schema)
-    return _joined(source.name, source.where, tables, files, written, roles, schema, options.reading < 2)
+        return _long(tables[0], files[0], roles, schema, options.reading > 2)
+    return _joined(source.name, source.where, tables, files, written, roles, schema, options.reading)
 
 
 def _picked(table: Columns, wanted: Sequence[str]) -> Columns:
@@ -155,7 +155,7 @@ def _check_key(table: Columns, file: str, key: str) -> None:
 # -- one long table --------------------------------------------------------------------------------------------------
 
 
-def _long(table: Columns, file: str, roles: Roles, schema: Schema) -> Records:
+def _long(table: Columns, file: str, roles: Roles, schema: Schema, wide: bool) -> Records:
     keys = spelled(cells_of(table, roles.key))
     owner = np.unique(keys.codes, return_inverse=True)[1].reshape(-1).astype(np.int64)
     patients = int(owner.max()) + 1
@@ -168,8 +168,8 @@ def _long(table: Columns, file: str, roles: Roles, schema: Schema) -> Records:
     fixed = {n: _fixed(c, owner, by_patient) for n, c in others}
     static = {n for n, _ in others if (fixed[n] or n in roles.static) and n not in (*roles.dynamic, roles.time)}
     if not roles.time:
-        roles = replace(roles, time=find_time([(n, c) for n, c in others if n not in static], file))
-    times, when = times_of(roles.time, cells_of(table, roles.time), schema.get(roles.time), file)
+        roles = replace(roles, time=find_time([(n, c) for n, c in others if n not in static], file, wide))
+    times, when = times_of(roles.time, cells_of(table, roles.time), schema.get(roles.time), file, wide)
     for n in roles.static:
         if not fixed[n]:
             raise DataError(f"the column {n!r} of {file} changes within patients, so it is not static; take it out of the schema")
@@ -217,9 +217,10 @@ def _check_survival(roles: Roles, static: set[str], where: str) -> None:
 
 def _joined(
     name: str, where: str, tables: Sequence[Columns], files: Sequence[str], written: Sequence[tuple[str, ...]], roles: Roles,
-    schema: Schema, by_rows: bool,
+    schema: Schema, reading: int,
 ) -> Records:  # fmt: skip
-    kinds = _kinds(tables, files, roles)
+    wide = reading > 2
+    kinds = _kinds(tables, files, roles, wide)
     seen = _duplicates([n for t, k in zip(tables, kinds, strict=True) if k != "codes" for n in t.names], roles)
     if seen:
         raise DataError(f"the column {seen!r} is in two tables of {where}; rename it in one of them")
@@ -230,8 +231,8 @@ def _joined(
     owner = _places(spelled(cells_of(visits, roles.key)), keys, known, file, people, roles.key)
     others = [(n, c) for n, c in zip(visits.names, visits.cells, strict=True) if n != roles.key]
     if not roles.time:
-        roles = replace(roles, time=find_time(others, file))
-    times, when = times_of(roles.time, cells_of(visits, roles.time), schema.get(roles.time), file)
+        roles = replace(roles, time=find_time(others, file, wide))
+    times, when = times_of(roles.time, cells_of(visits, roles.time), schema.get(roles.time), file, wide)
     lists = [(t, f) for t, f, k in zip(tables, files, kinds, strict=True) if k == "codes"]
     roles = replace(roles, visit=roles.visit or _visit_key(visits, lists, roles))
     if roles.visit and roles.visit in visits.names and repeats(cells_of(visits, roles.visit)):
@@ -241,7 +242,7 @@ def _joined(
     dynamic = [(n, c.take(order)) for n, c in others if n not in (roles.time, roles.visit)]
     bags, notes = list[Bag](), list[str]()
     for table, listed in lists:
-        bag, columns, said = gathered(table, listed, roles, (keys, known), (visits, order), people[0][1], by_rows)
+        bag, columns, said = gathered(table, listed, roles, (keys, known), (visits, order), people[0][1], reading < 2)
         (static if not bag.visit else dynamic).extend(columns)
         bags.append(bag)
         notes += said
@@ -258,7 +259,7 @@ def _joined(
     )  # fmt: skip
 
 
-def _kinds(tables: Sequence[Columns], files: Sequence[str], roles: Roles) -> list[str]:
+def _kinds(tables: Sequence[Columns], files: Sequence[str], roles: Roles, wide: bool) -> list[str]:
     """'patients' for tables that have a row for each, 'codes' for those with one column beside what joins them, else
     'visits', of which there must be one."""
     every = [n for t in tables for n in t.names]
@@ -266,10 +267,10 @@ def _kinds(tables: Sequence[Columns], files: Sequence[str], roles: Roles) -> lis
     kinds = []
     for table, file in zip(tables, files, strict=True):
         own = [n for n in table.names if n not in shared]
-        timed = any(n == roles.time or time_like(n, c) for n, c in zip(table.names, table.cells, strict=True))
+        timed = any(n == roles.time or time_like(n, c, wide) for n, c in zip(table.names, table.cells, strict=True))
         if not repeats(cells_of(table, roles.key)):
             kinds.append("patients")
-        elif (own and set(own) <= set(roles.codes)) or (len(own) == 1 and not time_like(own[0], cells_of(table, own[0]))):
+        elif (own and set(own) <= set(roles.codes)) or (len(own) == 1 and not time_like(own[0], cells_of(table, own[0]), wide)):
             kinds.append("codes")
         elif not timed:
             words = spelled(cells_of(table, roles.key))

@@ -18,13 +18,14 @@ from rivalry.data.base import Dataset, Plain
 from rivalry.data.columns import fit
 from rivalry.data.columns.cells import Cells, Index, Numbers, spelled
 from rivalry.data.columns.codes import LevelCode, NumberCode
-from rivalry.data.columns.detect import detect
+from rivalry.data.columns.detect import detect, measured
 from rivalry.data.columns.fit import Column
+from rivalry.data.columns.people import GROUP
 from rivalry.data.columns.schema import Field, Schema
 from rivalry.data.inspection import Inspection
 from rivalry.data.options import ReadOptions
 from rivalry.data.record_codes import Bag
-from rivalry.data.record_fit import FIRST, GAP, GROUP, VISIT, gap_field, visit_column
+from rivalry.data.record_fit import FIRST, GAP, VISIT, gap_field, visit_column
 from rivalry.data.record_store import ALIVE, RecordCoder, RecordRows
 from rivalry.data.record_tables import MOST, Layout, Records, assemble
 from rivalry.data.rows import Rows, choose
@@ -100,8 +101,7 @@ class RecordModality:
 
     def read(self, source: Source, options: ReadOptions) -> Dataset:
         """Raises DataError for keys, times and visits that do not fit together."""
-        found, schema = self._found(source, options)
-        fields = {n: replace(detect(n, c, schema.get(n), found.where), by_rows=options.reading < 2) for n, c in _columns(found)}
+        found, fields = self._found(source, options)
         told = _told(found)
         patients = choose(Rows(len(found.names)), options)
         found = found.take(patients) if len(patients) < len(found.names) else found
@@ -120,7 +120,8 @@ class RecordModality:
         said = (*found.notes, *told, *(n for f in fields.values() for n in f.notes), *notes, *cut, *(n.replace("rows", "patients") for n in parts.notes))
         return Dataset(found.name, modality.spec, modality, sides[0], sides[1], hashed.hexdigest(), notes=said)
 
-    def _found(self, source: Source, options: ReadOptions) -> tuple[Records, Schema]:
+    def _found(self, source: Source, options: ReadOptions) -> tuple[Records, dict[str, Field]]:
+        """(the records, with numbers that are written with units and the like as plain ones; what each column means)."""
         if not isinstance(source, Columns | Tables):
             raise DataError(f"{source.where} is no table, so it holds no records; name a CSV or Parquet file, or a folder of them")
         schema = Schema() if options.schema is None else Schema.read(options.schema.expanduser())
@@ -133,34 +134,36 @@ class RecordModality:
                 f"the schema says that {public!r} is public, and of patient records visits are read off the rows in any case; take public, "
                 "shares and quantiles out (levels = [...] may stay)"
             )
-        return assemble(source, options, schema), schema
+        found = assemble(source, options, schema)
+        read = measured if options.reading > 2 else _detected
+        told = {n: read(n, c, schema.get(n), found.where, options.reading > 2) for n, c in _columns(found)}
+        static, dynamic = (tuple((n, told[n][1]) for n, _ in side) for side in (found.static, found.dynamic))
+        fields = {n: replace(f, by_rows=options.reading < 2) for n, (f, _) in told.items()}
+        return replace(found, static=static, dynamic=dynamic), fields
 
     def schema(self, source: Source, options: ReadOptions) -> Schema:
         """What each column is taken for, and what it does in a record."""
-        found, schema = self._found(source, options)
-        fields = [detect(n, c, schema.get(n), found.where) for n, c in _columns(found)]
+        found, fields = self._found(source, options)
         bags = {name for bag in found.bags for name in bag.names()}
         counted = tuple(bag.column for bag in found.bags)
         static, dynamic = (tuple(n for n, _ in side if n not in bags) for side in (found.static, found.dynamic))
         roles = replace(found.roles, static=static, dynamic=dynamic, codes=counted)
-        return Schema(tuple(f for f in fields if f.name not in bags), records=roles)
+        return Schema(tuple(f for f in fields.values() if f.name not in bags), records=roles)
 
     def inspect(self, source: Source, options: ReadOptions) -> Inspection:
-        found, schema = self._found(source, options)
-        pairs = _columns(found)
-        fields = [detect(n, c, schema.get(n), found.where) for n, c in pairs]
+        found, fields = self._found(source, options)
         n = len(found.names)
         back = round(share_held(n, options.holdout) * n)
-        learned = sum(f.learned for f in fields)
+        learned = sum(f.learned for f in fields.values())
         return Inspection(
             found.name,
             found.where,
             "records",
             total=n,
             whole=n,
-            columns=tuple(table_look.column(f, c) for f, (_, c) in zip(fields, pairs, strict=True)),
+            columns=tuple(table_look.column(fields[n], c) for n, c in _columns(found)),
             proposal={"columns to learn": learned, "patients held back": back},
-            notes=(*found.notes, *_told(found), *(s for f in fields for s in f.notes)),
+            notes=(*found.notes, *_told(found), *(s for f in fields.values() for s in f.notes)),
         )
 
     def encode(self, raw: Tensor) -> Tensor:
@@ -271,6 +274,11 @@ def _list(state: Plain, key: str) -> list[object]:
 
 def _end(blocks: list[Block]) -> int:
     return blocks[-1].start + blocks[-1].width if blocks else 0
+
+
+def _detected(name: str, cells: Cells, asked: Field | None, where: str, wide: bool) -> tuple[Field, Cells]:
+    """As runs of earlier readings have it."""
+    return detect(name, cells, asked, where, wide), cells
 
 
 def _columns(found: Records) -> list[tuple[str, Cells]]:

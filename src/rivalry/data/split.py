@@ -57,8 +57,8 @@ def split(rows: Rows, same: Ints, options: ReadOptions, where: str) -> Split:
     """
     if len(rows) < FEWEST:
         raise DataError(
-            f"{where} has only {count(len(rows), 'row')} that can be used; at least {FEWEST} are needed "
-            "to train on some and hold some back: add more"
+            f"{where} has only {count(len(rows), 'row')} that can be used; at least {FEWEST} are needed (20 without --holdout .5) to train on "
+            "some and hold some back, so that scores tell anything: add more"
         )
     together = [same] if rows.groups is None else [same, np.unique(rows.groups, return_inverse=True)[1].reshape(-1)]
     part = components(*together)

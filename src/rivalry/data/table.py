@@ -20,6 +20,7 @@ from rivalry.data.columns.cells import Cells, Index, Numbers, from_text
 from rivalry.data.columns.codes import NumberCode
 from rivalry.data.columns.detect import detect, looked
 from rivalry.data.columns.fit import Column
+from rivalry.data.columns.people import Owners
 from rivalry.data.columns.schema import Field, Schema
 from rivalry.data.inspection import Inspection
 from rivalry.data.options import ReadOptions
@@ -127,7 +128,7 @@ class TableModality:
             held=official,
             columns=tuple(table_look.column(f, c) for f, c in zip(fields, table.cells, strict=True)),
             proposal={"columns to learn": sum(f.learned for f in fields), "held back": back},
-            notes=(*table.rows.notes, *_notes(fields, table), *(q for f in fields for q in f.quotes), *table_look.rare(fields, table.cells), *said),
+            notes=(*table.rows.notes, *_notes(fields, table), *(q for f in fields for q in f.quotes), *table_look.rare(fields, table.cells, _owners(table, options)), *said),
             constraints={p.text: p.why for p in _proposals(fields, table, options)},
         )
 
@@ -237,7 +238,7 @@ def _fields(table: Columns, options: ReadOptions) -> tuple[Columns, list[Field]]
         said = asked.get(name)
         if said is None and name == options.group:
             said = Field(name, "identifier", notes=(f"{name!r} groups the rows: made anew, never learned",))
-        field, known = looked(name, cells, said, table.where) if options.reading > 1 else (detect(name, cells, said, table.where), cells)
+        field, known = looked(name, cells, said, table.where, options.reading > 2) if options.reading > 1 else (detect(name, cells, said, table.where, False), cells)
         if field.type == "identifier" and name != options.group and 1 < field.levels < (there := int((~cells.missing).sum())):
             each = f"{name!r} repeats ({there / field.levels:.1f} rows each on average)"
             advice = f"if it names people, say --group {name!r}, so that all rows of one stay on one side of the split"
@@ -267,9 +268,17 @@ def _admitted(
     what the defences did)."""
     same, copies = _same(fields, table)
     parts = split(table.rows, same, options, table.where)
-    table, fields, parts, defended = defences.defended(table, fields, parts, _asked(options), options)
-    found = admit(texts, as_levels(fields, texts), table.cells, parts, options.seed, table.where)
+    table, fields, parts, defended = defences.defended(table, fields, parts, _asked(options), options, _owners(table, options))
+    found = admit(texts, as_levels(fields, texts), table.cells, parts, options.seed, table.where, _owners(table, options))
     return table, fields, replace(found, notes=(*copies, *parts.notes, *found.notes)), defended
+
+
+def _owners(table: Columns, options: ReadOptions) -> Owners | None:
+    """Whose the rows are, where --group says it: what is rare is told by them."""
+    if table.rows.groups is None or options.reading < 3:
+        return None
+    called = "groups" if options.group is None else f"different values of {options.group!r}"
+    return Owners(np.unique(table.rows.groups, return_inverse=True)[1].reshape(-1).astype(np.int64), called)
 
 
 def _proposals(fields: list[Field], table: Columns, options: ReadOptions) -> tuple[Proposal, ...]:
@@ -291,7 +300,8 @@ def _check_learned(fields: list[Field], table: Columns) -> None:
 
 def _distinct(fields: list[Field], table: Columns, options: ReadOptions) -> tuple[Columns, tuple[str, ...]]:
     """Without copies, where that is asked for."""
-    return defences.without_copies(table, fields, _equal(fields, table)) if options.dedupe else (table, ())
+    few = len(table.rows) < FEWEST  # the split says what is wrong with those
+    return defences.without_copies(table, fields, _equal(fields, table)) if options.dedupe and not few else (table, ())
 
 
 def _equal(fields: list[Field], table: Columns) -> Index:

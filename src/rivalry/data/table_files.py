@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -139,39 +141,51 @@ def _typed(column: Column, values: Floats, seed: int) -> Any:
     if column.dtype == "string":
         return _strings(column, values, seed)
     if column.type == "date":
-        fitting = arrow.timestamp("s") if "%H" in column.form else arrow.date32()
-        kind = arrow.type_for_alias(column.dtype) if _known(column.dtype) else fitting
-        moments = np.where(gone, 0, values).round().astype(np.int64)
-        return arrow.array(moments, arrow.timestamp("s"), mask=gone).cast(kind)
+        timed = arrow.timestamp("us" if "f" in column.form else "s") if "%M" in column.form else arrow.date32()
+        fitting = arrow.time64("us") if dates.is_clock(column.form) else timed
+        kind = _kind(column.dtype) or fitting
+        clock = arrow.types.is_time(kind)
+        ticks = np.rint(np.where(gone, 0, values) * 1e6).astype(np.int64)
+        return arrow.array(ticks, arrow.time64("us") if clock else arrow.timestamp("us"), mask=gone).cast(kind, safe=False)
     if isinstance(code, NumberCode):
         whole = bool(code.step) and not decimals_of(code.step)
         integer = column.dtype in INTEGERS or (whole and not column.dtype)
         numbers = np.rint(np.where(gone, 0, values)).astype(np.int64) if integer else values
         made = arrow.array(numbers, mask=gone)
-        return made.cast(arrow.type_for_alias(column.dtype), safe=False) if _known(column.dtype) else made
+        kind = _kind(column.dtype)
+        if kind is not None and arrow.types.is_decimal(kind):
+            return _decimals(values, replace(code, step=code.step or 10.0**-kind.scale)).cast(kind)
+        return made if kind is None else made.cast(kind, safe=False)
     cells = _strings(column, values, seed)
     return _back(cells, column.dtype)
 
 
-def _known(dtype: str) -> bool:
-    """Can the type be made from its name?  ('' and types with parameters cannot.)"""
+PARAMETERS = re.compile(r"^(?:(decimal\d+)\((\d+), (-?\d+)\)|timestamp\[(\w+), tz=(.+)\])$")
+
+
+def _kind(dtype: str) -> Any:
+    """The Arrow type of this name, None for '' and for what cannot be made from its name."""
     import pyarrow as arrow
 
+    found = PARAMETERS.match(dtype)
+    if found and found[1]:
+        return getattr(arrow, found[1])(int(found[2]), int(found[3]))
+    if found:
+        return arrow.timestamp(found[4], tz=found[5])
     try:
-        arrow.type_for_alias(dtype)
+        return arrow.type_for_alias(dtype)
     except ValueError:
-        return False
-    return True
+        return None
 
 
 def _back(cells: Any, dtype: str) -> Any:
     """Words as the type that their column had, if they all can be."""
     import pyarrow as arrow
 
-    if not _known(dtype):
+    kind = _kind(dtype)
+    if kind is None:
         return cells
-    kind = arrow.type_for_alias(dtype)
     try:
         return cells.cast(arrow.float64()).cast(kind) if dtype in INTEGERS else cells.cast(kind)
-    except arrow.ArrowInvalid:  # new identifiers may be too large for a narrow type
+    except (arrow.ArrowInvalid, arrow.ArrowNotImplementedError):  # new identifiers may be too large for a narrow type
         return cells

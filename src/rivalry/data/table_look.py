@@ -13,6 +13,7 @@ from rivalry.data.columns import dates
 from rivalry.data.columns.cells import Cells, Floats, numeric, spelled
 from rivalry.data.columns.codes import LevelCode, NumberCode
 from rivalry.data.columns.fit import RARE, Column, seconds
+from rivalry.data.columns.people import Owners, had_by
 from rivalry.data.columns.schema import Field
 from rivalry.data.inspection import Column as Seen
 from rivalry.data.words import count, some
@@ -34,8 +35,9 @@ def column(field: Field, cells: Cells) -> Seen:
         reach = ""
         if field.type == "date" and len(values):
             reach = " to ".join(dates.write(np.array(ends), field.format or "%Y-%m-%d").to_pylist())
+        kind = "time of day" if field.type == "date" and dates.is_clock(field.format or "%Y") else field.type
         return Seen(
-            field.name, *ends, mean, spread, missing, field.type, field.levels, step=field.step or 0.0, reach=reach
+            field.name, *ends, mean, spread, missing, kind, field.levels, step=field.step or 0.0, reach=reach
         )
     if field.type in ("identifier", "text"):
         return Seen(field.name, missing=missing, type=field.type, levels=field.levels)
@@ -46,8 +48,9 @@ def column(field: Field, cells: Cells) -> Seen:
     return Seen(field.name, missing=missing, type=field.type, levels=field.levels, most=shown)
 
 
-def rare(fields: Sequence[Field], cells: Sequence[Cells]) -> list[str]:
-    """What training would say of levels that few rows have, and of cells that are none of the declared levels: for the screen."""
+def rare(fields: Sequence[Field], cells: Sequence[Cells], owners: Owners | None = None) -> list[str]:
+    """What training would say of levels that few rows (or their owners) have, and of cells that are none of the declared levels: for
+    the screen."""
     said = list[str]()
     for field, column in zip(fields, cells, strict=True):
         if field.type not in ("category", "boolean"):
@@ -57,11 +60,14 @@ def rare(fields: Sequence[Field], cells: Sequence[Cells]) -> list[str]:
         if field.declared.levels is not None:
             strange = [repr(w) for w, n in zip(words.words.to_pylist(), times.tolist(), strict=True) if n and w not in field.declared.levels]
             said += [f"cells of {field.name!r} that are none of the declared levels: {some(strange)}"] if strange else []
-        elif field.type == "category" and ((times > 0) & (times < RARE)).any():
-            few = (times > 0) & (times < RARE)
+            continue
+        had = times if owners is None else had_by(words.codes.astype(np.int64), len(times), owners.of)
+        few = (times > 0) & (had < RARE)
+        if field.type == "category" and few.any():
             share = times[few].sum() / max(times.sum(), 1)
+            whom = "rows" if owners is None else owners.called
             said.append(
-                f"{count(int(few.sum()), 'level')} of {field.name!r} with fewer than {RARE} rows ({100 * share:.2g} % of them) will not be told "
+                f"{count(int(few.sum()), 'level')} of {field.name!r} with fewer than {RARE} {whom} ({100 * share:.3g} % of the rows) will not be told "
                 "apart: a name that few people have points at them; declare public names in a schema, levels = [...]"
             )
     return said
@@ -99,7 +105,7 @@ def _histogram(axes: Any, column: Column, sides: Sequence[tuple[str, Floats, str
         axes.stairs(heights, edges, fill=colour == SHADE, color=colour, label=name)
     if column.type == "date":
         ticks = edges[[0, len(edges) // 2, -1]]
-        axes.set_xticks(ticks, dates.write(ticks, "%Y-%m").to_pylist())
+        axes.set_xticks(ticks, dates.axis(ticks))
 
 
 def edges_of(values: Floats, column: Column) -> Floats:

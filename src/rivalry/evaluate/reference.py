@@ -54,7 +54,10 @@ class Reference:
     def __post_init__(self) -> None:
         for what, side in (("held-out", self.held), ("training", self.train)):
             if len(side) < LEAST:
-                raise DataError(f"a score needs {LEAST} {what} rows, and there are {len(side)}; give more data")
+                raise DataError(
+                    f"only {len(side)} rows are {what} of {len(self.held) + len(self.train)}, and at least {LEAST} are needed on either side, or no "
+                    "score has an interval: a fifth is held back of few rows, so give 20 or more, or hold back a larger share (--holdout .5)"
+                )
 
     @classmethod
     def build(

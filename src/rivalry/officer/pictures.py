@@ -73,7 +73,7 @@ def _steps(axes: Any, column: Mapping[str, Any]) -> None:
         axes.stairs(heights, edges, fill=colour == SHADE, color=colour, label=name)
     if column["type"] == "date":
         ticks = edges[[0, len(edges) // 2, -1]]
-        axes.set_xticks(ticks, dates.write(ticks, "%Y-%m").to_pylist())
+        axes.set_xticks(ticks, dates.axis(ticks))
 
 
 def _bars(axes: Any, column: Mapping[str, Any]) -> None:

@@ -6,10 +6,11 @@ from rivalry.privacy.ledger import FILE, Account, AnyTerms, Ledger, Terms, read_
 from rivalry.privacy.preparation import Preparation, preparation, told
 from rivalry.privacy.secure import normal
 from rivalry.privacy.votes import VoteTerms, admit_votes, agree_votes, asks
-from rivalry.privacy.wording import exclusions, guarantee, headline
+from rivalry.privacy.wording import NOTES, exclusions, guarantee, headline, withheld
 
 __all__ = [
     "FILE",
+    "NOTES",
     "Account",
     "AnyTerms",
     "Ledger",
@@ -33,4 +34,5 @@ __all__ = [
     "read_account",
     "sigma_for",
     "told",
+    "withheld",
 ]

@@ -148,7 +148,7 @@ def _number(field: Field, cells: Cells, measure: Measure, rows: int) -> Field:
     step = dates.step(form) if date else _step(inner, measure, rows)
     edges = _years() if date else _sizes()
     coarse = measure.counted(_cell(inner, edges), len(edges) + 1)
-    low, high = _hull(coarse, edges, measure)
+    low, high = (0.0, dates.DAY - step) if date and dates.is_clock(form) else _hull(coarse, edges, measure)
     if step:
         low, high = math.floor(low / step) * step, max(math.ceil(high / step), math.floor(low / step) + 1) * step
         inner = np.rint(inner / step) * step

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rivalry.privacy.counts import CountTerms
 from rivalry.privacy.ledger import Account, AnyTerms
 from rivalry.privacy.preparation import UNKNOWN, Preparation, told
 from rivalry.privacy.votes import VoteTerms
+
+NOTES = "notes.txt"
+"""In the run's private folder: what was noted while the rows of a private run were read."""
+
+
+def withheld(notes: Sequence[str], defences: Sequence[str]) -> tuple[list[str], list[str]]:
+    """(notes, defences) as a run under differential privacy hands them over: exact counts of rows are no part of a guarantee, so none
+    stands there.  Of a defence its flag is left, of the notes where they are."""
+    kept = f"what was noted while reading (counts of rows, which no guarantee covers) is left out here, and kept in private/{NOTES}"
+    return ([kept] if notes or defences else []), [line.split(": ", 1)[0] for line in defences]
 
 
 def headline(terms: AnyTerms, account: Account) -> str:
@@ -95,12 +107,14 @@ def exclusions(terms: AnyTerms, columns: Preparation = UNKNOWN) -> list[str]:
     """What the guarantee does not cover."""
     found = [
         told(columns, "**Preparation**: "),
-        "**Measuring**: scores and their floors are taken on raw held-out and training rows, without noise; held-out rows "
-        "themselves are not protected at all.",
+        "**Measuring**: scores, their floors and the counts beside them, in the evaluation and the audit too, are taken on raw held-out and "
+        "training rows, without noise; held-out rows themselves are not protected at all.",
         "**Choosing**: a checkpoint, a run or settings chosen by such scores tell of those rows. Samples come from the "
         "last checkpoint; none is kept for its score.",
         "**Several runs** on the same rows, resumed copies of a run's folder included, add up.",
-        f"**The number of rows** ({terms.rows:,}) is taken for public, and so is everything in `run.toml`.",
+        f"**The number of rows** ({terms.rows:,}), and of those held back, is taken for public, and so are settings, names of columns and the "
+        "data's path in `run.toml`. Other counts of rows are not there.",
+        "**The fingerprint**, a hash of all rows in `run.toml` and beside scores, confirms a guess of the rows to whoever knows all others.",
         "**Persons**: the unit is a row. Someone with k rows has about k times the epsilon, and a larger delta.",
         "**Floating point and timing**: the proof is about real numbers, and about nobody with a stop-watch.",
         "`private/` in the run folder shows raw rows and is never to be handed on.",

@@ -17,10 +17,21 @@ from rivalry.catalogue import dump
 from rivalry.data import Dataset, ReadOptions, load
 from rivalry.errors import RecipeError, RunError
 from rivalry.evaluate import Budget, Judge, Target, judge_of, kept_at
-from rivalry.files import copy
+from rivalry.files import copy, write_text
 from rivalry.games import Pate
 from rivalry.players import as_they_were
-from rivalry.privacy import FILE, AnyTerms, Ledger, VoteTerms, agree_terms, agree_votes, preparation, told
+from rivalry.privacy import (
+    FILE,
+    NOTES,
+    AnyTerms,
+    Ledger,
+    VoteTerms,
+    agree_terms,
+    agree_votes,
+    preparation,
+    told,
+    withheld,
+)
 from rivalry.privacy.counts import CountTerms
 from rivalry.recipe import Private, Recipe
 from rivalry.run import Run, free_name, machine
@@ -158,6 +169,8 @@ def start(dataset: Dataset, request: Request, say: Say = to_stderr, options: Rea
         recipe, terms = _agreed(recipe, plan.steps, data, say) if spent is None else (recipe, spent)
         if engine.main:
             run.begin(_settings(dataset, replace(request, recipe=recipe), plan, options))
+            if recipe.private and (dataset.notes or dataset.defences):
+                write_text(run.path / "private" / NOTES, "\n".join((*dataset.notes, *dataset.defences)) + "\n")
     except BaseException:
         if engine.main:
             run.abandon()
@@ -347,6 +360,9 @@ def _sampler(state: State, data: Dataset) -> Sampler:
 
 
 def _settings(dataset: Dataset, request: Request, plan: Plan, options: ReadOptions | None) -> dict[str, Any]:
+    notes, defences = list(dataset.notes), list(dataset.defences)
+    if request.recipe.private:
+        notes, defences = withheld(notes, defences)
     return {
         "machine": machine(),
         "why": list(request.why),
@@ -368,8 +384,8 @@ def _settings(dataset: Dataset, request: Request, plan: Plan, options: ReadOptio
             "source": dataset.source,
             "options": (options or ReadOptions()).as_dict(),
             "fingerprint": dataset.fingerprint,
-            "notes": list(dataset.notes),
-            "defences": list(dataset.defences),
+            "notes": notes,
+            "defences": defences,
             "train": len(dataset.train),
             "held": len(dataset.held),
             "class_shares": list(class_shares(dataset)),

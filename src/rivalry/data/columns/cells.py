@@ -56,7 +56,8 @@ class Words:
 
 @dataclass(frozen=True)
 class Numbers:
-    """values [N], NaN where the cell is missing; times are seconds since 1970 UTC, and `dtype` says so."""
+    """values [N], NaN where the cell is missing; times are seconds since 1970 UTC (those of a day, since midnight), and
+    `dtype` says so."""
 
     values: Floats = field(repr=False)
     blank: str = ""
@@ -71,7 +72,7 @@ class Numbers:
 
     @property
     def is_time(self) -> bool:
-        return self.dtype.startswith(("timestamp", "date"))
+        return self.dtype.startswith(("timestamp", "date", "time"))
 
     def take(self, index: Index) -> Numbers:
         return replace(self, values=self.values[index])
@@ -111,11 +112,29 @@ def from_arrow(column: Any, where: str) -> Cells:
     if kinds.is_timestamp(kind) or kinds.is_date(kind):
         seconds = column.cast(arrow.timestamp("us"), safe=False).cast(arrow.int64()).cast(arrow.float64(), safe=False)
         return Numbers(seconds.to_numpy(zero_copy_only=False) / 1e6, "", str(kind))
+    if kinds.is_time(kind):
+        ticks = column.cast(arrow.time64("us"), safe=False).cast(arrow.int64()).cast(arrow.float64(), safe=False)
+        return Numbers(ticks.to_numpy(zero_copy_only=False) / 1e6, "", str(kind))
+    if kinds.is_decimal(kind):
+        return _decimals(column, kind)
     if kinds.is_integer(kind) and not _fits(column):
         return replace(from_text(column.cast(arrow.string())), dtype=str(kind))
-    if kinds.is_integer(kind) or kinds.is_floating(kind) or kinds.is_decimal(kind):
+    if kinds.is_integer(kind) or kinds.is_floating(kind):
         return Numbers(column.cast(arrow.float64(), safe=False).to_numpy(zero_copy_only=False), "", str(kind))
     raise DataError(f"{where} holds cells of the type {kind}, which is none of tables; name other columns=...")
+
+
+def _decimals(column: Any, kind: Any) -> Cells:
+    """Decimals as the floats that are nearest to them, by way of their digits; as words where those have more than floats hold."""
+    import pyarrow as arrow
+    import pyarrow.compute as compute
+
+    words = column.cast(arrow.string())
+    values = words.cast(arrow.float64())
+    most = compute.max(compute.abs(values)).as_py() or 0.0
+    if most * 10.0 ** max(kind.scale, 0) > EXACT:
+        return replace(from_text(words), dtype=str(kind))
+    return Numbers(values.to_numpy(zero_copy_only=False), "", str(kind))
 
 
 def _fits(column: Any) -> bool:

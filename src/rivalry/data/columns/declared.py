@@ -137,7 +137,9 @@ def _floats(section: Mapping[str, object], key: str, place: str) -> tuple[float,
 
 
 def bound(value: object) -> float | None:
-    """A number, or a date as seconds since 1970 UTC; None for what is neither."""
+    """A number, a date as seconds since 1970 UTC, or a time of day as seconds since midnight; None for what is none of them."""
+    if isinstance(value, datetime.time):
+        return value.hour * 3600.0 + value.minute * 60 + value.second + value.microsecond / 1e6
     if isinstance(value, datetime.date):  # datetimes are dates too
         moment = value if isinstance(value, datetime.datetime) else datetime.datetime(value.year, value.month, value.day)
         return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()

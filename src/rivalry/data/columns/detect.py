@@ -26,33 +26,40 @@ UUID = r"^\{?[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\}?$"
 EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
 
 
-def detect(name: str, cells: Cells, asked: Field | None, where: str) -> Field:
-    """The column's field; `asked` (from a schema) goes before what the cells suggest.
+def detect(name: str, cells: Cells, asked: Field | None, where: str, wide: bool = True) -> Field:
+    """The column's field; `asked` (from a schema) goes before what the cells suggest.  wide: times of day, two-digit years, fractions of
+    seconds and offsets too (`ReadOptions.reading` 3).
 
     Raises DataError where the cells cannot be what was asked.
     """
     levels = _distinct(cells)
-    field = asked if asked is not None else _decide(name, cells, levels)
+    field = asked if asked is not None else _decide(name, cells, levels, wide)
     field = replace(field, name=name, levels=levels, missing=float(cells.missing.mean()))
     if field.type == "number":
         return _number(field, cells, asked is not None, where)
     if field.type == "date":
-        return _date(field, cells, asked is not None, where)
+        return _date(field, cells, asked is not None, where, wide)
     return field
 
 
-def looked(name: str, cells: Cells, asked: Field | None, where: str) -> tuple[Field, Cells]:
+def looked(name: str, cells: Cells, asked: Field | None, where: str, wide: bool = True) -> tuple[Field, Cells]:
     """As `detect`, for numbers that are written with units, currency, thousands apart or decimal commas too: (the field, its cells as
     plain numbers)."""
+    field, bare = measured(name, cells, asked, where, wide)
+    return (field if field.type == "number" and field.format else _unless_key(field, cells, asked)), bare
+
+
+def measured(name: str, cells: Cells, asked: Field | None, where: str, wide: bool = True) -> tuple[Field, Cells]:
+    """As `looked`, without asking whether whole numbers that are all different are identifiers."""
     if not isinstance(cells, Words) or (asked is not None and asked.type != "number"):
-        return _unless_key(detect(name, cells, asked, where), cells, asked), cells
+        return detect(name, cells, asked, where, wide), cells
     form, unclear = (Form.read(asked.format, f"the column {name!r}"), False) if asked is not None and asked.format else figures.find(cells)
     if form is None:
-        return _unless_key(detect(name, cells, asked, where), cells, asked), cells
+        return detect(name, cells, asked, where, wide), cells
     bare = figures.plain_cells(cells, form.text())
-    field = detect(name, bare, asked, where)
+    field = detect(name, bare, asked, where, wide)
     if field.type != "number":  # a few values are levels, and stay as they are spelled
-        return detect(name, cells, asked, where), cells
+        return detect(name, cells, asked, where, wide), cells
     note = f"the numbers of {name!r} are written like {form.text()!r}" + (": a comma parts thousands, not decimals" if unclear else "")
     return replace(field, format=form.text(), notes=(*field.notes, note)), bare
 
@@ -75,7 +82,7 @@ def _distinct(cells: Cells) -> int:
     return len(cells.words) if isinstance(cells, Words) else len(np.unique(cells.values[~cells.missing]))
 
 
-def _decide(name: str, cells: Cells, levels: int) -> Field:
+def _decide(name: str, cells: Cells, levels: int, wide: bool) -> Field:
     there = int((~cells.missing).sum())
     if not there:
         return Field(name, "constant", notes=(f"the column {name!r} has no values: its cells stay empty",))
@@ -87,11 +94,20 @@ def _decide(name: str, cells: Cells, levels: int) -> Field:
     if numbers is not None:
         return _numeric(name, cells, numbers, levels, there)
     words = spelled(cells)
-    form, unclear = dates.find(words)
-    if form:
-        note = f"the days and months of {name!r} can be read two ways: taken as {form}"
-        return Field(name, "date", format=form, notes=(note,) if unclear else ())
+    found = dates.find(words, wide)
+    if found.form:
+        return Field(name, "date", format=found.form, notes=_told(name, found))
     return _wordy(name, words, levels, there)
+
+
+def _told(name: str, found: dates.Found) -> tuple[str, ...]:
+    """What of a date's format one should know."""
+    said = [f"the days and months of {name!r} can be read two ways: taken as {found.form}"] if found.unclear else []
+    if dates.short_years(found.form):
+        said.append(f"the years of {name!r} have two digits: read as {dates.WINDOW}; write four where that is wrong, as for dates of birth")
+    if found.offsets > 1:
+        said.append(f"the times of {name!r} have {found.offsets} offsets: the moments are kept, and all are written at the most frequent one, {found.form}")
+    return tuple(said)
 
 
 def _as_numbers(cells: Cells) -> Floats | None:
@@ -190,15 +206,14 @@ def _number(field: Field, cells: Cells, asked: bool, where: str) -> Field:
     return _measured(field, values, step_of(values) if field.step is None else field.step, len(cells))
 
 
-def _date(field: Field, cells: Cells, asked: bool, where: str) -> Field:
+def _date(field: Field, cells: Cells, asked: bool, where: str, wide: bool) -> Field:
     """The same for a date.  Under a schema every cell must be one; else what is none counts as missing."""
     if isinstance(cells, Numbers) and cells.is_time:
         values = cells.values[~cells.missing]
-        whole = bool(np.equal(values % dates.DAY, 0).all())
-        form = field.format or ("%Y-%m-%d" if whole else "%Y-%m-%d %H:%M:%S")
+        form = field.format or _stored(cells.dtype, values, wide)
     else:
         words = spelled(cells)
-        form = field.format or dates.find(words)[0]
+        form = field.format or dates.find(words, wide).form
         parsed = dates.parse(words.words, form) if form else np.full(len(words.words), np.nan)
         bad = np.flatnonzero(np.isnan(parsed))
         if len(bad) and asked:
@@ -212,7 +227,23 @@ def _date(field: Field, cells: Cells, asked: bool, where: str) -> Field:
         values = np.repeat(values, words.counts()[np.isfinite(parsed)])
         field = _strays(field, words, bad)
     step = dates.step(form) if field.step is None else field.step
-    return _measured(replace(field, format=form), values, step, len(cells))
+    field = replace(field, format=form)
+    if form and dates.is_clock(form):  # a day has the same bounds whatever the rows are
+        field = replace(field, low=0.0 if field.low is None else field.low, high=dates.DAY - step if field.high is None else field.high)
+    return _measured(field, values, step, len(cells))
+
+
+def _stored(dtype: str, values: Floats, wide: bool) -> str:
+    """How times that a file holds as such are written: no finer than they are."""
+    clock, zone = dtype.startswith("time") and not dtype.startswith("timestamp"), "+00:00" if wide and "tz=" in dtype else ""
+    if not clock and np.equal(values % dates.DAY, 0).all():
+        return "%Y-%m-%d"
+    form = "%H:%M:%S" if clock else "%Y-%m-%d %H:%M:%S"
+    whole = np.equal(values, np.round(values)).all()
+    if clock and whole and np.equal(values % 60, 0).all():
+        return "%H:%M"
+    digits = next((d for d in (3, 6) if np.equal(values, np.round(values, d)).all()), dates.FINEST)
+    return f"{form}{'' if whole or not wide else f'.%{digits}f'}{zone}"
 
 
 def _strays(field: Field, words: Words, bad: Any) -> Field:

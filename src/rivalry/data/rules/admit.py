@@ -12,6 +12,7 @@ from torch import Tensor
 from rivalry.data.columns import fit
 from rivalry.data.columns.cells import Cells
 from rivalry.data.columns.fit import Column
+from rivalry.data.columns.people import Owners, fit_by
 from rivalry.data.columns.schema import Field
 from rivalry.data.rules.build import build, check, tightened
 from rivalry.data.rules.kinds import Rule, Together
@@ -56,23 +57,27 @@ def as_levels(fields: Sequence[Field], texts: Sequence[str]) -> list[Field]:
 
 
 def admit(
-    texts: Sequence[str], fields: Sequence[Field], cells: Sequence[Cells], parts: Split, seed: int, where: str
+    texts: Sequence[str], fields: Sequence[Field], cells: Sequence[Cells], parts: Split, seed: int, where: str, owners: Owners | None = None
 ) -> Admitted:
-    """Fits the columns to the training rows that meet all constraints.
+    """Fits the columns to the training rows that meet all constraints; owners: of the rows, where a person may have several.
 
     Raises DataError for constraints that make no sense, contradict one another, or do not hold in most rows.
     """
     lost: dict[str, int] = {}
     total = len(parts.train) + len(parts.held)
     while True:
-        fitted = [fit.fit(f, c, parts.train, seed) for f, c in zip(fields, cells, strict=True)]
+        fitted = [
+            fit.fit(f, c, parts.train, seed) if owners is None else fit_by(f, c, owners, parts.train, seed)
+            for f, c in zip(fields, cells, strict=True)
+        ]
         columns, raw = tuple(f.column for f in fitted), torch.stack([f.raw for f in fitted if f.raw is not None], 1)
         notes = tuple(n for f in fitted for n in f.notes)
         if not texts:
             return Admitted(columns, raw, parts, None, notes)
         rules = parsed(texts, columns)
         check(rules, columns)
-        rules = tuple(_counted(r, raw[torch.from_numpy(parts.train)], fields[0].by_rows) for r in rules)
+        own = None if owners is None else torch.from_numpy(owners.of[parts.train])
+        rules = tuple(_counted(r, raw[torch.from_numpy(parts.train)], fields[0].by_rows, own) for r in rules)
         bad = _violators(rules, raw, parts, lost)
         if not bad.any():
             break
@@ -85,10 +90,10 @@ def admit(
     return Admitted(columns, raw, parts, plan, (*notes, *_notes(lost, rules, plan, parts)))
 
 
-def _counted(rule: Rule, train: Tensor, by_rows: bool) -> Rule:
+def _counted(rule: Rule, train: Tensor, by_rows: bool, owners: Tensor | None) -> Rule:
     if not isinstance(rule, Together):
         return rule
-    known = rule.counted(train, by_rows)
+    known = rule.counted(train, by_rows, owners)
     if not len(known):
         raise DataError(f"{rule.text!r}: no combination has {rule.least} training rows; say a smaller k, or name other columns")
     return replace(rule, known=known)

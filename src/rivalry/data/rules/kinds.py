@@ -96,9 +96,12 @@ class Together:
     def holds(self, raw: Tensor) -> Tensor:
         return (self.place(raw) >= 0).to(raw.device)
 
-    def counted(self, raw: Tensor, by_rows: bool = False) -> Tensor:
-        """[K, m]: the combinations of these rows that are frequent enough; `by_rows` puts the most frequent first."""
+    def counted(self, raw: Tensor, by_rows: bool = False, owners: Tensor | None = None) -> Tensor:
+        """[K, m]: the combinations of these rows that are frequent enough, or had by enough owners [N]; `by_rows` puts the most
+        frequent first."""
         cells = raw[:, list(self.columns)].cpu().nan_to_num(-1.0)
+        if owners is not None:
+            cells = torch.cat([cells, owners[:, None].to(cells)], 1).unique(dim=0)[:, :-1]
         found, times = cells.unique(dim=0, return_counts=True)
         order = (-times).argsort(stable=True) if by_rows else torch.arange(len(times))
         found = found[order][times[order] >= self.least]

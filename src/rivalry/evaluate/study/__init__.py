@@ -13,6 +13,6 @@ from __future__ import annotations
 
 from rivalry.evaluate.study.making import Ask, study
 from rivalry.evaluate.study.record import FILE, add_sections, read_record
-from rivalry.evaluate.study.sides import LEAST, Sides, table_of
+from rivalry.evaluate.study.sides import LEAST, Sides, columns_of
 
-__all__ = ["FILE", "LEAST", "Ask", "Sides", "add_sections", "read_record", "study", "table_of"]
+__all__ = ["FILE", "LEAST", "Ask", "Sides", "add_sections", "columns_of", "read_record", "study"]

@@ -91,7 +91,7 @@ def _bands(sides: Sides, place: int, columns: list[Tensor]) -> list[Group]:
 
 def _words(column: Column, values: list[float]) -> list[str]:
     if column.type == "date":
-        return [str(word) for word in dates.write(np.array(values), "%Y-%m-%d").to_pylist()]
+        return [str(word) for word in dates.write(np.array(values), column.form if dates.is_clock(column.form) else "%Y-%m-%d").to_pylist()]
     return [f"{value:g}" for value in values]
 
 

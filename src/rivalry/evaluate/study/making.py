@@ -12,6 +12,7 @@ from torch import Tensor
 
 from rivalry import stats
 from rivalry.data.base import Dataset
+from rivalry.data.table import TableModality
 from rivalry.evaluate.features import Features
 from rivalry.evaluate.judge import Judge
 from rivalry.evaluate.scores import Scores, measure_all
@@ -75,6 +76,8 @@ def without_real(value: Any) -> Any:
 def fidelity(dataset: Dataset, judge: Judge, scores: Scores, seed: int) -> dict[str, Any]:
     """The scores, and what independent columns get: training columns permuted one by one, the baseline that knows each
     column and no relation."""
+    if not isinstance(dataset.modality, TableModality):  # visits whose cells are drawn one by one are no visits
+        return {"scores": scores.as_dict()["scores"], "baseline": {}, "columns": scores.details.get("columns", {})}
     n = next(iter(scores.values())).ruler.samples
     rows = dataset.train.raw(torch.arange(len(dataset.train)))
     x = dataset.modality.encode(stats.independent_marginals(rows, n, seed))

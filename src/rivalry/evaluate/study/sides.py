@@ -12,6 +12,8 @@ from torch import Tensor
 from rivalry.data.base import Dataset
 from rivalry.data.columns.codes import LevelCode
 from rivalry.data.columns.fit import Column
+from rivalry.data.record_fit import FIRST
+from rivalry.data.records import RecordModality
 from rivalry.data.table import TableModality
 from rivalry.errors import DataError, UnknownName
 from rivalry.evaluate.tabular import kinds
@@ -24,7 +26,8 @@ DIGITS = 4
 
 @dataclass(frozen=True)
 class Sides:
-    """Raw rows [N, C] float64 of the learned `columns`: training, held out, and fake (as many as one likes)."""
+    """Raw rows [N, C] float64 of the learned `columns` (of patient records, those that are the patients' own): training, held out, and
+    fake (as many as one likes)."""
 
     columns: tuple[Column, ...]
     kinds: tuple[str, ...]
@@ -34,10 +37,12 @@ class Sides:
 
     @classmethod
     def of(cls, dataset: Dataset, fake: Tensor) -> Sides:
-        """DataError for data that are no table."""
-        modality = table_of(dataset)
-        train, held = (side.raw(torch.arange(len(side))) for side in (dataset.train, dataset.held))
-        return cls(modality.learned, kinds(dataset.spec), train, held, fake.cpu().double())
+        """fake: raw rows or records.  DataError for data that are neither."""
+        columns = columns_of(dataset)
+        what = kinds(dataset.spec)[: len(columns)]
+        n = len(columns)
+        train, held = (side.raw(torch.arange(len(side)))[:, :n] for side in (dataset.train, dataset.held))
+        return cls(columns, what, train, held, fake[:, :n].cpu().double())
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -58,11 +63,18 @@ class Sides:
         return [i for i in range(len(self.columns)) if i not in places]
 
 
-def table_of(dataset: Dataset) -> TableModality:
-    """The data's columns; DataError for data that are no table."""
-    if not isinstance(dataset.modality, TableModality):
-        raise DataError(f"these are measures of tables, and {dataset.name} holds {dataset.spec.kind}; leave them out")
-    return dataset.modality
+def columns_of(dataset: Dataset) -> tuple[Column, ...]:
+    """The first columns of the data's raw rows: all of a table, and those of patient records that are the patients' own.  DataError for
+    other data, and for records whose patients have none."""
+    modality = dataset.modality
+    if isinstance(modality, TableModality):
+        return modality.learned
+    if not isinstance(modality, RecordModality):
+        raise DataError(f"these are measures of tables and patient records, and {dataset.name} holds {dataset.spec.kind}; leave them out")
+    own = tuple(c for c in modality.own if c.name != FIRST)
+    if not own:
+        raise DataError(f"the patients of {dataset.name} have no columns of their own to be measured by; `rivalry evaluate` measures their visits")
+    return own
 
 
 def about(count: int) -> int | None:
