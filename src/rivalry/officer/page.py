@@ -54,7 +54,7 @@ WORDS = (
     "**AUC**: of two rows, one of each kind, how often the right one is ranked higher; .5 is a coin, 1 never errs.",
     "**R2**: the share of a number's variation that is predicted; 0 is always saying the mean, below 0 is worse than that.",
     "**Epsilon, delta**: differential privacy. One row changes the chance of any outcome of training by a factor of at most "
-    "e^epsilon (1: 2.7, 3: 20), except with chance delta; what was prepared before training (the names of levels, ranges) is outside it.",
+    "e^epsilon (1: 2.7, 3: 20), except with chance delta; what was read off the rows without noise before training (names of levels, ranges), where the guarantee names any, is outside it.",
     "**Member**: a row that training saw. An attack on membership asks whether a given person was in the data.",
 )
 
