@@ -175,7 +175,7 @@ def test_tiny_sets_are_measured_and_smaller_ones_refused(data: Dataset) -> None:
         scores = evaluate(samples.perfect, tiny, 1000, 0)
         assert all(math.isfinite(v) for s in scores.values() for v in (s.value, s.low, s.high)), n
         assert scores["fd"].ruler.samples == n
-    with pytest.raises(DataError, match="needs 4 held-out rows, and there are 3"):
+    with pytest.raises(DataError, match="only 3 rows are held-out of 13, and at least 4 are needed"):
         Reference.build(samples.pictures(10, 3), samples.Nearest(), 1000)
     with pytest.raises(DataError, match="at least 4"):
         evaluate(samples.perfect, tiny, 3, 0)
