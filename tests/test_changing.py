@@ -1,21 +1,13 @@
-"""Games, networks, losses and judges of runs that change pictures."""
+"""Games, networks, losses and judges of what changes pictures."""
 
 from __future__ import annotations
 
-import time
-from dataclasses import replace
-from pathlib import Path
-
 import pytest
 import torch
-from PIL import Image
 from torch import Tensor
 
-from rivalry import zoo
-from rivalry.auto import check_task, choose, fitted, read_for, suited
-from rivalry.data import ReadOptions, load
-from rivalry.degrade import Down, Masked, Noise, task
-from rivalry.errors import DataError, Diverged, RecipeError, RunError
+from rivalry.degrade import Down, Masked, Noise
+from rivalry.errors import Diverged, RecipeError
 from rivalry.evaluate import PairedJudge
 from rivalry.evaluate.extractor import Pixels
 from rivalry.games import Change, Cycle
@@ -27,22 +19,13 @@ from rivalry.parts import Contest, Turn, Wiring
 from rivalry.penalties import SeenAlike
 from rivalry.sampling import Sampler, picked
 from rivalry.streams import Draw
-from rivalry.training.engine import Engine
-from rivalry.training.state import build_state, load_nets
 from rivalry.types import Batch, Judged, Match, Point, Spec
-from rivalry.zoo.changing import house
 from tiny import Rows
+from wavy import waves
 
 CPU = torch.device("cpu")
 SPEC = Spec("image", (3, 32, 32))
 DRAW = Draw(0, ("test",))
-
-
-def waves(n: int = 64, side: int = 32) -> Rows:
-    g = torch.Generator().manual_seed(0)
-    y, x = torch.meshgrid(torch.linspace(0, 6, side), torch.linspace(0, 6, side), indexing="ij")
-    f = torch.rand(n, 3, 1, 1, generator=g) * 3
-    return Rows(0.6 * torch.sin(f * x + 2 * f.flip(1) * y))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 13), (33, 20), (64, 64)])
@@ -211,260 +194,3 @@ def test_data_without_pairs_are_refused_with_the_remedy() -> None:
         Cycle().wiring(SPEC)
     with pytest.raises(RecipeError, match="rivalry apply"):
         Change(Noise()).sample({}, Wiring(), DRAW, 4)
-
-
-CONFLICTS = [
-    ("cyclegan-small", "denoise", "learns --task unpaired, not denoise; leave --task out"),
-    ("srgan-small", "denoise", "learns --task super-resolution, not denoise"),
-    ("srgan-small", "super-resolution-x2", r"add --set game.degradation.scale=2, or leave --recipe out"),
-    ("srgan-small", "translate", "learns --task super-resolution, not translate"),
-    ("pix2pix-small", "inpaint", "learns --task translate, not inpaint"),
-    ("pix2pix-small", "unpaired", "learns --task translate, not unpaired"),
-    ("dcgan-small", "denoise", "makes new examples and --task denoise changes what is there"),
-    ("ccgan-small", "unpaired", "goes by classes, which --task unpaired has no use for"),
-    ("stargan-small", "unpaired", "learns --task domains, not unpaired"),
-    ("dcgan-small", "domains", "makes new examples and --task domains changes what is there"),
-    ("srgan-small", "generate", "learns --task super-resolution, not generate"),
-]
-
-
-@pytest.mark.parametrize(("recipe", "named", "says"), CONFLICTS)
-def test_a_task_that_the_recipe_does_not_learn_is_refused_with_the_remedy(recipe: str, named: str, says: str, tmp_path: Path) -> None:
-    """Before any data are read."""
-    import rivalry
-
-    with pytest.raises(RecipeError, match=says):
-        rivalry.train(tmp_path / "nowhere", recipe=recipe, options=ReadOptions(task=named), run=str(tmp_path / "run"))
-
-
-def test_tasks_that_recipes_learn_are_let_through() -> None:
-    for recipe, named in (
-        ("srgan-small", "super-resolution"), ("dncnn-small", "denoise"), ("real-esrgan-small", "restore-x4"), ("lama-small", "inpaint"),
-        ("pix2pix-small", "translate"), ("pix2pix-small", "denoise"), ("cut-small", "unpaired"), ("stargan-small", "generate"), ("stargan-small", "domains"), ("dcgan-small", "generate"),
-    ):  # fmt: skip
-        check_task(zoo.get(recipe), named)
-    assert [suited(zoo.get(r)) for r in ("srgan", "dncnn", "deblurgan", "real-esrgan", "lama", "munit")] == [
-        "super-resolution", "denoise", "deblur", "restore-x4", "inpaint", "unpaired",
-    ]  # fmt: skip
-
-
-def pairs_of(folder: Path, names: tuple[str, str], scale: int = 1, n: int = 12) -> Path:
-    """Waves, and as their partners the waves, each pixel repeated."""
-    for name, times in zip(names, (1, scale), strict=True):
-        photos(folder / name, n)
-        for path in (folder / name).iterdir():
-            with Image.open(path) as picture:
-                picture.resize((48 * times, 48 * times), Image.Resampling.NEAREST).save(path)
-    return folder
-
-
-def test_the_house_learns_a_task_from_true_pairs(tmp_path: Path) -> None:
-    """Enlarging from lr and hr: the layout decides, the network is the restorer by pixels, files come out twice as large."""
-    import rivalry
-
-    said: list[str] = []
-    data = pairs_of(tmp_path / "d", ("lr", "hr"), 2)
-    run = rivalry.train(data, budget="3steps", run=str(tmp_path / "run"), settings=SMALL, tensorboard=False, say=said.append)
-    assert run.recipe.name == "house-super-resolution-x2"
-    assert isinstance(run.recipe.game, Change)
-    assert run.recipe.game.degradation is None
-    assert "discriminator" not in run.recipe.nets
-    assert any("true pairs" in line for line in said)
-    done = run.apply(data / "lr" / "0.png", tmp_path / "out.png")
-    with Image.open(done.written[0]) as made:  # type: ignore[union-attr]
-        assert made.size == (96, 96)
-    changer = run.changer()
-    assert (changer.scale, changer.task, changer.keeps_colour) == (2, "super-resolution-x2", True)
-    assert run.evaluate().keys() >= {"psnr", "gain"}
-
-
-def test_a_recipe_with_bad_twins_of_its_own_learns_from_true_pairs(tmp_path: Path) -> None:
-    pairs = load(pairs_of(tmp_path / "d", ("noisy", "clean")), options=ReadOptions(task="denoise"))
-    recipe, told = fitted(zoo.get("dncnn-small"), pairs)
-    assert isinstance(recipe.game, Change)
-    assert recipe.game.degradation is None
-    assert "true pairs" in told[0]
-    alone = load(tmp_path / "d" / "clean", options=ReadOptions(task="denoise"))
-    assert fitted(zoo.get("dncnn-small"), alone) == (zoo.get("dncnn-small"), ())
-
-
-def test_a_recipe_that_makes_pictures_goes_before_the_layout(tmp_path: Path) -> None:
-    data, reading = read_for(zoo.get("acgan-small"), pairs_of(tmp_path / "d", ("A", "B")), ReadOptions(size=32))
-    assert (data.layout, data.spec.class_names, reading.task) == ("", ("A", "B"), "generate")
-    seen, reading = read_for(zoo.get("pix2pix-small"), tmp_path / "d", ReadOptions())
-    assert (seen.layout, reading.task) == ("pairs", "translate")
-
-
-def test_the_seconds_of_the_rulers_are_part_of_the_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two seconds of making the judge leave six of eight; of two they leave one, half of what was asked."""
-    import rivalry
-    from rivalry.training import session
-
-    plain = session.make_judge
-
-    def slow(*given, **named):  # type: ignore[no-untyped-def]
-        time.sleep(2)
-        return plain(*given, **named)
-
-    photos(tmp_path / "photos")
-    monkeypatch.setattr(session, "make_judge", slow)
-    for budget, left in (("8s", "6 s"), ("2s", "1 s")):
-        said: list[str] = []
-        options = ReadOptions(task="denoise", patch=32)
-        run = rivalry.train(tmp_path / "photos", budget=budget, run=str(tmp_path / budget), options=options, settings=SMALL, tensorboard=False, say=said.append)
-        assert any(f"2 s went into the feature space of the rulers, so {left} of the budget are left" in line for line in said)
-        assert run.folder.settings["plan"]["seconds_per_step"] * run.folder.settings["plan"]["steps"] < 1.5 * float(left[0])
-
-
-def test_several_domains_are_sub_folders(tmp_path: Path) -> None:
-    for name in ("a", "b", "c"):
-        photos(tmp_path / "d" / name, 9)
-    data = load(tmp_path / "d", options=ReadOptions(task="domains"))
-    assert (data.layout, data.task, data.spec.class_names) == ("", "domains", ("a", "b", "c"))
-    recipe, why = choose(data)
-    assert recipe.name == "stargan-small"
-    assert "3 here" in why[0]
-    with pytest.raises(DataError, match="put each kind into a sub-folder"):
-        load(tmp_path / "d" / "a", options=ReadOptions(task="domains"))
-
-
-def test_contrast_has_the_network_of_low_light() -> None:
-    one, other = (house(task(name), False, 3, 96) for name in ("contrast", "low-light"))
-    assert (one.nets, one.stages, one.steps) == (other.nets, other.stages, other.steps)
-
-
-def test_a_judge_may_join_after_training_by_pixels(tmp_path: Path) -> None:
-    """A run by pixels alone is gone on from by a recipe that has a discriminator; networks that it did not have start afresh."""
-    import rivalry
-
-    photos(tmp_path / "photos")
-    first = rivalry.train(
-        tmp_path / "photos", budget="8steps", run=str(tmp_path / "one"), options=ReadOptions(task="denoise", patch=32), settings=SMALL, tensorboard=False, say=quiet
-    )
-    both = house(task("denoise"), False, 3, 32, adversarial=True)
-    recipe = replace(both, stages=both.stages[1:], nets={**both.nets, "generator": first.recipe.nets["generator"]})
-    state = build_state(recipe, first.folder.spec, 1, CPU)
-    load_nets(state, first.folder)
-    saved, _ = first.folder.state("last")
-    assert torch.equal(state.nets["generator"].head.weight, saved["nets/generator/head.weight"])  # type: ignore[union-attr]
-    with pytest.raises(RunError, match="none of the networks"):
-        load_nets(build_state(replace(recipe, nets={"other": recipe.nets["generator"]}, stages=_renamed(recipe), ema=replace(recipe.ema, modules=())), first.folder.spec, 1, CPU), first.folder)
-
-
-def _renamed(recipe):  # type: ignore[no-untyped-def]
-    (stage,) = recipe.stages
-    side = stage.sides[1]
-    return (replace(stage, sides=(replace(side, modules=("other",), fools=()),)),)
-
-
-SMALL = ("nets.generator.width=8", "nets.generator.blocks=2", "batch=4")
-
-
-def quiet(line: str) -> None:
-    """Says nothing."""
-
-
-def photos(folder: Path, n: int = 12) -> None:
-    folder.mkdir(parents=True)
-    shown = ((waves(n, 48).x + 1) * 127.5).round().to(torch.uint8)
-    for i, p in enumerate(shown):
-        Image.fromarray(p.permute(1, 2, 0).numpy()).save(folder / f"{i}.png")
-
-
-def test_denoising_learns_and_files_are_changed(tmp_path: Path) -> None:
-    import rivalry
-
-    photos(tmp_path / "photos")
-    run = rivalry.train(
-        tmp_path / "photos", budget="150steps", run=str(tmp_path / "run"), options=ReadOptions(task="denoise", patch=32), settings=SMALL, tensorboard=False, say=quiet
-    )
-    scores = run.evaluate(64)
-    assert scores["gain"].low > 1.0, "a dB better than doing nothing"
-    report = (run.path / "report.md").read_text()
-    assert "changed/final.png" in report
-    assert f"rivalry apply {run.path}" in report
-    assert not list((run.path / "samples").glob("*")), "the user's own pictures stay in private/"
-    noisy = tmp_path / "noisy.png"
-    values = waves(1, 70).x[0] + 0.2 * torch.randn(3, 70, 70, generator=torch.Generator().manual_seed(0))
-    Image.fromarray(((values.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).numpy()).save(noisy)
-    run.apply(noisy, tmp_path / "clean.png")
-    with Image.open(tmp_path / "clean.png") as clean:
-        assert clean.size == (70, 70)
-    with pytest.raises(RecipeError, match="rivalry apply"):
-        run.sample(4)
-
-
-def test_the_variety_of_changed_pictures_is_not_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is that of what was put in: a run on brain slices was called collapsed since its held-out ones are more alike than the others.
-    Below eight samples the monitor looks at numbers only."""
-    import rivalry
-    from rivalry.health import Monitor
-
-    seen, real = list[int](), Monitor.pulse
-
-    def watched(self: Monitor, step: int, fakes: Tensor, *rest, **named):  # type: ignore[no-untyped-def]
-        seen.append(len(fakes))
-        return real(self, step, fakes, *rest, **named)
-
-    monkeypatch.setattr(Monitor, "pulse", watched)
-    photos(tmp_path / "photos")
-    rivalry.train(
-        tmp_path / "photos", budget="20steps", run=str(tmp_path / "run"), options=ReadOptions(task="denoise", patch=32), settings=SMALL, tensorboard=False, say=quiet
-    )
-    assert seen
-    assert max(seen) < 8
-
-
-def test_resume_is_exact_with_pictures_to_change(tmp_path: Path) -> None:
-    import rivalry
-
-    photos(tmp_path / "photos")
-    options = ReadOptions(task="restore", patch=32)
-    given = {"options": options, "settings": ("nets.generator.width=8", "nets.generator.blocks=1", "batch=2", "nets.discriminator.width=4"), "tensorboard": False, "say": quiet}
-    whole = rivalry.train(tmp_path / "photos", budget="6steps", run=str(tmp_path / "whole"), **given)
-    assert len(whole.recipe.stages) == 2
-    data = load(tmp_path / "photos", options=options)
-    half = build_state(whole.recipe, data.spec, 0, CPU)
-    from rivalry.training.loop import Trainer
-    from rivalry.training.state import pack_state, unpack_state
-
-    first = Trainer(half, data.train, 6, Engine("cpu"))
-    for _ in range(3):
-        first.step()
-    tensors, meta = pack_state(half)
-    again = build_state(whole.recipe, data.spec, 0, CPU)
-    unpack_state(again, tensors, meta, "test")
-    rest = Trainer(again, data.train, 6, Engine("cpu"))
-    for _ in range(3):
-        rest.step()
-        first.step()
-    for name, value in pack_state(half)[0].items():
-        assert torch.equal(value, pack_state(again)[0][name]), name
-
-
-def test_domains_go_to_the_class_that_is_asked_for(tmp_path: Path) -> None:
-    """A network that adds its class: the match's fakes carry the class they were asked for, the way back asks for their own."""
-    from rivalry.games import Domains
-    from rivalry.parts import Source
-
-    x, label = torch.zeros(6, 1, 8, 8), torch.tensor([0, 1, 2, 0, 1, 2])
-
-    class One(Source):
-        def batch(self, stream: str, turn: Turn) -> Batch:
-            return Batch(x, label)
-
-    def net(source: Tensor, wanted: Tensor) -> Tensor:
-        return source * 10 + 1 + wanted.view(-1, 1, 1, 1).float()
-
-    play = Domains("no").play({"generator": net}, One(), Turn("g", 0, 0, 0, DRAW, {}, {}, 6))  # type: ignore[dict-item]
-    match = play.match("main")
-    assert match.real is not None
-    assert match.fake is not None
-    assert torch.equal(match.real.cond[0], label)
-    assert sorted(match.fake.cond[0].tolist()) == sorted(label.tolist())
-    assert torch.equal(match.fake.x[:, 0, 0, 0], 1 + match.fake.cond[0].float())
-    back, truth = play.pair("cycle")
-    assert torch.equal(truth, x)
-    assert torch.equal(back[:, 0, 0, 0], 10 * match.fake.x[:, 0, 0, 0] + 1 + label.float())
-    with pytest.raises(RecipeError, match="sub-folder"):
-        Domains().wiring(SPEC)
