@@ -23,7 +23,7 @@ from rivalry.run import Run
 
 
 def asked_about(run: Run, dataset: Dataset) -> Dataset | None:
-    """The data whose rows are replied to, by runs that reply: training and held-out ones alike, each as often.  None for those that make
+    """The data whose rows are replied to, by runs that reply: training and held-out ones alike, every row as often as any other.  None for those that make
     samples of noise; RecipeError for those that change what they are given."""
     if run.recipe.game.changes:
         raise RecipeError(

@@ -274,7 +274,7 @@ def assumptions(audit: Audit) -> list[str]:
     if audit.kind == "dialogue":
         found.append(
             "Of a conversation one reply was attacked, since its turns depend on one another. Samples are replies to what was said in "
-            "training and in held-out conversations, each as often; only replies were compared."
+            "training and in held-out conversations, every context as often as any other; only replies were compared."
         )
     if audit.promise is not None:
         found.append("The promised epsilon covers what the model card says it covers, and not the held-out rows.")
