@@ -152,7 +152,7 @@ def test_a_discriminator_s_gradient_goes_to_the_doubt_by_what_hiding_a_slot_woul
     weight = torch.randn(20, 5, dtype=torch.float64)
     slope = torch.randn(3, 18, 5, dtype=torch.float64)
     (found,) = torch.autograd.grad((looked_up(weight, made.sheet, made.shares.double()) * slope).sum(), doubt, retain_graph=True)
-    words = _words_first(net._guided(sheet.masked_fill(hide, MASKED), STYLE, torch.full((3, 1), 3))).softmax(-1)[:, 0] @ weight
+    words = _words_first(net._guided(sheet.masked_fill(hide, MASKED), STYLE, torch.full((3, 1), 3), sheet[:, 3:4], 0.0)).softmax(-1)[:, 0] @ weight
     other = torch.where(hide[..., None], words[:, None], weight[MASKED])
     expected = ((other - weight[sheet]) * slope).sum(2)
     assert torch.allclose(found, expected, atol=1e-5)
@@ -189,7 +189,32 @@ def test_words_are_guided_by_what_the_style_adds() -> None:
     assert isinstance(net, TextEditor)
     sheet, place = net.sheet(TEXTS), torch.full((3, 1), 3)
     told, untold = (net(sheet, None, s, sheet)[:, 3] for s in (STYLE, torch.full_like(STYLE, 2)))
-    assert torch.allclose(net._guided(sheet, STYLE, place)[:, 0], told + 1.5 * (told - untold), atol=1e-10)
+    old = sheet.gather(1, place)
+    guided = net._guided(sheet, STYLE, place, old, 0.0)
+    assert torch.allclose(guided[:, 0], told + 1.5 * (told - untold), atol=1e-10)
+    knowing = built(Editor(16, heads=2, dropout=0.0, guide=1.5, channel=2.0))
+    assert isinstance(knowing, TextEditor)
+    assert knowing.channel is not None
+    knowing.load_state_dict(net.state_dict(), strict=False)
+    found = knowing._guided(sheet, STYLE, place, old, 2.0)
+    assert torch.allclose(found, guided + 2 * knowing.channel(old, STYLE), atol=1e-10)
+    assert torch.allclose(knowing._guided(sheet, STYLE, place, torch.full_like(old, BLANK), 2.0), guided, atol=1e-10)
+
+
+def test_words_are_heard_for_the_other_style_while_training_and_only_then() -> None:
+    net = Editor(16, heads=2, dropout=0.0, channel=1.0).build(SPEC, Wiring(classes=2))
+    assert isinstance(net, TextEditor)
+    assert net.channel is not None
+    given = net.sheet(TEXTS)
+    hidden = given.clone()
+    hidden[:, 1] = MASKED
+    net.eval().taught(hidden, None, STYLE, given)
+    assert float(net.channel.turns) == 0
+    torch.manual_seed(0)
+    net.train().taught(hidden, None, STYLE, given)  # one text in four is heard: the first of the three
+    assert float(net.channel.turns) == 1
+    assert float(net.channel.mass.sum(1)[1 - STYLE[0]]) == pytest.approx(1, abs=1e-4)
+    assert torch.nonzero(net.channel.uses)[:, 0].tolist() == [int(TEXTS[0, 0])]
 
 
 @pytest.mark.parametrize("net", NETS, ids=lambda n: type(n).__name__)

@@ -10,6 +10,7 @@ from torch.nn.functional import dropout
 
 from rivalry.catalogue import Plain, register
 from rivalry.errors import RecipeError
+from rivalry.nets.channel import Channel, meant
 from rivalry.nets.language import check_text
 from rivalry.nets.rewriters import (
     MASKED,
@@ -30,6 +31,10 @@ from rivalry.types import BOS, EOS, PAD, Spec
 
 BLANK = BOS
 """A slot where nothing stands."""
+HEARD = 4
+"""One text in so many of a batch is read for what its words stand for in another style."""
+GUESSES = 32
+"""Words that are thought of for each."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +63,16 @@ class TextEditor(Rewriter):
     replaced words (Clark et al. 2020, ELECTRA).  guide: words are taken by l + guide (l - l0), l0 being the logits where no style is told
     (Ho & Salimans 2022, classifier-free guidance).  taught: the share of a discriminator's gradient that reaches the choice of words; all
     of it reaches the doubt.  near: so many slots are mixed by a convolution before any attention, 0 for none: what stands beside a
-    slot says most of what belongs there, and attention takes thousands of steps to find out where beside is.
+    slot says most of what belongs there, and attention takes thousands of steps to find out where beside is.  channel: what is filled in
+    for a word is likely by what stands around it and, to this power, by what that word stands for in the style wanted (`Channel`),
+    which is learned beside the lessons; 0 for no such knowledge: a hidden word is then forgotten.
     """
 
     never: Tensor
 
     def __init__(
         self, vocabulary: int, length: int, styles: int, width: int, layers: int, heads: int, drop: float, noise: Noise, guide: float,
-        taught: float, rounds: int, near: int = 0,
+        taught: float, rounds: int, near: int = 0, channel: float = 0.0,
     ) -> None:  # fmt: skip
         super().__init__()
         self.vocabulary, self.length, self.styles, self.drop, self.noise = vocabulary, length, styles, drop, noise
@@ -83,6 +90,8 @@ class TextEditor(Rewriter):
         self.bias = nn.Parameter(torch.zeros(vocabulary))
         self.doubt = nn.Linear(width, 1)
         nn.init.constant_(self.doubt.bias, -2.0)
+        self.power = channel
+        self.channel = Channel(vocabulary, styles) if channel else None
         never = torch.zeros(vocabulary)
         never[[PAD, EOS, MASKED]] = NEVER
         self.register_buffer("never", never, persistent=False)
@@ -155,10 +164,24 @@ class TextEditor(Rewriter):
         hidden = self.hidden(given, shares, told)
         place, there = _places(given == MASKED)
         under = wanted.gather(1, place)
+        if self.training:
+            self._hear(*(part[::HEARD] for part in (given, style, place, there & meant(under), under)))
         words = self.words(_at(hidden, place)), under, (there & (under != MASKED)).float()
         asked = _free(given) & (given != MASKED)
         doubt = self.doubt(hidden)[..., 0].masked_fill(~asked, NEVER)
         return Taught(words, (doubt, ((given != wanted) & asked).float(), asked.float()))
+
+    @torch.no_grad()
+    def _hear(self, given: Tensor, style: Tensor, place: Tensor, asked: Tensor, under: Tensor) -> None:
+        """Learns what hidden words `under` [N, M] stand for in another style than the text's own [N]."""
+        if self.channel is None or not asked.any():
+            return
+        other = (style + torch.randint(1, max(2, self.styles), style.shape, device=style.device)) % self.styles
+        logits = self.words(_at(self.hidden(given, None, other), place))[asked]
+        every, heard = wide(logits).log_softmax(-1), under[asked][:, None]
+        logs, tokens = every.topk(min(GUESSES, self.vocabulary))
+        logs = torch.cat([logs.masked_fill(tokens == heard, NEVER), every.gather(1, heard)], 1)  # each once: the word itself last
+        self.channel.learn(heard[:, 0], other[:, None].expand_as(asked)[asked], torch.cat([tokens, heard], 1), logs)
 
     def doubted(self, given: Tensor, style: Tensor) -> Tensor:
         """[N, S] the chance that a slot is to be hidden, 0 where there is none."""
@@ -169,7 +192,7 @@ class TextEditor(Rewriter):
         hide = doubt > (0.5 if uniform is None else uniform)
         place, there = _places(hide)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.share > 0):
-            logits = self._guided(given.masked_fill(hide, MASKED), style, place)
+            logits = self._guided(given.masked_fill(hide, MASKED), style, place, given.gather(1, place), self.power)
         tokens, shares = soft(_words_first(logits), temperature, None if uniform is None else _again(uniform.gather(1, place)))
         old = given.gather(1, place)
         tokens = torch.where(there, tokens, old)
@@ -183,24 +206,25 @@ class TextEditor(Rewriter):
         spread = spread.scatter_add(2, given[..., None], -doubt[..., None])
         return Rewritten(given.scatter(1, place, tokens), spread, (doubt, _free(given).float()))
 
-    def _guided(self, sheet: Tensor, style: Tensor, place: Tensor) -> Tensor:
-        """Logits [N, M, V] of the hidden slots `place` [N, M]."""
-        told = self.words(_at(self.hidden(sheet, None, style), place))
-        if not self.guide:
-            return told
-        with torch.no_grad():
-            untold = self.words(_at(self.hidden(sheet, None, torch.full_like(style, self.styles)), place))
-        guided: Tensor = told + self.guide * (told.detach() - untold)
-        return guided
+    def _guided(self, sheet: Tensor, style: Tensor, place: Tensor, old: Tensor, power: float) -> Tensor:
+        """Logits [N, M, V] of the hidden slots `place` [N, M], where `old` [N, M] stood before."""
+        found: Tensor = self.words(_at(self.hidden(sheet, None, style), place))
+        if self.guide:
+            with torch.no_grad():
+                untold = self.words(_at(self.hidden(sheet, None, torch.full_like(style, self.styles)), place))
+            found = found + self.guide * (found.detach() - untold)
+        if self.channel is not None:
+            found = wide(found) + power * self.channel(old, style)
+        return found
 
     @torch.no_grad()
     def write(self, given: Tensor, style: Tensor, strength: float = 1.0) -> Tensor:
-        """Hidden is what is doubted by more than 1 - strength / 2.  The surest of the hidden slots are filled first, and those that are left see them (Ghazvininejad et al. 2019, mask-predict)."""
+        """Hidden is what is doubted by more than 1 - strength / 2, and what stood there counts the less for what is written, the stronger.  The surest of the hidden slots are filled first, and those that are left see them (Ghazvininejad et al. 2019, mask-predict)."""
         left = self.doubted(given, style) > 1 - strength / 2
-        sheet = given.masked_fill(left, MASKED)
+        sheet, power = given.masked_fill(left, MASKED), self.power / max(strength, 1e-3)
         for turn in range(self.rounds, 0, -1):
             place, there = _places(left)
-            shares = _words_first(self._guided(sheet, style, place)).softmax(-1)
+            shares = _words_first(self._guided(sheet, style, place, given.gather(1, place), power)).softmax(-1)
             sure, tokens = shares.max(-1)
             many = (there.sum(1, keepdim=True) / turn).ceil().long()
             rank = sure.masked_fill(~there, -1.0).argsort(dim=1, descending=True, stable=True).argsort(dim=1)
@@ -259,7 +283,7 @@ def _again(uniform: Tensor) -> Tensor:
 @register("net", "text-editor")
 @dataclass(frozen=True)
 class Editor(Net):
-    """`TextEditor`: width, layers, heads, dropout, the noise of its lessons, guide, taught; rounds in which hidden slots are filled; near."""
+    """`TextEditor`: width, layers, heads, dropout, the noise of its lessons, guide, taught; rounds in which hidden slots are filled; near; channel."""
 
     width: int = 128
     layers: int = 3
@@ -270,18 +294,19 @@ class Editor(Net):
     taught: float = 0.0
     rounds: int = 3
     near: int = 0
+    channel: float = 0.0
 
     def __post_init__(self) -> None:
         if self.width % self.heads:
             raise RecipeError(f"width {self.width} of net 'text-editor' does not divide into {self.heads} heads")
         if self.near < 0 or (self.near and self.near % 2 == 0):
             raise RecipeError(f"net 'text-editor' mixes an odd number of slots, or 0 for none, not near={self.near}")
-        if self.guide < 0 or not 0 <= self.taught <= 1 or self.rounds < 1:
-            raise RecipeError("net 'text-editor' needs guide of at least 0, taught between 0 and 1, and a round or more")
+        if min(self.guide, self.channel) < 0 or not 0 <= self.taught <= 1 or self.rounds < 1:
+            raise RecipeError("net 'text-editor' needs guide and channel of at least 0, taught between 0 and 1, and a round or more")
 
     def build(self, spec: Spec, wiring: Wiring) -> nn.Module:
         check_text(spec, "text-editor", self.dropout)
         return TextEditor(
             spec.vocabulary, spec.shape[0], wiring.classes, self.width, self.layers, self.heads, self.dropout, self.noise, self.guide,
-            self.taught, self.rounds, self.near,
+            self.taught, self.rounds, self.near, self.channel,
         )  # fmt: skip

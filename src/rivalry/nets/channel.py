@@ -1,0 +1,110 @@
+"""What words of other styles stand for: a dictionary that nobody wrote, learned by deciphering."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from rivalry.types import BOS, UNKNOWN
+
+BELIEF = 0.3
+"""Words' worth of evidence by which, before any is heard, a word stands half for itself and half for any other."""
+FLOOR = 1e-5
+"""The least chance that a word stands for another."""
+MEMORY = 3.0
+"""What is remembered is about the last of so many parts of what was heard, since a young network hears badly."""
+
+
+class Channel(nn.Module):
+    """C(w | v), the chance that what would be v in a style is w in a text of another.
+
+    It is learned as a cipher is broken (Ravi & Knight 2011, Deciphering foreign language): a language model of the style says what may stand in
+    a hidden place, p(v | around it); what did stand there, w, has the likelihood sum_v p(v | around it) C(w | v), and C is fitted to it
+    by expectation-maximisation, a batch at a time (Cappé & Moulines 2009, arXiv:0712.4273).  It begins with every word standing for
+    itself, so only what the style would hardly say finds another meaning.  Of each word the `kept` likeliest meanings are remembered.
+
+    words, counts [styles, V, kept]: of each word w, by the style wanted, the v that it stood for, -1 for none, and how often; mass [styles, V]: how
+    often each v was meant; uses [V]: how often each w was heard; turns: batches heard.
+    """
+
+    words: Tensor
+    counts: Tensor
+    mass: Tensor
+    uses: Tensor
+    turns: Tensor
+
+    def __init__(self, vocabulary: int, styles: int, kept: int = 16) -> None:
+        super().__init__()
+        self.vocabulary, self.kept = vocabulary, kept
+        self.register_buffer("words", torch.full((styles, vocabulary, kept), -1, dtype=torch.int32))
+        self.register_buffer("counts", torch.zeros(styles, vocabulary, kept))
+        self.register_buffer("mass", torch.zeros(styles, vocabulary))
+        self.register_buffer("uses", torch.zeros(vocabulary))
+        self.register_buffer("turns", torch.zeros(()))
+
+    def forward(self, heard: Tensor, style: Tensor) -> Tensor:
+        """log C(heard | v) of all v, [N, M, V], of words heard [N, M] in the style [N]; 0 where nothing was heard: a blank, or a word that
+        was not known."""
+        mass = self.mass[style][:, None] + BELIEF
+        chance = self._any(heard)[..., None] / mass
+        words, counts = self.words[style[:, None], heard].long(), self.counts[style[:, None], heard]
+        known = words.clamp_min(0)
+        share = counts / self.mass[style[:, None, None], known].add(BELIEF)
+        chance = chance.scatter_add(2, known, share * (words >= 0))
+        itself = 0.5 * BELIEF / mass.expand_as(chance).gather(2, heard[..., None])
+        log: Tensor = chance.scatter_add(2, heard[..., None], itself).add_(FLOOR).log_()
+        return log.masked_fill(~meant(heard)[..., None], 0.0)
+
+    def of(self, heard: Tensor, style: Tensor, tokens: Tensor) -> Tensor:
+        """log C(heard [P] | tokens [P, C]) [P, C] in the styles [P]."""
+        words, counts = self.words[style, heard], self.counts[style, heard]
+        stood = (counts[:, None] * (tokens[..., None] == words[:, None])).sum(2)
+        stood = stood + 0.5 * BELIEF * (tokens == heard[:, None]) + self._any(heard)[:, None]
+        log: Tensor = (stood / (self.mass[style[:, None], tokens] + BELIEF) + FLOOR).log()
+        return log
+
+    def _any(self, heard: Tensor) -> Tensor:
+        """What is believed of a word whatever it may stand for, by how often it is heard."""
+        total = self.uses.sum() + self.vocabulary
+        found: Tensor = 0.5 * BELIEF * (self.uses[heard] + 1) / total
+        return found
+
+    @torch.no_grad()
+    def learn(self, heard: Tensor, style: Tensor, tokens: Tensor, logs: Tensor) -> None:
+        """A batch: words heard [P], the styles that were asked for [P], what the style would say there, tokens [P, C], each once, with
+        its log p [P, C]."""
+        forget = self.turns / (self.turns + MEMORY)
+        chance = (logs + self.of(heard, style, tokens)).softmax(1)
+        for old in (self.counts, self.mass, self.uses):
+            old.mul_(forget)
+        self.mass.index_put_((style[:, None].expand_as(tokens), tokens), chance, accumulate=True)
+        self.uses.index_add_(0, heard, torch.ones_like(heard, dtype=self.uses.dtype))
+        self._remember(style * self.vocabulary + heard, tokens, chance)
+        self.turns += 1
+
+    def _remember(self, row: Tensor, tokens: Tensor, chance: Tensor) -> None:
+        """Adds to the counts of rows [P] of (style, word), and keeps the largest of each row."""
+        rows, place = row.unique(return_inverse=True)
+        words, counts = self.words.flatten(0, 1), self.counts.flatten(0, 1)
+        old, known = words[rows].long(), words[rows] >= 0
+        before = torch.arange(len(rows), device=row.device)[:, None].expand_as(old)
+        keys = torch.cat([(place[:, None] * self.vocabulary + tokens).flatten(), (before * self.vocabulary + old)[known]])
+        keys, where = keys.unique(return_inverse=True)
+        sums = counts.new_zeros(len(keys)).index_add_(0, where, torch.cat([chance.flatten(), counts[rows][known]]))
+        most = sums.argsort(descending=True, stable=True)
+        order = most[(keys[most] // self.vocabulary).argsort(stable=True)]
+        mine = keys[order] // self.vocabulary
+        rank = torch.arange(len(order), device=row.device) - torch.searchsorted(mine, mine)
+        kept = rank < self.kept
+        at, mine, rank = order[kept], mine[kept], rank[kept]
+        words[rows], counts[rows] = -1, 0.0
+        words[rows[mine], rank] = (keys[at] % self.vocabulary).int()
+        counts[rows[mine], rank] = sums[at]
+
+
+def meant(heard: Tensor) -> Tensor:
+    """Where a word stands that may mean something."""
+    return (heard != BOS) & (heard != UNKNOWN)
+
+
+__all__ = ["BELIEF", "FLOOR", "Channel", "meant"]
