@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -42,18 +44,14 @@ class Channel(nn.Module):
         self.register_buffer("uses", torch.zeros(vocabulary))
         self.register_buffer("turns", torch.zeros(()))
 
-    def forward(self, heard: Tensor, style: Tensor) -> Tensor:
-        """log C(heard | v) of all v, [N, M, V], of words heard [N, M] in the style [N]; 0 where nothing was heard: a blank, or a word that
-        was not known."""
-        mass = self.mass[style][:, None] + BELIEF
-        chance = self._any(heard)[..., None] / mass
-        words, counts = self.words[style[:, None], heard].long(), self.counts[style[:, None], heard]
-        known = words.clamp_min(0)
-        share = counts / self.mass[style[:, None, None], known].add(BELIEF)
-        chance = chance.scatter_add(2, known, share * (words >= 0))
-        itself = 0.5 * BELIEF / mass.expand_as(chance).gather(2, heard[..., None])
-        log: Tensor = chance.scatter_add(2, heard[..., None], itself).add_(FLOOR).log_()
-        return log.masked_fill(~meant(heard)[..., None], 0.0)
+    def forward(self, heard: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
+        """Words heard [N, M] in the styles [N] -> (what they may stand for [N, M, kept + 1], log C(heard | v) less the log of FLOOR of each,
+        which is 0 for all other v, and for all where nothing was heard: a blank, or a word that was not known)."""
+        stored = self.words[style[:, None], heard].long()
+        tokens = torch.cat([stored.clamp_min(0), heard[..., None]], 2)
+        once = torch.cat([stored >= 0, ~(stored == heard[..., None]).any(2, keepdim=True)], 2) & meant(heard)[..., None]
+        log = self.of(heard.flatten(), style[:, None].expand_as(heard).flatten(), tokens.flatten(0, 1)).view_as(tokens)
+        return tokens, (log - math.log(FLOOR)).clamp_min(0) * once
 
     def of(self, heard: Tensor, style: Tensor, tokens: Tensor) -> Tensor:
         """log C(heard [P] | tokens [P, C]) [P, C] in the styles [P]."""

@@ -214,7 +214,9 @@ class TextEditor(Rewriter):
                 untold = self.words(_at(self.hidden(sheet, None, torch.full_like(style, self.styles)), place))
             found = found + self.guide * (found.detach() - untold)
         if self.channel is not None:
-            found = wide(found) + power * self.channel(old, style)
+            tokens, gains = self.channel(old, style)
+            found = wide(found)
+            found = found.scatter_add(2, tokens, power * gains.to(found.dtype))
         return found
 
     @torch.no_grad()
