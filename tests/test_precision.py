@@ -20,6 +20,11 @@ def test_pictures_use_what_the_machine_is_fast_at(name: str) -> None:
     assert usual_precision(Request(get(name)), PICTURES) == "auto"
 
 
+@pytest.mark.parametrize("name", ["house-table", "ctgan-small", "tvae"])
+def test_tables_use_it_too(name: str) -> None:
+    assert usual_precision(Request(get(name)), Spec("table", (9,))) == "auto"
+
+
 def test_other_data_stay_exact() -> None:
     assert usual_precision(Request(get("house-points")), Spec("points", (2,))) == "float32"
     assert usual_precision(Request(get("mle")), Spec("tokens", (20,))) == "float32"
@@ -41,6 +46,8 @@ def test_what_is_changed_keeps_to_the_exceptions() -> None:
 def test_privacy_and_the_users_own_modules_are_exact() -> None:
     private, _ = privatised(private_pictures("p", batch=4), 3.0, 0.0)
     assert usual_precision(Request(private), PICTURES) == "float32"
+    assert usual_precision(Request(get("dp-gan")), Spec("table", (9,))) == "float32"
+    assert usual_precision(Request(get("pate-gan")), Spec("table", (9,))) == "float32"
     assert usual_precision(Request(get("dcgan"), players={"generator": nn.Linear(1, 1)}), PICTURES) == "float32"
 
 

@@ -205,12 +205,12 @@ def _left(budget: Budget, recipe: Recipe, spent: float, say: Say) -> Budget:
 
 
 def usual_precision(request: Request, spec: Spec) -> str:
-    """'auto' for pictures, where bfloat16 was seen to do no harm (docs/lab/speed.md), and for whatever is changed or restyled.  'float32'
+    """'auto' for pictures and tables, where bfloat16 was seen to do no harm (docs/lab/speed.md), and for whatever is changed or restyled.  'float32'
     for all else: other data, penalties of small differences, differential privacy, and modules that are not ours."""
     recipe = request.recipe
     exact = any(p.exact for stage in recipe.stages for side in stage.sides for p in side.penalties)
     ours = not (request.players or recipe.private or exact)
-    return "auto" if ours and (recipe.game.changes or spec.kind == "image") else "float32"
+    return "auto" if ours and (recipe.game.changes or spec.kind in ("image", "table")) else "float32"
 
 
 def seconds_a_step(trial: Trainer) -> float:
