@@ -17,8 +17,9 @@ FIRST = 4
 
 def spread(channel: Channel, heard: Tensor, style: Tensor) -> Tensor:
     """[N, M, V] log C(heard | v), of what it remembers."""
-    tokens, gains = channel(heard, style)
-    return torch.zeros(*heard.shape, channel.vocabulary).scatter_add(2, tokens, gains) + math.log(FLOOR)
+    tokens, gains = channel(heard.flatten(), style[:, None].expand_as(heard).flatten())
+    every = torch.zeros(heard.numel(), channel.vocabulary).scatter_add(1, tokens, gains) + math.log(FLOOR)
+    return every.view(*heard.shape, channel.vocabulary)
 
 
 def hear(n: int, vocabulary: int, key: Tensor, seed: int, sure: float = 4.0) -> tuple[Tensor, Tensor, Tensor]:

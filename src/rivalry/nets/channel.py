@@ -45,13 +45,12 @@ class Channel(nn.Module):
         self.register_buffer("turns", torch.zeros(()))
 
     def forward(self, heard: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
-        """Words heard [N, M] in the styles [N] -> (what they may stand for [N, M, kept + 1], log C(heard | v) less the log of FLOOR of each,
-        which is 0 for all other v, and for all where nothing was heard: a blank, or a word that was not known)."""
-        stored = self.words[style[:, None], heard].long()
-        tokens = torch.cat([stored.clamp_min(0), heard[..., None]], 2)
-        once = torch.cat([stored >= 0, ~(stored == heard[..., None]).any(2, keepdim=True)], 2) & meant(heard)[..., None]
-        log = self.of(heard.flatten(), style[:, None].expand_as(heard).flatten(), tokens.flatten(0, 1)).view_as(tokens)
-        return tokens, (log - math.log(FLOOR)).clamp_min(0) * once
+        """Words heard [P] in the styles [P] -> (what each may stand for [P, kept + 1], log C(heard | v) less the log of FLOOR of these, which is
+        0 for all other v, and for all where nothing was heard: a blank, or a word that was not known)."""
+        stored = self.words[style, heard].long()
+        tokens = torch.cat([stored.clamp_min(0), heard[:, None]], 1)
+        once = torch.cat([stored >= 0, ~(stored == heard[:, None]).any(1, keepdim=True)], 1) & meant(heard)[:, None]
+        return tokens, (self.of(heard, style, tokens) - math.log(FLOOR)).clamp_min(0) * once
 
     def of(self, heard: Tensor, style: Tensor, tokens: Tensor) -> Tensor:
         """log C(heard [P] | tokens [P, C]) [P, C] in the styles [P]."""

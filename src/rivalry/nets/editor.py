@@ -19,6 +19,7 @@ from rivalry.nets.rewriters import (
     Rewriter,
     Rewritten,
     Taught,
+    few,
     looked_up,
     seen,
     soft,
@@ -177,7 +178,7 @@ class TextEditor(Rewriter):
         if self.channel is None or not asked.any():
             return
         other = (style + torch.randint(1, max(2, self.styles), style.shape, device=style.device)) % self.styles
-        logits = self.words(_at(self.hidden(given, None, other), place))[asked]
+        logits = self.words(_at(self.hidden(given, None, other), place)[asked])
         every, heard = wide(logits).log_softmax(-1), under[asked][:, None]
         logs, tokens = every.topk(min(GUESSES, self.vocabulary))
         logs = torch.cat([logs.masked_fill(tokens == heard, NEVER), every.gather(1, heard)], 1)  # each once: the word itself last
@@ -190,33 +191,31 @@ class TextEditor(Rewriter):
     def rewrite(self, given: Tensor, style: Tensor, temperature: float, uniform: Tensor | None) -> Rewritten:
         doubt = self.doubted(given, style)
         hide = doubt > (0.5 if uniform is None else uniform)
-        place, there = _places(hide)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.share > 0):
-            logits = self._guided(given.masked_fill(hide, MASKED), style, place, given.gather(1, place), self.power)
-        tokens, shares = soft(_words_first(logits), temperature, None if uniform is None else _again(uniform.gather(1, place)))
-        old = given.gather(1, place)
-        tokens = torch.where(there, tokens, old)
-        shares = self.share * shares + (1 - self.share) * shares.detach()
-        sure = doubt.gather(1, place)[..., None]
+            logits = self._guided(given.masked_fill(hide, MASKED), style, hide, given, self.power)
+            tokens, shares = soft(_words_first(logits), temperature, None if uniform is None else _again(uniform[hide]))
+        sheet = given.masked_scatter(hide, tokens)
+        edits = doubt, _free(given).float()
         # as far as there is doubt: from what stands there to what was filled in, or to nothing known where it was not hidden
-        filled = sure * shares * there[..., None]
-        spread = torch.zeros(*given.shape, self.vocabulary, device=given.device, dtype=filled.dtype)
-        spread = spread.scatter(1, place[..., None].expand_as(filled), filled)
+        if not self.share:
+            return Rewritten(sheet, few(torch.stack([sheet.where(hide, MASKED), given], 2), torch.stack([doubt, -doubt], 2)), edits)
+        shares = doubt[hide][:, None] * (self.share * shares + (1 - self.share) * shares.detach())
+        spread = torch.zeros(*given.shape, self.vocabulary, device=given.device, dtype=shares.dtype)
+        spread = spread.masked_scatter(hide[..., None], shares)
         spread = spread.scatter_add(2, torch.full_like(given, MASKED)[..., None], (doubt * ~hide)[..., None])
-        spread = spread.scatter_add(2, given[..., None], -doubt[..., None])
-        return Rewritten(given.scatter(1, place, tokens), spread, (doubt, _free(given).float()))
+        return Rewritten(sheet, spread.scatter_add(2, given[..., None], -doubt[..., None]), edits)
 
-    def _guided(self, sheet: Tensor, style: Tensor, place: Tensor, old: Tensor, power: float) -> Tensor:
-        """Logits [N, M, V] of the hidden slots `place` [N, M], where `old` [N, M] stood before."""
-        found: Tensor = self.words(_at(self.hidden(sheet, None, style), place))
+    def _guided(self, sheet: Tensor, style: Tensor, hidden: Tensor, old: Tensor, power: float) -> Tensor:
+        """Logits [P, V] of the slots of a sheet [N, S] that are hidden, first to last of each text, where `old` [N, S] stood before."""
+        found: Tensor = self.words(self.hidden(sheet, None, style)[hidden])
         if self.guide:
             with torch.no_grad():
-                untold = self.words(_at(self.hidden(sheet, None, torch.full_like(style, self.styles)), place))
+                untold = self.words(self.hidden(sheet, None, torch.full_like(style, self.styles))[hidden])
             found = found + self.guide * (found.detach() - untold)
         if self.channel is not None:
-            tokens, gains = self.channel(old, style)
+            tokens, gains = self.channel(old[hidden], style[:, None].expand_as(old)[hidden])
             found = wide(found)
-            found = found.scatter_add(2, tokens, power * gains.to(found.dtype))
+            found = found.scatter_add(1, tokens, power * gains.to(found.dtype))
         return found
 
     @torch.no_grad()
@@ -225,14 +224,12 @@ class TextEditor(Rewriter):
         left = self.doubted(given, style) > 1 - strength / 2
         sheet, power = given.masked_fill(left, MASKED), self.power / max(strength, 1e-3)
         for turn in range(self.rounds, 0, -1):
-            place, there = _places(left)
-            shares = _words_first(self._guided(sheet, style, place, given.gather(1, place), power)).softmax(-1)
-            sure, tokens = shares.max(-1)
-            many = (there.sum(1, keepdim=True) / turn).ceil().long()
-            rank = sure.masked_fill(~there, -1.0).argsort(dim=1, descending=True, stable=True).argsort(dim=1)
-            now = there & (rank < many)
-            sheet = sheet.scatter(1, place, torch.where(now, tokens, sheet.gather(1, place)))
-            left = left & (sheet == MASKED)
+            best, tokens = _words_first(self._guided(sheet, style, left, given, power)).softmax(-1).max(-1)
+            sure = torch.full(given.shape, -1.0, device=given.device, dtype=best.dtype).masked_scatter(left, best)
+            many = (left.sum(1, keepdim=True) / turn).ceil().long()
+            now = left & (sure.argsort(dim=1, descending=True, stable=True).argsort(dim=1) < many)
+            sheet = torch.where(now, sheet.masked_scatter(left, tokens), sheet)
+            left = left & ~now
         return self.text(sheet, None)[0]
 
     def text(self, sheet: Tensor, shares: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -242,7 +239,7 @@ class TextEditor(Rewriter):
         tokens = sheet.gather(1, order).masked_fill(gone.gather(1, order), PAD)
         if shares is None:
             return tokens, None
-        return tokens, shares.gather(1, order[..., None].expand(-1, -1, shares.shape[2]))
+        return tokens, shares[torch.arange(len(order), device=order.device)[:, None], order]
 
 
 def _words_first(logits: Tensor) -> Tensor:

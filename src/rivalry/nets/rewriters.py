@@ -42,14 +42,44 @@ class _StraightThrough(torch.autograd.Function):
         return to_weight, None, to_shares
 
 
+class _FewStraightThrough(torch.autograd.Function):
+    """The same with `few` shares [N, T, K, 2]."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, tokens: Tensor, shares: Tensor) -> Tensor:
+        ctx.save_for_backward(weight, tokens, shares)
+        return weight[tokens]
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, None, Tensor | None]:
+        (slope,) = slopes
+        weight, tokens, shares = ctx.saved_tensors
+        to_weight, to_shares = None, None
+        if ctx.needs_input_grad[0]:
+            to_weight = torch.zeros_like(weight).index_add_(0, tokens.flatten(), slope.flatten(0, 1).to(weight.dtype))
+        if ctx.needs_input_grad[2]:
+            along = (weight[shares[..., 0].long()] * slope[:, :, None].to(weight.dtype)).sum(3)
+            to_shares = torch.stack([torch.zeros_like(along), along], 3).to(shares.dtype)
+        return to_weight, None, to_shares
+
+
+def few(tokens: Tensor, shares: Tensor) -> Tensor:
+    """Words [N, T, K] and their shares [N, T, K] -> [N, T, K, 2], which stands for shares [N, T, V] that are 0 for all other words: thousands
+    of times less to move about.  (Numbers of words are exact in float32 up to 16 million.)"""
+    return torch.stack([tokens.to(shares.dtype if shares.dtype == torch.float64 else torch.float32), shares], 3)
+
+
 def looked_up(weight: Tensor, tokens: Tensor, shares: Tensor | None) -> Tensor:
     """[V, H], [N, T] -> the tokens' vectors [N, T, H].
 
     With shares [N, T, V] they are straight-through (Bengio et al. 2013, arXiv:1308.3432): the value is that of the tokens, exactly,
-    and the gradient goes to the shares as if it were shares @ weight.
+    and the gradient goes to the shares as if it were shares @ weight.  Shares may be `few`, [N, T, K, 2].
     """
     if shares is None:
         return weight[tokens]
+    if shares.dim() == 4:
+        made: Tensor = _FewStraightThrough.apply(weight, tokens, shares)  # type: ignore[no-untyped-call]
+        return made
     found: Tensor = _StraightThrough.apply(weight, tokens, shares)  # type: ignore[no-untyped-call]
     return found
 
@@ -66,7 +96,7 @@ class Taught(NamedTuple):
 
 
 class Rewritten(NamedTuple):
-    """sheet [N, S'] and the shares [N, S', V] its words were taken from; edits, (the chance that each slot is changed [N, S], 1 where there
+    """sheet [N, S'] and the shares [N, S', V] its words were taken from, or few of them [N, S', K, 2]; edits, (the chance that each slot is changed [N, S], 1 where there
     is a slot), of networks that edit."""
 
     sheet: Tensor
@@ -180,10 +210,10 @@ def wide(logits: Tensor) -> Tensor:
 
 
 def soft(logits: Tensor, temperature: float, uniform: Tensor | None) -> tuple[Tensor, Tensor]:
-    """[N, S, V] -> (tokens [N, S], shares [N, S, V] = softmax(logits / temperature)): the likeliest, or drawn from the shares by uniform
+    """[..., V] -> (tokens [...], shares [..., V] = softmax(logits / temperature)): the likeliest, or drawn from the shares by uniform
     numbers [N, S]."""
     shares = (wide(logits) / temperature).softmax(-1)
     if uniform is None:
         return shares.argmax(-1), shares
-    flat = shares.detach().flatten(0, 1)
+    flat = shares.detach().flatten(0, -2)
     return picked(flat, uniform.flatten()).view(uniform.shape), shares

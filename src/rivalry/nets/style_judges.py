@@ -16,8 +16,8 @@ from rivalry.types import PAD, Heads, Spec
 
 
 class StyleJudgeModule(nn.Module):
-    """(tokens [N, T], style [N], shares [N, T, V] or none) -> 'score' [N]: a logit for each style, of the one that is asked; 'class'
-    [N, styles + 1]: of which style it is, the last being 'written by a network'.
+    """(tokens [N, T], style [N], shares [N, T, V], few of them [N, T, K, 2], or none) -> 'score' [N]: a logit for each style, of the one that
+    is asked; 'class' [N, styles + 1]: of which style it is, the last being 'written by a network'.
 
     Convolutions over neighbouring words, the largest answer of each anywhere in the text (Kim 2014).  hide: share of words that it does
     not see while training, so that it has an opinion of texts that lack some.
