@@ -45,7 +45,7 @@ from rivalry.cli.options import defending, device, read_options, reading
     "--precision",
     type=click.Choice(["float32", "bfloat16", "auto"]),
     default=None,
-    help="Of forward and backward passes; parameters stay float32. Without it: what the machine is fast at for pictures and for rewriting text, float32 for the rest.",
+    help="Of forward and backward passes; parameters stay float32. Without it: what the machine is fast at for pictures, tables and rewriting text, float32 for the rest.",
 )
 @click.option(
     "--weights",
