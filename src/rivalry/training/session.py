@@ -136,7 +136,7 @@ def start(dataset: Dataset, request: Request, say: Say = to_stderr, options: Rea
     coarse = ", in bfloat16" if engine.precision == "bf16-mixed" else ""
     if target is not None and target.metrics == ("fd",) and dataset.modality.kind == "text":
         say(f"on few lines text that is no language may come near in FD; guard it with likelihood, for example --until '{target}, lm<1.2x floor'")
-    say(f"{plan.steps} steps, about {_duration(plan.estimate)} on {engine.device}{coarse}; the run is {run.path}")
+    say(f"{plan.steps} steps, about {duration(plan.estimate)} on {engine.device}{coarse}; the run is {run.path}")
     ledger = Ledger.create(run.path / FILE, terms) if terms is not None else None
     if ledger is not None and spent is not None:
         ledger.spend()  # the counts were taken when the forest was fitted
@@ -364,7 +364,7 @@ def _go(run: Run, trainer: Trainer, watch: Watch, engine: Engine, say: Say) -> R
     return run
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """'40 s', '3 min', '2 h 5 min'."""
     if seconds < 90:
         return f"{seconds:.0f} s"
