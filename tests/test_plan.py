@@ -100,7 +100,7 @@ def test_averages_are_settled_once_where_something_uses_them(
 def test_a_preview_is_timed_with_its_settling_and_thrown_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is loaded to draw the first one counts for no later one."""
     clock, data = [0.0], load("ring8", options=ReadOptions(limit=300))
-    state, costs = build_state(RECIPE, data.spec, 0, torch.device("cpu")), iter([5.0, 0.75])
+    state, costs = build_state(RECIPE, data.spec, 0, torch.device("cpu")), iter([4.5, 0.75])
 
     def drawn(path: Path, *rest: object) -> Path:
         path.write_text("a picture")
@@ -114,9 +114,13 @@ def test_a_preview_is_timed_with_its_settling_and_thrown_away(tmp_path: Path, mo
     monkeypatch.setattr(planning, "settle_averages", settled)
     monkeypatch.setattr(planning.time, "perf_counter", lambda: clock[0])
     assert seconds_a_preview(state, data, tmp_path / "private") == pytest.approx(1.0)
-    assert not list((tmp_path / "private").iterdir())
+    assert not (tmp_path / "private").exists()
     costs = iter([0.1])
+    (tmp_path / "private").mkdir()
     assert seconds_a_preview(state, data, tmp_path / "private") == pytest.approx(0.35)
+    assert not list((tmp_path / "private").iterdir())
+    costs = iter([60.0])  # what is slow is slow
+    assert seconds_a_preview(state, data, tmp_path / "private") == pytest.approx(60.25)
 
 
 def test_previews_go_where_they_are_for(tmp_path: Path) -> None:

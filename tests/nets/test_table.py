@@ -100,6 +100,16 @@ def test_margins_are_set_right_and_the_order_of_numbers_is_kept() -> None:
     assert torch.equal(margins(x[:5]), margins(x)[:5])  # row by row
 
 
+def test_nothing_is_chosen_while_margins_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = TableNet(sizes=(8,)).build(SPEC, Wiring(latent=4)).eval()
+    z, called = torch.randn(512, 4), list[int]()
+    monkeypatch.setattr(Choose, "forward", lambda self, x: called.append(len(x)) or x)
+    net.margins.settle(lambda: _run(net, z))  # type: ignore[union-attr, operator]
+    assert not called
+    net(z)
+    assert called == [512]
+
+
 def test_margins_are_off_in_training_and_travel_with_the_weights() -> None:
     torch.manual_seed(0)
     net = TableNet(sizes=(8,)).build(SPEC, Wiring(latent=4)).eval()

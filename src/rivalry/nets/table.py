@@ -20,8 +20,8 @@ from rivalry.types import Block, Spec
 
 KNOTS, REACH = 65, 3.0
 """A number's own distribution is known by its quantiles at so many normal deviates, evenly spread over -REACH to REACH."""
-ROUNDS, FARTHEST = 30, 20.0
-"""Of fitting offsets to shares; and what an offset is at most, which float32 can take to its exponential."""
+ROUNDS, CLOSE, FARTHEST = 30, 1e-4, 20.0
+"""Of fitting offsets to shares, the last change that is worth another round, and what an offset is at most, which float32 can take to its exponential."""
 SCALE = 4.0
 """Encoded numbers are normal deviates over this."""
 
@@ -87,7 +87,8 @@ class RowGenerator(nn.Module, ABC):
 
     def forward(self, z: Tensor, *cond: Tensor) -> Tensor:
         raw = self.raw(z, *cond)
-        return raw if self.scores and self.training else self.drawn(raw)
+        measured = self.margins is not None and self.margins.measuring  # what is drawn then would be thrown away
+        return raw if measured or (self.scores and self.training) else self.drawn(raw)
 
 
 class TableGenerator(RowGenerator):
@@ -177,8 +178,10 @@ class Choose(nn.Module):
             tilt = offset.exp()
             whole = weight @ (tilt[:, None] * self.member)
             share = tilt * ((weight.T @ whole.reciprocal()) * self.member).sum(1) / len(weight)
-            offset = offset + torch.where(shares < 1, shares.log() - share.clamp_min(1e-9).log(), 0.0)
-            offset = offset.clamp(-FARTHEST, FARTHEST)
+            change = torch.where(shares < 1, shares.log() - share.clamp_min(1e-9).log(), 0.0)
+            offset = (offset + change).clamp(-FARTHEST, FARTHEST)
+            if float(change.detach().abs().max()) < CLOSE:
+                break
         return offset
 
     def forward(self, x: Tensor) -> Tensor:
@@ -229,6 +232,11 @@ class Margins(nn.Module, Settles):
         out = x + self.offset
         out[:, self.numbers] = mapped(x[:, self.numbers], self.knots, self.target)
         return out
+
+    @property
+    def measuring(self) -> bool:
+        """Whether rows are looked at, rather than set right."""
+        return self._seen is not None
 
     def settle(self, sample: Callable[[], None]) -> None:
         """Measures what the generator makes, over as many calls of `sample` as it is given, and sets it right."""

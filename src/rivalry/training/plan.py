@@ -15,7 +15,8 @@ from rivalry.training.state import State
 
 PREVIEWS, SHARE = 20, 0.05
 """Pictures that a training draws of itself at most, and the share of its steps' time that they may take."""
-COLD = 0.5
+COLD, SLOW = 0.5, 5.0
+"""Seconds: a first preview may owe so many, and at most so many, to the loading of what draws."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,9 @@ class Plan:
 
 def seconds_a_preview(state: State, data: Dataset, folder: Path) -> float:
     """Seconds that one preview takes with the settling before it, measured on one that is thrown away.  folder: a private place for it,
-    since it may show a user's own pictures.  The first one of a process also pays for loading what draws, so where it took long (half a
-    second) the second counts."""
+    since it may show a user's own pictures.  The first one of a process also pays for loading what draws, so the second counts where that may
+    be much of it."""
+    new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".part-", dir=folder) as place:
         for _ in range(2):
@@ -80,6 +82,8 @@ def seconds_a_preview(state: State, data: Dataset, folder: Path) -> float:
             settle_averages(state, data)
             write_preview(Path(place) / "preview.png", averaged(state, data), data, state.seed)
             taken = time.perf_counter() - begun
-            if taken < COLD:
+            if not COLD <= taken < SLOW:
                 break
+    if new:
+        folder.rmdir()
     return taken
