@@ -48,7 +48,7 @@ class Holding:
     modality: RecordModality
 
     def holds(self, raw: Tensor) -> Tensor:
-        return self.modality.holds(raw)
+        return self.modality.holds(raw, made=False)
 
 
 @dataclass(frozen=True)

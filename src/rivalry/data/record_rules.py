@@ -152,18 +152,23 @@ class RecordRules:
 
     def rejected(self, view: View) -> tuple[str, ...]:
         """The constraints that only drawing a patient anew can meet."""
-        plans_ = [r for p in (self.own, self.visit) if p is not None for r in p.rejected]
-        mended = self.empties(view)
-        return tuple(dict.fromkeys(r.text for r in (*plans_, *(r for r in self.between if r not in mended))))
+        parts = self._asked(view, made=False)
+        return tuple(dict.fromkeys(r.text for r in (*parts.own, *parts.visit, *parts.between)))
 
-    def hold(self, static: Tensor, visits: Tensor, view: View) -> Tensor:
-        """[N] bool: which patients meet all constraints, at every visit."""
+    def _asked(self, view: View, made: bool) -> Parted:
+        """All of them, or (without `made`) those that records do not meet by how they are made."""
+        found, mended = Parted(), () if made else self.empties(view)
+        for side, plan in ((found.own, self.own), (found.visit, self.visit)):
+            side += [] if plan is None else plan.rules if made else plan.rejected
+        found.between = [r for r in self.between if r not in mended]
+        return found
+
+    def hold(self, static: Tensor, visits: Tensor, view: View, made: bool = True) -> Tensor:
+        """[N] bool: which patients meet all constraints (without `made`, those that are rejected by), at every visit."""
         who, _, rows = view.rows(static, visits)
-        keep = torch.ones(len(static), dtype=torch.bool) if self.own is None else self.own.holds(static)
-        fine = all_hold(self.between, rows)
-        if self.visit is not None:
-            fine &= self.visit.holds(rows[:, : view.visit])
-        keep[who[~fine]] = False
+        asked = self._asked(view, made)
+        keep = all_hold(tuple(asked.own), static)
+        keep[who[~(all_hold(tuple(asked.between), rows) & all_hold(tuple(asked.visit), rows[:, : view.visit]))]] = False
         return keep
 
     def state(self) -> dict[str, object]:
@@ -350,15 +355,15 @@ def _planned(
 
 
 def proposals(found: Records, fields: Mapping[str, Field], seed: int) -> tuple[Proposal, ...]:
-    """What the data suggest of patients, and of visits beside their patients (of the latter what names a column of visits)."""
+    """What the data suggest of patients, and of visits beside their times and patients (of the latter what names more than patients' columns)."""
 
-    def suggested(sides: Sequence[tuple[str, Cells]]) -> tuple[Proposal, ...]:
-        mine = [fields[n] for n, _ in sides]
-        return propose(mine, [c for _, c in sides], seed) if any(f.learned for f in mine) else ()
+    def suggested(sides: Sequence[tuple[Field, Cells]]) -> tuple[Proposal, ...]:
+        return propose([f for f, _ in sides], [c for _, c in sides], seed) if any(f.learned for f, _ in sides) else ()
 
     bags = {name for bag in found.bags for name in bag.names()}
-    static, dynamic = (tuple((n, c) for n, c in side if n not in bags) for side in (found.static, found.dynamic))
+    static, dynamic = ([(fields[n], c) for n, c in side if n not in bags] for side in (found.static, found.dynamic))
+    time = replace(found.when, name=found.roles.time), Numbers(found.times, dtype="timestamp[s]" if found.when.type == "date" else "")
     own = suggested(static)
-    both = suggested((*dynamic, *((n, c.take(found.owner)) for n, c in static)))
-    names = {n for n, _ in static}
+    both = suggested((*dynamic, time, *((f, c.take(found.owner)) for f, c in static)))
+    names = {f.name for f, _ in static}
     return (*own, *(p for p in both if not names.issuperset(p.columns)))

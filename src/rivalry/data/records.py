@@ -191,16 +191,17 @@ class RecordModality:
     def decode(self, x: Tensor) -> Tensor:
         """[N, D], any scores in the places of choices -> [N, R] float64 raw records."""
         raw = self.coder.decode(x)
-        if self.rules is not None and self.rules.empties(self.view):
+        if self.rules is not None:
             static, visits = self.coder.raw_parts(raw)
             raw = torch.cat([static, self.rules.made(static, visits, self.view).flatten(1)], 1)
         return self._ended(raw) if self.ends else raw
 
-    def holds(self, raw: Tensor) -> Tensor:
-        """[N, R] raw records -> [N] bool: which meet all constraints, at every visit."""
+    def holds(self, raw: Tensor, made: bool = True) -> Tensor:
+        """[N, R] raw records -> [N] bool: which meet all constraints (without `made`, those that records do not meet by how they are made),
+        at every visit."""
         if self.rules is None:
             return torch.ones(len(raw), dtype=torch.bool)
-        return self.rules.hold(*self.coder.raw_parts(raw.cpu()), self.view)
+        return self.rules.hold(*self.coder.raw_parts(raw.cpu()), self.view, made)
 
     def _ended(self, raw: Tensor) -> Tensor:
         """Without visits after the end of follow-up, but for the first."""
