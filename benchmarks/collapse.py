@@ -28,7 +28,7 @@ from rivalry.recipe import EMA, About, Recipe
 from rivalry.run import Run
 from rivalry.training.engine import Engine
 from rivalry.training.loop import Trainer
-from rivalry.training.session import Plan
+from rivalry.training.plan import Plan
 from rivalry.training.state import State, build_state
 from rivalry.training.watch import Watch
 from rivalry.zoo.rows import Duel, Player

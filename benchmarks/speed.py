@@ -37,7 +37,8 @@ from rivalry.recipe import EMA, About, Recipe
 from rivalry.run import Run
 from rivalry.training.engine import Engine
 from rivalry.training.loop import Trainer
-from rivalry.training.session import Plan, Request, usual_precision
+from rivalry.training.plan import Plan
+from rivalry.training.session import Request, usual_precision
 from rivalry.training.state import build_state
 from rivalry.training.watch import Watch
 from rivalry.zoo.rows import Duel

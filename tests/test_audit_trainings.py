@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from torch import Tensor
 
 import rivalry
-from rivalry.audit import Audit, Setting, audit, risk_lines
+from rivalry.audit import Audit, Setting, audit, risk_lines, shadows
 from rivalry.audit.canaries import canaries
-from rivalry.audit.retraining import Encoded, Joined
+from rivalry.audit.discriminator import Asked
+from rivalry.audit.retraining import Encoded, Joined, Retraining, Trained
 from rivalry.audit.writing import canary_line
+from rivalry.cli import cli
 from rivalry.data import Dataset, ReadOptions, load
 from rivalry.errors import RecipeError
+from rivalry.zoo import get
 from test_audit_run import write_table
 
 CPU = torch.device("cpu")
@@ -134,9 +139,74 @@ def test_numbers_that_say_nothing_are_refused(table: Dataset, tmp_path: Path) ->
     assert {"training shadow models", "training with canaries"} <= set(told)
     assert found.canaries is not None
     assert found.canaries.count == 20
+    assert sorted(p.name for p in (run.path / "private" / "audit-shadows").iterdir()) == [f"{i:03d}.safetensors" for i in range(4)]
     kept = json.loads((run.path / "audit.json").read_text())
     assert kept["canaries"]["epsilon"] == found.canaries.epsilon
     assert canary_line(found) in (run.path / "audit.md").read_text()
+
+
+@pytest.mark.parametrize("remembers", [True, False])
+def test_lira_catches_a_model_that_knows_its_rows_and_no_other(remembers: bool, table: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shadows hand out the rows that they were trained on, a little changed; so does the target, or it hands out rows that nobody asks about."""
+
+    def echo(x: Tensor) -> Callable[[int, int], Tensor]:
+        def draw(n: int, seed: int) -> Tensor:
+            g = torch.Generator().manual_seed(seed % 2**31)
+            return x[torch.randint(len(x), (n,), generator=g)] + 0.01 * torch.randn(n, x.shape[1], generator=g)
+
+        return draw
+
+    def memoriser(plan: Retraining, dataset: Dataset, store: Joined, *rest: object) -> Trained:
+        return Trained(echo(store.batch(torch.arange(len(store)), CPU).x), Asked())
+
+    monkeypatch.setattr(shadows, "retrain", memoriser)
+    other = load(write_table(tmp_path / "b.csv", 900, seed=9), options=ReadOptions(holdout=0.4))
+    known = table.modality.encode((table if remembers else other).train.raw(torch.arange(500)))
+    found = audit(table, echo(known), "by hand", Setting(n=1500, retraining=Retraining(get("house-table-small"), 1, shadows=8)))[0]
+    (lira,) = (a for a in found.attacks if a.name == "LiRA, nearest sample")
+    if remembers:
+        assert lira.auc.low > 0.8
+    else:
+        assert lira.auc.low < 0.5 < lira.auc.high
+
+
+def test_shadows_that_are_there_are_not_trained_again(table: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An audit that is broken off goes on where it was; one with more shadows, or other steps, trains what it lacks."""
+    run = rivalry.train(
+        write_table(tmp_path / "a.csv", 300), budget="2steps", run=str(tmp_path / "run"), device="cpu", say=quiet,
+        tensorboard=False, options=HALF, settings=("generator.sizes=[16]", "discriminator.trunk.sizes=[16]", "batch=32"),
+    )  # fmt: skip
+    trained, retrain, last = list[int](), shadows.retrain, 3
+
+    def counted(plan: Retraining, *rest: object) -> object:
+        if len(trained) == last:
+            raise KeyboardInterrupt
+        trained.append(plan.steps)
+        return retrain(plan, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(shadows, "retrain", counted)
+    with pytest.raises(KeyboardInterrupt):
+        run.audit(200, shadows=4, steps=3, device="cpu")
+    last = 10**9
+    first = run.audit(200, shadows=4, steps=3, device="cpu")
+    assert trained == [3] * 4
+    again = run.audit(200, shadows=4, steps=3, device="cpu")
+    assert trained == [3] * 4
+    assert [a for a in again.attacks if a.name.startswith("LiRA")] == [a for a in first.attacks if a.name.startswith("LiRA")]
+    run.audit(200, shadows=6, steps=3, device="cpu")
+    assert trained == [3] * 6
+    run.audit(200, shadows=4, steps=4, device="cpu")
+    assert trained == [3] * 6 + [4] * 4
+
+
+def test_how_long_trainings_will_take_is_said_before_they_begin(tmp_path: Path) -> None:
+    run = rivalry.train(
+        write_table(tmp_path / "a.csv", 300), budget="2steps", run=str(tmp_path / "run"), device="cpu", say=quiet,
+        tensorboard=False, options=HALF, settings=("generator.sizes=[16]", "discriminator.trunk.sizes=[16]", "batch=32"),
+    )  # fmt: skip
+    found = CliRunner().invoke(cli, ["audit", str(run.path), "--samples", "200", "--shadows", "4", "--canaries", "20", "--steps", "3", "--device", "cpu"])
+    assert found.exit_code == 0, found.output
+    assert "5 trainings of 3 steps, about 0 s at the pace of the run; shadows that are done are kept, so a second call goes on" in found.stderr
 
 
 # -- trained on purpose -------------------------------------------------------------------------------------------------

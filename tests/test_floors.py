@@ -16,7 +16,7 @@ FLOORS = (
     ("games", "recipe", "sampling", "zoo"),
     ("run", "evaluate", "health", "card", "report", "privacy", "baselines", "officer"),
     ("training",),
-    ("auto", "experiments", "checks", "audit", "apply", "changing", "drawing", "exporting", "rivals", "styling", "sweeping", "talking", "using"),
+    ("auto", "experiments", "checks", "audit", "apply", "apply_records", "changing", "drawing", "exporting", "rivals", "styling", "sweeping", "talking", "using"),
     ("api", "cli"),
 )  # fmt: skip
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}

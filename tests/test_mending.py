@@ -13,7 +13,7 @@ from rivalry.health import Diagnosis
 from rivalry.run import Run
 from rivalry.training.engine import Engine
 from rivalry.training.loop import Trainer
-from rivalry.training.session import Plan
+from rivalry.training.plan import Plan
 from rivalry.training.state import build_state
 from rivalry.training.watch import MENDS, RELAPSE, Watch
 from rivalry.zoo import get

@@ -163,8 +163,52 @@ def test_groups_and_survival_are_studied_by_columns_of_patients(run: rivalry.Run
         run.study(by=["weight"], device="cpu")
 
 
-def test_what_records_cannot_do_is_said(run: rivalry.Run, source: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"missing cells are filled in tables, .*--kind table"):
-        run.apply(source / "patients.csv", tmp_path / "full.csv")
-    with pytest.raises(DataError, match="constraints are for tables, and patient records have none"):
-        load(source, options=ReadOptions(constraints=("age >= 18",)))
+def gaps_in(source: Path, folder: Path) -> Path:
+    """The same tables with some cells empty: ages, weights and whether they smoke."""
+    folder.mkdir()
+    people = [line.split(",") for line in (source / "patients.csv").read_text().splitlines()]
+    visits = [line.split(",") for line in (source / "visits.csv").read_text().splitlines()]
+    for rows, column, every in ((people, "age", 7), (visits, "weight", 5), (visits, "smokes", 4)):
+        at = rows[0].index(column)
+        for row in rows[3::every]:
+            row[at] = ""
+    for name, rows in (("patients", people), ("visits", visits)):
+        (folder / f"{name}.csv").write_text("\n".join(map(",".join, rows)) + "\n")
+    (folder / "codes.csv").write_text((source / "codes.csv").read_text())
+    return folder
+
+
+def test_missing_cells_of_records_are_filled(run: rivalry.Run, source: Path, tmp_path: Path) -> None:
+    given = gaps_in(source, tmp_path / "gaps")
+    found = run.apply(given, tmp_path / "full", pool=400)
+    assert {p.name for p in found.written} == {"patients.csv", "visits.csv", "codes.csv"}
+    for name, columns in (("patients", {"age"}), ("visits", {"weight", "smokes"})):
+        old, new = read(given / f"{name}.csv"), read(tmp_path / "full" / f"{name}.csv")
+        assert len(old) == len(new)
+        for a, b in zip(old, new, strict=True):
+            assert {k: v for k, v in b.items() if a[k]} == {k: v for k, v in a.items() if v}
+            assert all(b[k] for k in columns)
+    assert (tmp_path / "full" / "codes.csv").read_text() == (given / "codes.csv").read_text()
+    assert set(found.cells) == {"age", "weight", "smokes"}
+    assert not found.left
+    again = run.apply(given, tmp_path / "again", pool=400, draws=2)
+    assert {p.parent.name for p in again.written} == {"again-1", "again-2"}
+    assert (tmp_path / "again-1" / "visits.csv").read_text() == (tmp_path / "full" / "visits.csv").read_text()
+    assert (tmp_path / "again-2" / "visits.csv").read_text() != (tmp_path / "full" / "visits.csv").read_text()
+
+
+def test_what_cannot_be_filled_is_said(run: rivalry.Run, source: Path, tmp_path: Path) -> None:
+    given = gaps_in(source, tmp_path / "gaps")
+    with pytest.raises(DataError, match="is no folder; name one with"):
+        run.apply(given / "patients.csv", tmp_path / "full")
+    with pytest.raises(DataError, match=r"are several tables and cannot be written as full\.csv; name a folder"):
+        run.apply(given, tmp_path / "full.csv")
+    lines = (given / "visits.csv").read_text().splitlines()
+    bad = [*lines[:2], lines[2].replace("P", "Q", 1) if "P" in lines[2] else lines[2], *lines[3:]]
+    (given / "visits.csv").write_text("\n".join(bad) + "\n")
+    with pytest.raises(DataError, match=r"who is not in patients\.csv; add the patient or remove the rows"):
+        run.apply(given, tmp_path / "full")
+    (given / "codes.csv").unlink()
+    with pytest.raises(DataError, match=r"has no codes\.csv, which the run's records have; add it"):
+        run.apply(given, tmp_path / "full")
+    assert not (tmp_path / "full").exists()

@@ -12,7 +12,7 @@ from rivalry.auto import find
 from rivalry.errors import RecipeError, UnknownName
 from rivalry.evaluate import Budget, Target
 from rivalry.recipe import set_value
-from rivalry.training.session import Plan
+from rivalry.training.plan import Plan
 from rivalry.zoo import get
 
 

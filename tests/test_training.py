@@ -378,7 +378,7 @@ def test_micro_batches_equal_the_whole_batch() -> None:
 def test_a_short_budget_is_not_spent_on_looking(seconds: float, per_look: float, looks: int, steps: int) -> None:
     """At one second a step: three looks of a minute each once left one step of three minutes."""
     from rivalry.evaluate import Budget
-    from rivalry.training.session import Plan
+    from rivalry.training.plan import Plan
     from rivalry.zoo import get
 
     plan = Plan.make(Budget(seconds=seconds), get("gan-small"), 1.0, per_look)

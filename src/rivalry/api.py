@@ -164,7 +164,7 @@ class Run:
         tick: Tick = silent,
     ) -> Filled | Changed | ChangedVolumes | Named:  # fmt: skip
         """Runs on tables fill the missing cells of one (CSV, TSV or Parquet) by draws from the model, given what is known of
-        their row; see `rivalry.apply.fill_table`.  Runs that change pictures change a file, or all below a folder; see
+        their row, runs on records those of a folder; see `rivalry.apply.fill_table` and `rivalry.apply_records`.  Runs that change pictures change a file, or all below a folder; see
         `rivalry.changing.apply_files` and docs/apply.md; runs that learned classes name pictures into a .csv; of scans `rivalry.changing.medical` and docs/medical.md."""
         from rivalry.using import Options, apply
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from rivalry.data import filling
 from rivalry.data.asking import asked
 from rivalry.data.columns.codes import NumberCode
+from rivalry.data.columns.fit import Column
 from rivalry.data.rules.grid import snapped
 from rivalry.data.rules.kinds import MissingIf, Rule, Sum
 from rivalry.data.table import TableModality
@@ -70,12 +71,12 @@ def fill_table(
         tick(what, (len(written) + share) / draws)
 
     ways = Ways(
-        WIDE if likely else NEAR, likely, allowed=lambda r, t: _allowed(rules, r, t), derive=lambda r, gaps: _derive(rules, modality, r, gaps),
-        settle=lambda column, values: _settled(modality, column, values), tick=told,
+        WIDE if likely else NEAR, likely, allowed=lambda r, t: allowed(rules, r, t), derive=lambda r, gaps: derived(rules, modality.learned, r, gaps),
+        settle=lambda column, values: settled(modality.learned, column, values), tick=told,
     )  # fmt: skip
     for number in range(draws):
         name = out if draws == 1 else out.with_name(f"{out.stem}-{number + 1}{out.suffix}")
-        made, left = fill(sheet.raw, sheet.gaps, donors, _order(sheet.gaps, rules), key(seed, "fill", number), ways)
+        made, left = fill(sheet.raw, sheet.gaps, donors, filling_order(sheet.gaps, rules), key(seed, "fill", number), ways)
         written.append(filling.write(sheet, modality.learned, made, sheet.gaps & ~left, name))
     names = [c.name for c in modality.learned]
     return Filled(tuple(written), _counts(names, sheet.gaps & ~left), _counts(names, left), _notes(sheet))
@@ -88,14 +89,14 @@ def _pool(modality: TableModality, sampler: Callable[[int, int], Tensor], n: int
     return filled(lambda m, s: modality.decode(sampler(m, s).cpu()), wanted.group, (n,), seed, tick)
 
 
-def _order(gaps: Tensor, rules: Sequence[Rule]) -> list[int]:
+def filling_order(gaps: Tensor, rules: Sequence[Rule]) -> list[int]:
     """Columns with gaps: the fewest first, but what a constraint empties after the columns that it goes by."""
     masked = {r.column for r in rules if isinstance(r, MissingIf)}
     counts = gaps.sum(0).tolist()
     return sorted((i for i, n in enumerate(counts) if n), key=lambda i: (i in masked, counts[i]))
 
 
-def _allowed(rules: Sequence[Rule], rows: Tensor, column: int) -> Tensor:
+def allowed(rules: Sequence[Rule], rows: Tensor, column: int) -> Tensor:
     """[n]: do the rows meet the constraints on the column, as far as their cells are known?"""
     keep = torch.ones(len(rows), dtype=torch.bool)
     for rule in rules:
@@ -104,14 +105,14 @@ def _allowed(rules: Sequence[Rule], rows: Tensor, column: int) -> Tensor:
     return keep
 
 
-def _derive(rules: Sequence[Rule], modality: TableModality, rows: Tensor, open_: Tensor) -> None:
+def derived(rules: Sequence[Rule], learned: Sequence[Column], rows: Tensor, open_: Tensor) -> None:
     """The one cell of a sum that is to be filled follows from the others."""
     for rule in rules:
         if not isinstance(rule, Sum):
             continue
         places = torch.tensor(rule.columns)
         for at, sign in ((rule.total, 1.0), *((p, -1.0) for p in rule.parts)):
-            code = modality.learned[at].code
+            code = learned[at].code
             others = places[places != at]
             mine = open_[:, at] & ~rows[:, others].isnan().any(1) & isinstance(code, NumberCode)
             if not bool(mine.any()) or not isinstance(code, NumberCode):
@@ -121,13 +122,14 @@ def _derive(rules: Sequence[Rule], modality: TableModality, rows: Tensor, open_:
             open_[mine, at] = False
 
 
-def _settled(modality: TableModality, column: int, values: Tensor) -> Tensor:
+def settled(learned: Sequence[Column], column: int, values: Tensor) -> Tensor:
     """Means of neighbours at multiples of the column's step."""
-    code = modality.learned[column].code
+    code = learned[column].code
     return code.on_grid(values) if isinstance(code, NumberCode) and code.step else values
 
 
 def _counts(names: Sequence[str], cells: Tensor) -> dict[str, int]:
+    """How many of the cells [N, C] there are of each column that has any."""
     return {name: n for name, n in zip(names, cells.sum(0).tolist(), strict=True) if n}
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from torch import Tensor
 
 from rivalry.apply import POOL, Filled, fill_table
+from rivalry.apply_records import fill_records
 from rivalry.changing import Changed, Changer, Named, Ways, apply_files, name_files
 from rivalry.changing.medical import ChangedVolumes, apply_scans, told_of
 from rivalry.data import ImageModality, Modality, restore
 from rivalry.data.medical.volume import holds_scans
 from rivalry.data.records import RecordModality
 from rivalry.data.table import TableModality
-from rivalry.errors import DataError, RecipeError, RunError
+from rivalry.errors import RecipeError, RunError
 from rivalry.exporting import Exported, export_changer, export_generator
 from rivalry.games.restyle import Restyling
 from rivalry.privacy.quota import spend
@@ -96,18 +97,13 @@ def apply(
     run: Run, modality: Modality, sampler: Callable[[], Sampler], changer: Callable[[], Changer], source: Path, out: Path,
     options: Options, tick: Tick,
 ) -> Filled | Changed | ChangedVolumes | Named:  # fmt: skip
-    """Fills a table's missing cells, changes pictures, or names them (into a .csv), by what the run was trained on."""
+    """Fills missing cells of a table or of records, changes pictures, or names them (into a .csv), by what the run was trained on."""
     if isinstance(run.recipe.game, Restyling):
         raise needed(run)
     if isinstance(modality, ImageModality) and out.suffix.lower() == ".csv":
         options.check_for_naming(run.name)
         return name_files(run, modality, source, out, options.which, Engine(options.device).device, options.overwrite, tick)
-    if isinstance(modality, RecordModality):
-        raise DataError(
-            f"missing cells are filled in tables, and {run.name} was trained on patient records, whose visits hang together; train on one table "
-            "of them (--kind table) and fill that with its run"
-        )
-    if not isinstance(modality, TableModality):
+    if not isinstance(modality, TableModality | RecordModality):
         network = changer()
         keep_freed_memory()
         options.check_for_pictures(run.name)
@@ -127,6 +123,11 @@ def apply(
         spend(run, n)
         return draw(n, seed)
 
+    if isinstance(modality, RecordModality):
+        return fill_records(
+            modality, counted, source, out, draws=options.draws, likely=options.likely, pool=POOL if options.pool is None else options.pool,
+            seed=options.seed, tick=tick,
+        )  # fmt: skip
     return fill_table(
         modality, counted, source, out, draws=options.draws, likely=options.likely, pool=POOL if options.pool is None else options.pool,
         seed=options.seed, tick=tick,

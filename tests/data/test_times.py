@@ -167,3 +167,48 @@ def test_records_read_numbers_with_units_and_times_of_day(tmp_path: Path) -> Non
     assert sorted(map(shorn, rows)) == sorted(map(shorn, lines[1:]))
     with pytest.raises(DataError, match="times of day, which do not say on which day"):
         rivalry.inspect(tmp_path / "visits.csv", options=ReadOptions(key="pid", time="at"))
+
+
+def kept(minutes: int, form: str = "%H:%M", n: int = 400) -> list[str]:
+    g = np.random.default_rng(1)
+    return [f"{datetime.datetime(2021, 1, 1) + datetime.timedelta(minutes=int(m) * minutes):{form}}" for m in g.integers(0, 40 * 1440 // minutes, n)]
+
+
+@pytest.mark.parametrize(
+    ("words", "step"),
+    [
+        (kept(15), 900.0),
+        (kept(60), 3600.0),
+        (kept(5), 300.0),
+        (kept(7), 60.0),
+        (kept(30, "%Y-%m-%d %H:%M"), 1800.0),
+        (kept(1440, "%Y-%m-%d %H:%M"), 86400.0),
+        (kept(1440, "%Y-%m-%d"), 86400.0),
+        (kept(1, "%H:%M:%S"), 60.0),
+    ],
+)
+def test_times_keep_the_step_that_the_data_keep(words: list[str], step: float, tmp_path: Path) -> None:
+    """Quarters of an hour stay quarters of an hour, and the last of the day is within the day."""
+    data = read({"at": words, "x": [f"{v:.3f}" for v in G.normal(size=len(words))]})
+    column = data.modality.columns[0]  # type: ignore[attr-defined]
+    assert column.code.step == step
+    drawn = data.modality.decode(torch.randn(2000, *data.spec.shape, generator=torch.Generator().manual_seed(0)))[:, 0]
+    assert float((drawn % step).abs().max()) == 0.0
+    assert len(drawn.unique()) > 20
+    if dates.is_clock(column.form):
+        assert column.code.high == dates.DAY - step
+    said = [n for n in data.notes if "kept in steps of" in n]
+    assert bool(said) == (step != dates.step(column.form))
+
+
+def test_a_schema_s_step_goes_first_and_runs_of_earlier_readings_have_the_format_s(tmp_path: Path) -> None:
+    cells = {"at": kept(15), "x": [f"{v:.3f}" for v in G.normal(size=400)]}
+    declared = tmp_path / "columns.toml"
+    declared.write_text('[columns.at]\ntype = "date"\nstep = 60.0\n')
+    for options in ({"schema": declared}, {"reading": 3}):
+        assert read(cells, **options).modality.columns[0].code.step == 60.0  # type: ignore[attr-defined]
+
+
+def test_a_few_times_may_be_round_by_chance() -> None:
+    assert dates.kept_step("%H:%M", np.array([0.0, 3600.0, 7200.0, 7200.0])) == 60.0
+    assert dates.kept_step("%H:%M", np.array([0.0, 3600.0, 7200.0, 10800.0, 18000.0, np.nan])) == 3600.0

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
 from rivalry.errors import RecipeError
-from rivalry.nets.table import Choose, Margins, TableNet, log_shares, mapped, quantiles
+from rivalry.nets.table import Choose, Margins, TableNet, gumbel, log_shares, mapped, quantiles
 from rivalry.parts import Wiring
 from rivalry.types import Block, Spec
 
@@ -98,6 +100,16 @@ def test_margins_are_set_right_and_the_order_of_numbers_is_kept() -> None:
     assert torch.equal(margins(x[:5]), margins(x)[:5])  # row by row
 
 
+def test_nothing_is_chosen_while_margins_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = TableNet(sizes=(8,)).build(SPEC, Wiring(latent=4)).eval()
+    z, called = torch.randn(512, 4), list[int]()
+    monkeypatch.setattr(Choose, "forward", lambda self, x: called.append(len(x)) or x)
+    net.margins.settle(lambda: _run(net, z))  # type: ignore[union-attr, operator]
+    assert not called
+    net(z)
+    assert called == [512]
+
+
 def test_margins_are_off_in_training_and_travel_with_the_weights() -> None:
     torch.manual_seed(0)
     net = TableNet(sizes=(8,)).build(SPEC, Wiring(latent=4)).eval()
@@ -143,3 +155,36 @@ def test_surprise_is_the_sum_of_cross_entropies_and_squares() -> None:
     expected = expected + (gain == 0) * (rows[:, 4] - scores[:, 4]).square() / (2 * 0.1**2)
     choose = Choose(BLOCKS, 0.2).double()
     assert torch.allclose(choose.surprise(scores, rows, 0.1), expected)
+
+
+def test_gumbel_noise_follows_its_closed_form_tails_included() -> None:
+    """Kolmogorov and Smirnov's distance to exp(-exp(-g)), at chance .001; and how often it is far out, where what is rare is decided."""
+    torch.manual_seed(0)
+    n = 4_000_000
+    g = gumbel(torch.empty(n)).double().sort().values
+    assert bool(g.isfinite().all())
+    expected = torch.exp(-torch.exp(-g))
+    steps = torch.arange(n + 1, dtype=torch.float64) / n
+    distance = torch.maximum((expected - steps[:-1]).abs().max(), (expected - steps[1:]).abs().max())
+    assert float(distance) * n**0.5 < 1.95
+    for far in (6.0, 9.0, 11.0):
+        seen, wanted = int((g > far).sum()), -n * math.expm1(-math.exp(-far))
+        assert abs(seen - wanted) < 4 * wanted**0.5
+    for low in (-2.0, -2.4):
+        seen, wanted = int((g < low).sum()), n * math.exp(-math.exp(-low))
+        assert abs(seen - wanted) < 4 * wanted**0.5
+    assert len(g[g > 11].unique()) == int((g > 11).sum())  # no steps, which 24 bits would leave there
+    assert gumbel(torch.empty(3, dtype=torch.bfloat16)).dtype == torch.bfloat16
+
+
+def test_offsets_are_those_that_are_found_in_logarithms() -> None:
+    torch.manual_seed(0)
+    choose, shares = Choose(BLOCKS, 0.2), log_shares(BLOCKS).exp()
+    x = 3 * torch.randn(5000, 9)
+    x[:, 6] -= 60  # never chosen, as long as nothing is added
+    offset = torch.zeros(9)
+    for _ in range(30):
+        share = choose.soft(x + offset).mean(0)
+        offset = (offset + torch.where(shares < 1, shares.log() - share.clamp_min(1e-9).log(), 0.0)).clamp(-20, 20)
+    assert torch.allclose(choose.offsets(x, shares), offset, atol=1e-3)
+    assert torch.allclose(choose.soft(x + offset).mean(0)[1:4], torch.tensor(BLOCKS[1].shares), atol=1e-3)

@@ -105,7 +105,7 @@ def audit(
         found_spans = spans(material.lines, dataset, sides, seen.raw, setting.private)
     if plan is not None and plan.shadows:
         target = seen.points[0], setting.asked
-        scores += shadows.shadow_scores(plan, material, sides, spaces[0], target, setting.device, tick)
+        scores += shadows.shadow_scores(plan, material, sides, spaces[0], target, setting.device, tick, setting.private)
     tick("classifiers", 0.5)
     blind = controls(material, sides, spaces, found)
     tick("classifiers", 1.0)

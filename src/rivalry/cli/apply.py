@@ -53,7 +53,8 @@ def command(
     Runs that learned to name pictures (pixelda, ccgan) do so where OUT ends in .csv: file, class, probability; and they say how
     many are right, where files lie in folders called after their class.
 
-    Runs on tables fill missing cells by what they make of the cells that are there; all others stay as they are.
+    Runs on tables fill missing cells by what they make of the cells that are there; all others stay as they are. Runs on patient
+    records do so in a FOLDER of the same tables, or in one long table.
 
     Runs on conversations reply: --chat talks with them, a FILE has a context in each line (turns parted by tabs, or JSON lines), and of
     several candidates the best rated is given.

@@ -42,7 +42,7 @@ READING: tuple[Decorator, ...] = (
     click.option("--time", help="Column that says when a visit was (found by itself where only one can be it)."),
     click.option("--schema", type=click.Path(path_type=Path), help="TOML file on what a table's columns mean."),
     click.option("--constraint", "constraints", multiple=True, metavar="TEXT",
-                 help="What holds in every row of a table, e.g. 'discharge>=admission'; 'proposed': what the data suggest."),
+                 help="What holds in every row of a table (of records: for every patient and visit), e.g. 'discharge>=admission'; 'proposed': what the data suggest."),
     click.option("--task", metavar="TASK", help="Change pictures instead of making them: denoise, super-resolution, deblur, jpeg, restore, low-light, contrast, "
                  "colourise, sketch, inpaint, translate (pairs), unpaired (two sets), domains (several) ...; generate: make new ones, whatever the folders look like. Without it the layout decides, and a note says so."),
     click.option("--patch", type=int, help="Side of the squares that are cut out of pictures for a task."),

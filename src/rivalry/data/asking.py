@@ -15,7 +15,7 @@ from rivalry.data.columns.fit import Column
 from rivalry.data.conditions import COMMA, PART, Condition, met, parse
 from rivalry.data.record_fit import FIRST
 from rivalry.data.records import RecordModality
-from rivalry.data.rules.kinds import Rule, all_hold
+from rivalry.data.rules.kinds import Rule
 from rivalry.data.table import TableModality
 from rivalry.data.words import some
 from rivalry.errors import DataError, UnknownName
@@ -42,11 +42,21 @@ class Balance:
 
 
 @dataclass(frozen=True)
+class Holding:
+    """The constraints on patients that only drawing them anew can meet, as one rule of raw records [N, R]."""
+
+    modality: RecordModality
+
+    def holds(self, raw: Tensor) -> Tensor:
+        return self.modality.holds(raw, made=False)
+
+
+@dataclass(frozen=True)
 class Asked:
     """Which rows are wanted: those that meet all conditions and rules, by the balance's shares if there is one."""
 
     conditions: tuple[Condition, ...] = ()
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[Rule | Holding, ...] = ()
     balance: Balance | None = None
 
     def __bool__(self) -> bool:
@@ -54,7 +64,9 @@ class Asked:
 
     def group(self, raw: Tensor) -> Tensor:
         """[N, C] raw rows -> [N] int64: the level of the balanced column (0 without one), -1 for rows not wanted."""
-        keep = met(raw, self.conditions) & all_hold(self.rules, raw).cpu()
+        keep = met(raw, self.conditions)
+        for rule in self.rules:
+            keep = keep & rule.holds(raw).cpu()
         level = torch.zeros(len(raw), dtype=torch.int64)
         if self.balance is not None:
             level = raw[:, self.balance.column].cpu().nan_to_num(-1.0).long()
@@ -82,7 +94,8 @@ def asked_of_patients(modality: RecordModality, where: str = "", balance: str = 
             f"{wrong!r} changes from visit to visit, and patients are drawn whole: ask by their own columns ({own}), or choose among the "
             "visits once they are written"
         )
-    return Asked(parse(where, modality.static), (), balanced(balance, modality.static) if balance else None)
+    again = modality.rules is not None and modality.rules.rejected(modality.view)
+    return Asked(parse(where, modality.static), (Holding(modality),) if again else (), balanced(balance, modality.static) if balance else None)
 
 
 def balanced(text: str, columns: Sequence[Column]) -> Balance:

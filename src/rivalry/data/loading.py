@@ -81,13 +81,10 @@ def load(source: Given, *, options: ReadOptions = DEFAULTS) -> Dataset:
     """
     opened = open_source(source, options)
     kind = claimant(opened, options).kind
-    if options.constraints and kind != "table":
-        if kind == "records":
-            raise DataError(
-                "constraints are for tables, and patient records have none (times of visits ascend by construction); leave --constraint out, "
-                "and check the tables that are written"
-            )
-        raise DataError(f"constraints are for tables, and {opened.where} is read as {kind!r}; leave them out, or say kind 'table'")
+    if options.constraints and kind not in ("table", "records"):
+        raise DataError(
+            f"constraints are for tables and patient records, and {opened.where} is read as {kind!r}; leave them out, or say kind 'table'"
+        )
     return replace(claimant(opened, options).read(opened, options), source=address(source))
 
 

@@ -16,7 +16,7 @@ Tokenizer = Literal["bpe", "words"]
 GIB = 1 << 30
 GENERATE = "generate"
 """The task of learning pictures as they are, whatever their layout looks like."""
-READING = 3
+READING = 4
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class ReadOptions:
         (None: by the amount of text).  tokens: longer lines are cut after so many (None: nearly all lines are whole, 128 at
         most); of dialogue: tokens of a reply (None: 32).  context: of dialogue, tokens of what is replied to (None: 48).
     schema: a TOML file that says what the columns of a table mean, where it is not as it looks.
-    constraints: on the rows of a table, such as 'discharge >= admission', beside those of the schema; 'proposed' stands for
+    constraints: on the rows of a table, or on patients and their visits, such as 'discharge >= admission', beside those of the schema; 'proposed' stands for
         those that the data suggest.
     key: the column that names patients: the rows of one are a record, a row of its own and a series of visits.
     time: the column that says when a visit was; found by itself where only one column can be it.
@@ -62,7 +62,7 @@ class ReadOptions:
     reading: which edition of the rules the data are read by, so that a run's rows are always read as it learned them: 1 numbers
         levels by their training rows, 2 by their names, which tell nothing of the rows; 1 knows fewer layouts of pictures to change; 3 counts
         the groups of rows, where there are any, for what is rare, and reads times of day, dates with two-digit years, fractions of seconds and
-        offsets, and exact decimals.
+        offsets, and exact decimals; 4 keeps times in the steps that they are in, such as quarters of an hour.
     patch: side of the squares that are cut out of pictures for such a task.
     Raises DataError when a value makes no sense.
     """

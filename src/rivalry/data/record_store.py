@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from rivalry.data.columns.codes import Code
+from rivalry.data.rules.plan import Plan
 from rivalry.data.table_store import Coder
 from rivalry.types import Batch, Block
 
@@ -23,10 +24,15 @@ ALIVE = 2
 
 @final
 class RecordCoder:
-    """Encodes raw records and back.  static: codes of the patient's columns; visit: of the gap, then of a visit's columns."""
+    """Encodes raw records and back.  static: codes of the patient's columns; visit: of the gap, then of a visit's columns; own, within: their
+    plans, where constraints are met by how rows are made."""
 
-    def __init__(self, static: Sequence[Code], visit: Sequence[Code], visits: int, seed: int) -> None:
-        self.static, self.visit = (Coder(codes, _blocks(codes), seed) for codes in (static, visit))
+    def __init__(
+        self, static: Sequence[Code], visit: Sequence[Code], visits: int, seed: int, own: Plan | None = None, within: Plan | None = None
+    ) -> None:
+        self.static, self.visit = (
+            Coder(codes, _blocks(codes if plan is None else plan.codes), seed, plan) for codes, plan in ((static, own), (visit, within))
+        )
         self.gap = sum(b.width for b in visit[0].blocks("gap", 0))
         self.columns, self.own, self.visits = len(static), len(visit), visits
         self.width = ALIVE + self.visit.width

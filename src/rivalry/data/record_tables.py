@@ -87,7 +87,11 @@ class Records:
 
     def first(self, most: int) -> Records:
         """The first visits of every patient, at most so many."""
-        kept = np.flatnonzero(self.position < most)
+        return self.but(np.flatnonzero(self.position >= most))
+
+    def but(self, visits: Index) -> Records:
+        """Without these visits, by their numbers among the V."""
+        kept = np.delete(np.arange(len(self.owner)), visits)
         return replace(
             self,
             owner=self.owner[kept],

@@ -17,26 +17,26 @@ from rivalry.data import record_files, table_look
 from rivalry.data.base import Dataset, Plain
 from rivalry.data.columns import fit
 from rivalry.data.columns.cells import Cells, Index, Numbers, spelled
-from rivalry.data.columns.codes import LevelCode, NumberCode
-from rivalry.data.columns.detect import detect, measured
+from rivalry.data.columns.codes import NumberCode
+from rivalry.data.columns.detect import coarser, detect, measured
 from rivalry.data.columns.fit import Column
 from rivalry.data.columns.people import GROUP
 from rivalry.data.columns.schema import Field, Schema
 from rivalry.data.inspection import Inspection
 from rivalry.data.options import ReadOptions
 from rivalry.data.record_codes import Bag
-from rivalry.data.record_fit import FIRST, GAP, VISIT, gap_field, visit_column
+from rivalry.data.record_fit import FIRST, VISIT, outcome, shares, survival
+from rivalry.data.record_rules import Fitted, RecordRules, View, admitted, proposals, restored, time_column
 from rivalry.data.record_store import ALIVE, RecordCoder, RecordRows
 from rivalry.data.record_tables import MOST, Layout, Records, assemble
 from rivalry.data.rows import Rows, choose
+from rivalry.data.rules.text import PROPOSED
 from rivalry.data.sources import Columns, Source, Tables
 from rivalry.data.split import share_held, split
 from rivalry.data.words import count
 from rivalry.errors import DataError
 from rivalry.types import Block, Outcome, Spec
 
-EVENTS = {"1", "yes", "y", "true", "t", "dead", "death", "died", "event"}
-"""How columns say that the event happened."""
 SLACK = 1e-9
 
 
@@ -47,8 +47,7 @@ class RecordModality:
     Raw and encoded records are laid out as `record_store` says.  static: the patient's columns, also those that are not
     learned, the time of the first visit last; gap, dynamic: of visits.  time, key, visit: columns as they are written.
     shares: of patients that have a first visit, a second ...  bags: code counts among the columns.  ends: no visit comes after the survival
-    time, since none did in training.  Nothing here is a row, an
-    exact quantile or an extreme.
+    time, since none did in training.  rules: the constraints on them.  Nothing here is a row, an exact quantile or an extreme.
     """
 
     static: tuple[Column, ...] = ()
@@ -63,6 +62,7 @@ class RecordModality:
     survival: Outcome | None = None
     ends: bool = False
     seed: int = 0
+    rules: RecordRules | None = None
     kind: ClassVar[str] = "records"
 
     @cached_property
@@ -77,22 +77,33 @@ class RecordModality:
         return (self.gap, *(c for c in self.dynamic if c.code is not None))
 
     @cached_property
+    def view(self) -> View:
+        """What constraints are said of."""
+        assert self.gap is not None
+        assert self.time is not None
+        return View((self.gap, *self.dynamic), self.static, self.time, tuple(c for c in (self.key, self.visit) if c is not None))
+
+    @cached_property
     def coder(self) -> RecordCoder:
         static, visit = ([c.code for c in side if c.code is not None] for side in (self.own, self.changing))
-        return RecordCoder(static, visit, len(self.shares), self.seed)
+        plans = () if self.rules is None else (self.rules.own, self.rules.visit)
+        return RecordCoder(static, visit, len(self.shares), self.seed, *plans)
 
     @cached_property
     def spec(self) -> Spec:
-        made = list[Block]()
-        for column in self.own:
+        made, own, visit, columns = list[Block](), self.own, self.changing, tuple[tuple[str, str], ...]()
+        if self.rules is not None:
+            columns = tuple((c.name, "number" if isinstance(c.code, NumberCode) and c.code.knots else "category") for c in (*own, *visit))
+            own, visit = (side if plan is None else plan.inner for side, plan in ((own, self.rules.own), (visit, self.rules.visit)))
+        for column in own:
             made += column.blocks(_end(made))
         static = _end(made)
         for share in self.shares:
             made.append(Block(VISIT, "choice", _end(made), ALIVE, (share, 1 - share)))
-            for column in self.changing:
+            for column in visit:
                 made += column.blocks(_end(made))
         return Spec(
-            "records", (_end(made),), blocks=tuple(made), static=static, visits=len(self.shares), survival=self.survival
+            "records", (_end(made),), blocks=tuple(made), columns=columns, static=static, visits=len(self.shares), survival=self.survival
         )
 
     def sniff(self, source: Source) -> bool:
@@ -111,13 +122,14 @@ class RecordModality:
         lost = int((found.position >= longest).sum())
         cut = (f"visits after the {longest}th, which fewer than {GROUP} patients have: {lost:,}, left out",) if lost else ()
         found = found.first(longest)
-        modality, raw, notes = _fitted(found, fields, parts.train, longest, options.seed)
+        made = admitted(_asked(found, fields, options), found, fields, parts, options.seed)
+        (modality, raw), parts = _modality(made, longest, options.seed), made.parts
         sides = [RecordRows(modality.coder, raw[torch.from_numpy(i)]) for i in (parts.train, parts.held)]
         hashed = hashlib.sha256(b"rivalry records 1")
         hashed.update(repr((modality.state(), options.content())).encode())
         for values in (raw.numpy(), parts.train, parts.held):
             hashed.update(np.ascontiguousarray(values).tobytes())
-        said = (*found.notes, *told, *(n for f in fields.values() for n in f.notes), *notes, *cut, *(n.replace("rows", "patients") for n in parts.notes))
+        said = (*found.notes, *told, *(n for f in fields.values() for n in f.notes), *made.notes, *cut, *(n.replace("rows", "patients") for n in parts.notes))
         return Dataset(found.name, modality.spec, modality, sides[0], sides[1], hashed.hexdigest(), notes=said)
 
     def _found(self, source: Source, options: ReadOptions) -> tuple[Records, dict[str, Field]]:
@@ -139,6 +151,9 @@ class RecordModality:
         told = {n: read(n, c, schema.get(n), found.where, options.reading > 2) for n, c in _columns(found)}
         static, dynamic = (tuple((n, told[n][1]) for n, _ in side) for side in (found.static, found.dynamic))
         fields = {n: replace(f, by_rows=options.reading < 2) for n, (f, _) in told.items()}
+        if options.reading > 3:
+            fields = {n: coarser(f, told[n][1], schema.get(n)) for n, f in fields.items()}
+            found = replace(found, when=coarser(found.when, Numbers(found.times, dtype="timestamp[s]"), schema.get(found.roles.time)))
         return replace(found, static=static, dynamic=dynamic), fields
 
     def schema(self, source: Source, options: ReadOptions) -> Schema:
@@ -148,7 +163,9 @@ class RecordModality:
         counted = tuple(bag.column for bag in found.bags)
         static, dynamic = (tuple(n for n, _ in side if n not in bags) for side in (found.static, found.dynamic))
         roles = replace(found.roles, static=static, dynamic=dynamic, codes=counted)
-        return Schema(tuple(f for f in fields.values() if f.name not in bags), records=roles)
+        texts = _asked(found, fields, options)
+        proposed = tuple(p.text for p in proposals(found, fields, options.seed) if p.text not in texts)
+        return Schema(tuple(f for f in fields.values() if f.name not in bags), texts, proposed, roles)
 
     def inspect(self, source: Source, options: ReadOptions) -> Inspection:
         found, fields = self._found(source, options)
@@ -164,6 +181,7 @@ class RecordModality:
             columns=tuple(table_look.column(fields[n], c) for n, c in _columns(found)),
             proposal={"columns to learn": learned, "patients held back": back},
             notes=(*found.notes, *_told(found), *(s for f in fields.values() for s in f.notes)),
+            constraints={p.text: p.why for p in proposals(found, fields, options.seed)},
         )
 
     def encode(self, raw: Tensor) -> Tensor:
@@ -173,7 +191,17 @@ class RecordModality:
     def decode(self, x: Tensor) -> Tensor:
         """[N, D], any scores in the places of choices -> [N, R] float64 raw records."""
         raw = self.coder.decode(x)
+        if self.rules is not None:
+            static, visits = self.coder.raw_parts(raw)
+            raw = torch.cat([static, self.rules.made(static, visits, self.view).flatten(1)], 1)
         return self._ended(raw) if self.ends else raw
+
+    def holds(self, raw: Tensor, made: bool = True) -> Tensor:
+        """[N, R] raw records -> [N] bool: which meet all constraints (without `made`, those that records do not meet by how they are made),
+        at every visit."""
+        if self.rules is None:
+            return torch.ones(len(raw), dtype=torch.bool)
+        return self.rules.hold(*self.coder.raw_parts(raw.cpu()), self.view, made)
 
     def _ended(self, raw: Tensor) -> Tensor:
         """Without visits after the end of follow-up, but for the first."""
@@ -229,8 +257,9 @@ class RecordModality:
 
     def state(self) -> dict[str, object]:
         singles = {k: c.state() for k in ("gap", "time", "key", "visit") if (c := getattr(self, k)) is not None}
-        outcome = {} if self.survival is None else {"survival": [*self.survival[:3], list(self.survival.after)]}
-        return singles | outcome | {
+        ended = {} if self.survival is None else {"survival": [*self.survival[:3], list(self.survival.after)]}
+        said = {} if self.rules is None else {"constraints": self.rules.state()}
+        return singles | ended | said | {
             "static": [c.state() for c in self.static],
             "dynamic": [c.state() for c in self.dynamic],
             "shares": list(self.shares),
@@ -243,7 +272,7 @@ class RecordModality:
     def restored(self, state: Plain) -> RecordModality:
         try:
             lists = {k: _list(state, k) for k in ("static", "dynamic", "shares", "layouts", "bags")}
-            return RecordModality(
+            found = RecordModality(
                 static=tuple(fit.restored(c) for c in lists["static"]),
                 dynamic=tuple(fit.restored(c) for c in lists["dynamic"]),
                 gap=fit.restored(state["gap"]),
@@ -257,12 +286,23 @@ class RecordModality:
                     for p in lists["bags"]
                     if isinstance(p, Mapping)
                 ),
-                survival=_outcome(state.get("survival")),
+                survival=outcome(state.get("survival")),
                 seed=int(str(state.get("seed", 0))),
                 ends=bool(state.get("ends", False)),
             )
+            rules = state.get("constraints")
+            return found if not isinstance(rules, Mapping) else replace(found, rules=restored(rules, found.view))
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"the state of the records is not whole ({error}); restore the run's run.toml") from error
+
+
+def _asked(found: Records, fields: Mapping[str, Field], options: ReadOptions) -> tuple[str, ...]:
+    """The constraints that are asked for, those proposed written out."""
+    schema = Schema() if options.schema is None else Schema.read(options.schema.expanduser())
+    asked = [*schema.constraints, *options.constraints]
+    if PROPOSED in asked:
+        asked += [p.text for p in proposals(found, fields, options.seed)]
+    return tuple(t for t in dict.fromkeys(asked) if t != PROPOSED)
 
 
 def _list(state: Plain, key: str) -> list[object]:
@@ -319,84 +359,28 @@ def _told(found: Records) -> list[str]:
     return said
 
 
-def _fitted(
-    found: Records, fields: Mapping[str, Field], train: Index, longest: int, seed: int
-) -> tuple[RecordModality, Tensor, tuple[str, ...]]:
-    """(modality, raw records [N, R], notes)."""
-    owner, position = found.owner, found.position
-    static = [fit.fit(fields[n], c, train, seed) for n, c in found.static]
-    dynamic = [visit_column(fields[n], c, owner, train, seed) for n, c in found.dynamic]
-    static.append(_first_time(found, train, seed))
-    field, gaps = gap_field(found)
-    later = np.flatnonzero(position > 0)
-    if not len(later):
-        raise DataError(f"no patient of {found.where} has a second visit; leave the table of visits out")
-    gap = visit_column(detect(GAP, Numbers(gaps[later]), field, found.where), Numbers(gaps[later]), owner[later], train, seed)
+def _modality(made: Fitted, longest: int, seed: int) -> tuple[RecordModality, Tensor]:
+    """(modality, raw records [N, R])."""
+    found, parts = made.found, made.parts
+    static, gap, dynamic = made.columns
     modality = RecordModality(
-        static=tuple(f.column for f in static),
-        gap=replace(gap.column, name=GAP),
-        dynamic=tuple(f.column for f in dynamic),
-        time=Column(found.roles.time, found.when.type, form=found.when.format or "", dtype=found.form[0], blank=found.form[1],
-                    code=_time_code(found)),
-        key=fit.fit(Field(found.roles.key, "identifier"), found.keys, train, seed).column,
-        visit=None if found.visit is None else fit.fit(Field(found.roles.visit, "identifier"), found.visit, train, seed).column,
-        shares=_shares(found, train, longest),
+        static=static,
+        gap=gap,
+        dynamic=dynamic,
+        time=time_column(found),
+        key=fit.fit(Field(found.roles.key, "identifier"), found.keys, parts.train, seed).column,
+        visit=None if found.visit is None else fit.fit(Field(found.roles.visit, "identifier"), found.visit, parts.train, seed).column,
+        shares=shares(found, parts.train, longest),
         layouts=found.layouts,
         bags=found.bags,
-        survival=_survival(found, static),
+        survival=survival(found, static),
         seed=seed,
+        rules=made.rules,
     )  # fmt: skip
     visits = torch.full((len(found.names), longest, len(modality.changing)), torch.nan, dtype=torch.float64)
-    values = [torch.from_numpy(gaps), *(f.raw for f in dynamic if f.raw is not None)]
-    visits[torch.from_numpy(owner), torch.from_numpy(position)] = torch.stack(values, 1)
-    own = [f.raw for f in static if f.raw is not None]
-    raw = torch.cat([*([torch.stack(own, 1)] if own else []), visits.flatten(1)], 1)
-    modality = replace(modality, ends=_all_end(modality, raw[torch.from_numpy(train)]))
-    return modality, raw, tuple(n for f in (*static, *dynamic, gap) for n in f.notes)
-
-
-def _time_code(found: Records) -> NumberCode:
-    """What writing a time needs: its step; the bounds are the records' own."""
-    return NumberCode(found.when.step or 0.0, -np.inf, np.inf)
-
-
-def _first_time(found: Records, train: Index, seed: int) -> fit.Fitted:
-    """When the first visit was, as a column of patients."""
-    times = np.full(len(found.names), np.nan)
-    first = found.position == 0
-    times[found.owner[first]] = found.times[first]
-    spread = times[np.isfinite(times)]
-    if len(spread) and (spread == spread[0]).all() and len(spread) == len(times):
-        return fit.Fitted(Column(FIRST, "constant", value=repr(float(spread[0]))), None)
-    field = Field(FIRST, "number", step=found.when.step or 0.0)
-    made = fit.fit(detect(FIRST, Numbers(times), field, found.where), Numbers(times), train, seed)
-    return replace(made, column=replace(made.column, name=FIRST))
-
-
-def _shares(found: Records, train: Index, longest: int) -> tuple[float, ...]:
-    """Of training patients that have so many visits or more, as if half a patient more had each and none."""
-    visits = np.diff(found.starts)[train]
-    have = (visits[:, None] > np.arange(longest)).sum(0) + 0.5
-    return tuple((have / (len(visits) + 1)).tolist())
-
-
-def _survival(found: Records, static: list[fit.Fitted]) -> Outcome | None:
-    """Where the outcome is.  Raises DataError where nothing says which level is the event, or the time is no number."""
-    r = found.roles
-    if not r.event:
-        return None
-    codes = {f.column.name: f.column.code for f in static}
-    event, time = codes.get(r.event_column), codes.get(r.survival)
-    if not isinstance(time, NumberCode):
-        raise DataError(f"the survival column {r.survival!r} of {found.where} must hold numbers; name the time until the event")
-    if not isinstance(event, LevelCode):
-        raise DataError(f"the event column {r.event_column!r} of {found.where} must have levels, such as 0 and 1")
-    said = r.event.partition("=")[2].strip()
-    hits = [i for i, level in enumerate(event.levels) if (level == said if said else level.casefold() in EVENTS)]
-    if len(hits) != 1 or (not said and len(event.levels) != 2):
-        shown = ", ".join(event.levels[:6])
-        raise DataError(f"nothing says which of {shown} is the event; write event = '{r.event_column}=LEVEL' in the schema")
-    return Outcome(r.survival, r.event_column, hits[0], r.after)
+    visits[torch.from_numpy(found.owner), torch.from_numpy(found.position)] = made.visits
+    raw = torch.cat([made.own, visits.flatten(1)], 1)
+    return replace(modality, ends=_all_end(modality, raw[torch.from_numpy(parts.train)])), raw
 
 
 def _all_end(modality: RecordModality, raw: Tensor) -> bool:
@@ -404,12 +388,3 @@ def _all_end(modality: RecordModality, raw: Tensor) -> bool:
     if modality.survival is None or modality.survival.time not in {c.name for c in modality.own}:
         return False
     return not bool(modality._late(*modality.coder.raw_parts(raw)).any())
-
-
-def _outcome(stored: object) -> Outcome | None:
-    if stored is None:
-        return None
-    if not isinstance(stored, list | tuple) or len(stored) != 4:
-        raise TypeError("survival is no outcome")
-    time, event, level, after = stored
-    return Outcome(str(time), str(event), int(level), tuple(map(str, after)))

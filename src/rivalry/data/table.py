@@ -18,7 +18,7 @@ from rivalry.data.base import Dataset, Plain
 from rivalry.data.columns import fit
 from rivalry.data.columns.cells import Cells, Index, Numbers, from_text
 from rivalry.data.columns.codes import NumberCode
-from rivalry.data.columns.detect import detect, looked
+from rivalry.data.columns.detect import coarser, detect, looked
 from rivalry.data.columns.fit import Column
 from rivalry.data.columns.people import Owners
 from rivalry.data.columns.schema import Field, Schema
@@ -239,6 +239,8 @@ def _fields(table: Columns, options: ReadOptions) -> tuple[Columns, list[Field]]
         if said is None and name == options.group:
             said = Field(name, "identifier", notes=(f"{name!r} groups the rows: made anew, never learned",))
         field, known = looked(name, cells, said, table.where, options.reading > 2) if options.reading > 1 else (detect(name, cells, said, table.where, False), cells)
+        if options.reading > 3:
+            field = coarser(field, known, said)
         if field.type == "identifier" and name != options.group and 1 < field.levels < (there := int((~cells.missing).sum())):
             each = f"{name!r} repeats ({there / field.levels:.1f} rows each on average)"
             advice = f"if it names people, say --group {name!r}, so that all rows of one stay on one side of the split"

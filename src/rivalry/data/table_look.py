@@ -21,6 +21,9 @@ from rivalry.files import atomic
 
 MOST = 12
 BARS, BINS = 12, 30
+WIDTH, PANEL, TITLE, FLAT, SLANT = 3.0, 1.7, 0.3, 0.3, 0.6
+"""Inches: of a panel with its title, and below it for numbers and for levels."""
+SMALL, TICKS = 7, 8
 INK, SHADE = "#c2410c", "#94a3b8"
 
 
@@ -78,19 +81,26 @@ def marginals(columns: Sequence[Column], made: Tensor, path: Path, real: Tensor 
     from matplotlib.figure import Figure
 
     shown = list(range(min(len(columns), MOST)))
-    width = min(4, max(len(shown), 1))
-    figure = Figure(figsize=(3.0 * width, 2.3 * -(-len(shown) // width)), layout="constrained")
-    for i in shown:
-        axes = figure.add_subplot(-(-len(shown) // width), width, i + 1)
-        sides = [("samples", made[:, i].numpy(), INK)]
-        if real is not None:
-            sides.insert(0, ("data", real[:, i].numpy(), SHADE))
-        (_bars if isinstance(columns[i].code, LevelCode) else _histogram)(axes, columns[i], sides)
-        axes.set_title(columns[i].name, fontsize=9)
-        axes.tick_params(labelsize=7)
-        axes.set_yticks([])
-        if not i:
-            axes.legend(fontsize=7)
+    wide = min(4, max(len(shown), 1))
+    rows = [shown[i : i + wide] for i in range(0, len(shown), wide)] or [[]]
+    # places are fixed, for looking for the best ones took half of the time that a picture takes; levels are written aslant, so need room
+    rooms = [SLANT if any(isinstance(columns[i].code, LevelCode) for i in row) else FLAT for row in rows]
+    height = sum(PANEL + room for room in rooms)
+    figure, top = Figure(figsize=(WIDTH * wide, height)), height
+    for row, room in zip(rows, rooms, strict=True):
+        top -= PANEL + room
+        for place, i in enumerate(row):
+            left, bottom = (place + 0.08) / wide, (top + room) / height
+            axes = figure.add_axes((left, bottom, 0.88 / wide, (PANEL - TITLE) / height))
+            sides = [("samples", made[:, i].numpy(), INK)]
+            if real is not None:
+                sides.insert(0, ("data", real[:, i].numpy(), SHADE))
+            (_bars if isinstance(columns[i].code, LevelCode) else _histogram)(axes, columns[i], sides)
+            axes.set_title(columns[i].name, fontsize=9)
+            axes.tick_params(labelsize=SMALL)
+            axes.yaxis.set_visible(False)
+            if not i:
+                axes.legend(fontsize=SMALL)
     with atomic(path) as beside:
         figure.savefig(beside, dpi=100, format=path.suffix.lower().lstrip(".") or "png")
     return path
@@ -106,6 +116,8 @@ def _histogram(axes: Any, column: Column, sides: Sequence[tuple[str, Floats, str
     if column.type == "date":
         ticks = edges[[0, len(edges) // 2, -1]]
         axes.set_xticks(ticks, dates.axis(ticks))
+    else:
+        axes.locator_params("x", nbins=TICKS)
 
 
 def edges_of(values: Floats, column: Column) -> Floats:
@@ -123,6 +135,8 @@ def edges_of(values: Floats, column: Column) -> Floats:
 
 def _bars(axes: Any, column: Column, sides: Sequence[tuple[str, Floats, str]]) -> None:
     """Shares of the levels that are most frequent in the first side, and of the rest and the missing together."""
+    from matplotlib.collections import PolyCollection
+
     assert isinstance(column.code, LevelCode)
     first = sides[0][1]
     times = np.bincount(first[~np.isnan(first)].astype(np.int64), minlength=len(column.code.levels))
@@ -130,8 +144,17 @@ def _bars(axes: Any, column: Column, sides: Sequence[tuple[str, Floats, str]]) -
     place = np.append(np.full(len(times), len(shown)), len(shown))
     place[shown] = np.arange(len(shown))
     levels = [column.code.levels[i] for i in shown.tolist()]
-    bars, width = np.arange(len(levels) + 1), 0.8 / len(sides)
+    bars, width, tallest = np.arange(len(levels) + 1), 0.8 / len(sides), 0.0
     for i, (name, values, colour) in enumerate(sides):
         counts = np.bincount(place[np.where(np.isnan(values), -1, values).astype(np.int64)], minlength=len(bars))
-        axes.bar(bars + (i - (len(sides) - 1) / 2) * width, counts / max(len(values), 1), width, color=colour, label=name)
-    axes.set_xticks(bars, [*(w[:10] for w in levels), "rest"], rotation=60, ha="right")
+        heights, left = counts / max(len(values), 1), bars - 0.4 + i * width
+        corners = [left, left, left + width, left + width], [0 * heights, heights, heights, 0 * heights]
+        shapes = list(np.stack([np.stack(c, 1) for c in corners], 2))
+        axes.add_collection(PolyCollection(shapes, color=colour, label=name, linewidth=0))
+        tallest = max(tallest, float(heights.max()))
+    axes.set_xlim(-0.6, len(levels) + 0.6)
+    axes.set_ylim(0, 1.05 * tallest or 1.0)
+    axes.xaxis.set_visible(False)  # plain words are drawn in half of the time that ticks take
+    for bar, word in enumerate([*(w[:10] for w in levels), "rest"]):
+        below = axes.get_xaxis_transform()
+        axes.text(bar, -0.05, word, transform=below, fontsize=SMALL, rotation=60, ha="right", va="center", rotation_mode="anchor")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from rivalry import stats
+from rivalry.data.record_fit import GAP
 from rivalry.evaluate.features import Features
 from rivalry.evaluate.found import Found, Measure, Reading
 from rivalry.evaluate.reference import Reference
@@ -40,6 +41,10 @@ class Layout:
         own = [b for b in spec.blocks if b.start < spec.static]
         visit = [b for b in spec.blocks if spec.static < b.start < end]  # without the choice that begins it
 
+        if spec.columns:  # constraints have others learned in their place
+            names, what = (tuple(part) for part in zip(*spec.columns, strict=True))
+            at = names.index(GAP)
+            return cls(names[:at], what[:at], names[at:], what[at:], spec.visits)
         numbers = {b.name for b in spec.blocks if b.kind == "number"}
 
         def kinds(names: tuple[str, ...]) -> tuple[str, ...]:

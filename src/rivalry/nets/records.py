@@ -263,10 +263,7 @@ class VisitMargins(nn.Module, Settles):
         x = raw[which][:SIFTED]
         if len(x) < 2:
             return
-        shift = torch.zeros_like(self.offset)
-        for _ in range(ROUNDS):
-            share = self.choose.soft(x + shift).mean(0)
-            shift = shift + torch.where(self.shares < 1, self.shares.log() - share.clamp_min(1e-9).log(), 0.0)
+        shift = self.choose.offsets(x, self.shares)
         self.offset.copy_(torch.where(mine, (self.offset + shift).clamp(-10, 10), self.offset))
         chosen = mine[self.numbers]
         if bool(chosen.any()):

@@ -35,10 +35,12 @@ from rivalry.privacy import (
 from rivalry.privacy.counts import CountTerms
 from rivalry.recipe import Private, Recipe
 from rivalry.run import Run, free_name, machine
-from rivalry.sampling import Sampler, class_shares, sampler_of
+from rivalry.sampling import class_shares
 from rivalry.training.engine import Engine, is_main_process
 from rivalry.training.loop import Span, Trainer, calibrate, private_turns, train
-from rivalry.training.state import State, build_state, load_nets, unpack_state
+from rivalry.training.plan import Plan, seconds_a_preview
+from rivalry.training.showing import live
+from rivalry.training.state import build_state, load_nets, unpack_state
 from rivalry.training.watch import Watch, farewell
 from rivalry.types import Spec
 
@@ -52,52 +54,6 @@ def to_stderr(line: str) -> None:
 
 CALIBRATION, SHORTEST = 4.0, 1.5
 """Seconds in which a step is measured, and those of a stage at least."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How long and how often, in steps: fixed before training starts, so that nothing later depends on the clock.
-
-    log: a line of metrics; pulse: a look at the health; preview: a picture; look: scores; save: a checkpoint.
-    """
-
-    steps: int
-    log: int
-    pulse: int
-    preview: int
-    look: int
-    save: int
-    seconds_per_step: float = 0.0
-    seconds_per_look: float = 0.0
-
-    @classmethod
-    def make(cls, budget: Budget, recipe: Recipe, per_step: float, per_look: float) -> Plan:
-        """Turns a budget into steps, the fewest where it names several limits: looks may take a tenth of a time budget, and there are
-        twenty at most.  Of a short budget three looks take up to a third, or the one at the end what it takes, but never more than half."""
-        looks, limits = 10, [] if budget.steps is None else [budget.steps]
-        if budget.samples is not None:
-            limits.append(-(-budget.samples // recipe.batch))
-        if budget.seconds is not None:
-            affordable = budget.seconds / max(per_look, 1e-6)
-            looks = int(max(1, min(3, affordable / 3), min(20, affordable / 10)))
-            limits.append(max(1, int((budget.seconds - min(looks * per_look, budget.seconds / 2)) / per_step)))
-        steps = min(limits, default=recipe.steps)
-        part = max(1, steps // looks)
-        return cls(
-            steps=steps,
-            log=max(1, min(100, steps // 50)),
-            pulse=max(1, min(100, steps // 10)),
-            preview=max(1, steps // 20),
-            look=part,
-            save=max(1, min(part, int(60 / max(per_step, 1e-6)))),
-            seconds_per_step=round(per_step, 6),
-            seconds_per_look=round(per_look, 3),
-        )
-
-    @property
-    def estimate(self) -> float:
-        """Seconds the training should take."""
-        return self.steps * self.seconds_per_step + self.steps // self.look * self.seconds_per_look
 
 
 @dataclass(frozen=True)
@@ -163,9 +119,11 @@ def start(dataset: Dataset, request: Request, say: Say = to_stderr, options: Rea
         begun = time.perf_counter()
         judge = make_judge(run, data, target, request.weights, request.seed, engine, recipe)
         made = time.perf_counter()
-        judge.gate(_sampler(trial.state, data), 0)
-        per_step, per_look, rulers = engine.agree([per_step, time.perf_counter() - made, made - begun])
-        plan = Plan.make(_left(budget, recipe, rulers, say), recipe, per_step, per_look)
+        judge.gate(live(trial.state, data), 0)
+        looked = time.perf_counter() - made
+        drawn = seconds_a_preview(trial.state, data, run.path / "private") if engine.main else 0.0
+        per_step, per_look, per_preview, rulers = engine.agree([per_step, looked, drawn, made - begun])
+        plan = Plan.make(_left(budget, recipe, rulers, say), recipe, per_step, per_look, per_preview)
         recipe, terms = _agreed(recipe, plan.steps, data, say) if spent is None else (recipe, spent)
         if engine.main:
             run.begin(_settings(dataset, replace(request, recipe=recipe), plan, options))
@@ -178,7 +136,7 @@ def start(dataset: Dataset, request: Request, say: Say = to_stderr, options: Rea
     coarse = ", in bfloat16" if engine.precision == "bf16-mixed" else ""
     if target is not None and target.metrics == ("fd",) and dataset.modality.kind == "text":
         say(f"on few lines text that is no language may come near in FD; guard it with likelihood, for example --until '{target}, lm<1.2x floor'")
-    say(f"{plan.steps} steps, about {_duration(plan.estimate)} on {engine.device}{coarse}; the run is {run.path}")
+    say(f"{plan.steps} steps, about {duration(plan.estimate)} on {engine.device}{coarse}; the run is {run.path}")
     ledger = Ledger.create(run.path / FILE, terms) if terms is not None else None
     if ledger is not None and spent is not None:
         ledger.spend()  # the counts were taken when the forest was fitted
@@ -355,10 +313,6 @@ def make_judge(
     return judge
 
 
-def _sampler(state: State, data: Dataset) -> Sampler:
-    return sampler_of(state.recipe.game, state.wiring, state.nets, state.device, data)
-
-
 def _settings(dataset: Dataset, request: Request, plan: Plan, options: ReadOptions | None) -> dict[str, Any]:
     notes, defences = list(dataset.notes), list(dataset.defences)
     if request.recipe.private:
@@ -410,7 +364,7 @@ def _go(run: Run, trainer: Trainer, watch: Watch, engine: Engine, say: Say) -> R
     return run
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """'40 s', '3 min', '2 h 5 min'."""
     if seconds < 90:
         return f"{seconds:.0f} s"

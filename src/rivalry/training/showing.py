@@ -14,15 +14,48 @@ from rivalry.data.text import TextModality
 from rivalry.errors import DataError
 from rivalry.files import write_text
 from rivalry.games.change import Untouched
-from rivalry.sampling import Sampler, picked
+from rivalry.sampling import Sampler, picked, sampler_of, settle
 from rivalry.stats.pictures import psnr
+from rivalry.training.state import State
 
 FOLDER = "private/changed"
 """In a run: they show the user's own pictures, so they are for nobody else."""
 SHOWN, WORST, SEARCHED = 12, 8, 256
 LINES = 64
+PREVIEW, CLOUD = 64, 1000
 TRUE = ("patches", "pairs")
 """Layouts whose pictures come with what they should become."""
+
+
+def averaged(state: State, data: Dataset) -> Sampler:
+    """Samples of averaged weights, which are ready once they are settled."""
+    return sampler_of(state.recipe.game, state.wiring, {**state.nets, **state.ema}, state.device, data)
+
+
+def live(state: State, data: Dataset) -> Sampler:
+    """Samples of the weights that are trained."""
+    return sampler_of(state.recipe.game, state.wiring, state.nets, state.device, data)
+
+
+def settle_averages(state: State, data: Dataset) -> None:
+    """Makes averaged weights ready to be sampled from or kept; what changes rows sees training ones for it."""
+    sampler = sampler_of(state.recipe.game, state.wiring, state.ema, state.device, data)
+    settle(replace(sampler, rows=data.train) if sampler.rows is not None else sampler, state.seed)
+
+
+def write_preview(path: Path, sampler: Sampler, data: Dataset, seed: int) -> Path:
+    """What a training shows of itself on its way: samples (of points and tables more than of pictures and texts), beside points of a known
+    density; of games that change things, held-out rows changed.  Returns where it is: of text in a .txt beside `path`.
+
+    Pictures speak for themselves, and other real rows stay in private/."""
+    if sampler.game.changes:
+        return write_changes(path, sampler, data, seed)
+    few = data.spec.kind in ("image", "tokens")
+    known = None
+    if data.truth is not None:
+        known = data.held.batch(torch.arange(min(CLOUD, len(data.held))), sampler.device).x
+    data.modality.preview(sampler(PREVIEW if few else CLOUD, seed), path, known)
+    return path.with_suffix(".txt") if data.spec.kind == "tokens" else path
 
 
 def write_changes(path: Path, sampler: Sampler, data: Dataset, seed: int) -> Path:

@@ -10,7 +10,7 @@ import math
 import signal
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import FrameType, TracebackType
 from typing import Any, Protocol
 
@@ -22,13 +22,12 @@ from rivalry.evaluate import Judge, Score, Scores
 from rivalry.health import Diagnosis, Monitor
 from rivalry.privacy import headline, read_account
 from rivalry.run import Run, stage_checkpoint
-from rivalry.sampling import Sampler, sampler_of, settle
 from rivalry.training.closing import close
 from rivalry.training.engine import Engine
 from rivalry.training.loop import Trainer
 from rivalry.training.progress import Progress
 from rivalry.training.remembering import remembering
-from rivalry.training.showing import FOLDER, write_changes
+from rivalry.training.showing import FOLDER, averaged, live, settle_averages, write_preview
 from rivalry.training.state import State, pack_model, pack_state, parted, unpack_state
 from rivalry.types import PAD
 
@@ -37,8 +36,6 @@ RELAPSE = 10
 """Trouble within so many pulses of going back says that the last answer was too weak; without any, a first answer is taken back."""
 PULSE = 256
 FEW = 4
-PREVIEW = 64
-CLOUD = 1000
 
 
 class Intervals(Protocol):
@@ -91,6 +88,7 @@ class Watch:
         self.scores: Scores | None = None
         self._reals: Tensor | None = None
         self._latest: dict[str, float] = {}
+        self._settled = -1
 
     def bind(self, trainer: Trainer) -> None:
         self.trainer, self.private = trainer, trainer.recipe.private
@@ -132,9 +130,6 @@ class Watch:
         last = step >= plan.steps or self.trainer.exhausted
         why = ""
         stage = self.trainer.ends_a_stage(step)
-        if any(step % k == 0 for k in (plan.preview, plan.look, plan.save)) or last or self.asked or stage:
-            averaged = sampler_of(state.recipe.game, state.wiring, state.ema, state.device, self.data)
-            settle(replace(averaged, rows=self.data.train) if averaged.rows is not None else averaged, state.seed)
         if step % plan.log == 0 or last:
             why = self._log(state)
         if not why and not self.private and (step % plan.pulse == 0 or last):
@@ -189,9 +184,11 @@ class Watch:
         if self.engine.main:
             self.run.log(record)
 
-    def sampler(self, state: State, averaged: bool = True) -> Sampler:
-        nets = {**state.nets, **state.ema} if averaged else state.nets
-        return sampler_of(state.recipe.game, state.wiring, nets, state.device, self.data)
+    def _settle(self, state: State) -> None:
+        """Makes averaged weights ready to be sampled from or kept, once for each step number."""
+        if self._settled != state.step:
+            settle_averages(state, self.data)
+            self._settled = state.step
 
     def _pulse(self, state: State) -> str:
         """A cheap look at a few samples of the live generator: is it well?"""
@@ -200,7 +197,7 @@ class Watch:
         if self._reals is None:
             index = torch.linspace(0, len(self.data.train) - 1, size).long()
             self._reals = self.data.train.batch(index, state.device).x
-        fakes, reals = self.sampler(state, averaged=False)(size, state.seed), self._reals
+        fakes, reals = live(state, self.data)(size, state.seed), self._reals
         if self.data.spec.kind == "tokens":  # token numbers are no places: texts are compared by what they are made of
             fakes, reals = bags(fakes), bags(reals)
         found = self.monitor.pulse(state.step, fakes, reals, self._latest, finite=finite(state.nets))
@@ -210,23 +207,22 @@ class Watch:
         return ""
 
     def _preview(self, state: State) -> None:
-        if self.engine.main and state.recipe.game.changes:
-            write_changes(self.run.path / FOLDER / f"step-{state.step:07d}.png", self.sampler(state), self.data, state.seed)
-        elif self.engine.main:
-            few = self.data.spec.kind in ("image", "tokens")
-            x = self.sampler(state)(PREVIEW if few else CLOUD, state.seed)
-            path = self.run.path / "samples" / f"step-{state.step:07d}.png"
-            self.data.modality.preview(x, path, self._reference())
-            if self._board is not None and path.exists():  # of text a preview is a .txt
-                from rivalry.pictures import pixels
+        self._settle(state)
+        if not self.engine.main:
+            return
+        folder = FOLDER if state.recipe.game.changes else "samples"
+        path = write_preview(self.run.path / folder / f"step-{state.step:07d}.png", averaged(state, self.data), self.data, state.seed)
+        if self._board is not None and folder == "samples" and path.suffix == ".png":
+            from rivalry.pictures import pixels
 
-                self._board.add_image("samples", pixels(path), state.step, dataformats="HWC")
+            self._board.add_image("samples", pixels(path), state.step, dataformats="HWC")
 
     def _look(self, state: State) -> str:
         """Scores of the averaged generator; keeps the best; asks the judge whether the target is reached.
 
         Under differential privacy nothing is chosen by scores on real rows, nor the discriminator asked about them."""
-        draw = self.sampler(state)
+        self._settle(state)
+        draw = averaged(state, self.data)
         scores = self.judge.gate(draw, state.step)
         self.scores = scores
         found: dict[str, Any] = {"scores": {m: s.as_dict() for m, s in scores.items()}}
@@ -265,16 +261,11 @@ class Watch:
         memory.best_step = state.step
         self.save(state, "best")
 
-    def _reference(self) -> Tensor | None:
-        """Points of a known density to show samples beside; pictures speak for themselves, and real rows stay in private/."""
-        if self.data.truth is None:
-            return None
-        return self.data.held.batch(torch.arange(min(1000, len(self.data.held))), self.engine.device).x
-
     # -- saving and mending -------------------------------------------------------------------------------------
 
     def save(self, state: State, which: str) -> None:
         """Writes checkpoint `which`; other processes only remember that it was written."""
+        self._settle(state)
         if not self.engine.main:
             self.memory.saved[which] = state.step
             return
@@ -301,6 +292,7 @@ class Watch:
         lr, penalty = self.memory.lr / (8 if again else 2), self.memory.penalty * 2
         tensors, meta = self.run.state(which)
         unpack_state(state, tensors, meta, str(self.run.checkpoint(which)))
+        self._settled = state.step  # as they were kept
         self.memory.mends, self.memory.mended, self.memory.seconds = mends, state.step, seconds
         self.memory.lr, self.memory.penalty = lr, penalty
         state.knobs |= {"mend.lr": lr, "mend.penalty": penalty}
@@ -339,7 +331,7 @@ class Watch:
         if why == "budget" and self.memory.missed:
             self.run.event(state.step, "missed", f"the target {self.judge.target} was not reached: {self.memory.missed}")
         if why != "diverged":
-            close(self.run, self.sampler(state), self.data, self.judge, state.seed)
+            close(self.run, averaged(state, self.data), self.data, self.judge, state.seed)
         if self.trainer.ledger is not None:
             self.trainer.ledger.settle()
         self.run.event(state.step, "end", farewell(self.run, why), why=why)

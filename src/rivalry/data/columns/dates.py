@@ -234,6 +234,25 @@ def step(form: str) -> float:
     return 1.0 if "%S" in form else 60.0 if "%M" in form else DAY
 
 
+COARSER = (5.0, 10.0, 15.0, 30.0, 60.0, 300.0, 600.0, 900.0, 1800.0, *(3600.0 * h for h in (1, 2, 3, 4, 6, 8, 12)), DAY)
+"""Steps that people keep times in, each in seconds."""
+TELLING = 5
+"""Different values that must be multiples of such a step before it is taken for more than chance."""
+
+
+def kept_step(form: str, values: Floats) -> float:
+    """The step that times [N] of a format are kept in: the format's own, or the coarsest of COARSER that all of them are multiples of.
+
+    >>> kept_step("%H:%M", np.array([900.0, 0.0, 2700.0, 3600.0, 8100.0])), kept_step("%Y-%m-%d", np.arange(9) * 7 * DAY)
+    (900.0, 86400.0)
+    """
+    own, times = step(form), np.unique(values[np.isfinite(values)])
+    if len(times) < TELLING:
+        return own
+    longest = DAY / 2 if is_clock(form) else DAY
+    return max((s for s in COARSER if own < s <= longest and bool((times % s == 0).all())), default=own)
+
+
 def write(seconds: Floats, form: str) -> Any:
     """[N] seconds since 1970 UTC -> an Arrow array of strings, null for NaN."""
     import pyarrow.compute as compute

@@ -179,6 +179,29 @@ def is_key(name: str) -> bool:
     return bool(tokens(name) & KEYS) or (name.isupper() and name.endswith(("SUBJID", "RANDID", "PTID", "UID")))
 
 
+def coarser(field: Field, cells: Cells, asked: Field | None) -> Field:
+    """A date with the step that its times are kept in, such as a quarter of an hour, unless the schema says one."""
+    if field.type != "date" or (asked is not None and asked.step is not None):
+        return field
+    form = field.format or ""
+    values = cells.values[~cells.missing] if isinstance(cells, Numbers) else dates.parse(spelled(cells).words, form)
+    step = dates.kept_step(form, values)
+    if step == field.step:
+        return field
+    high = dates.DAY - step if dates.is_clock(form) and (asked is None or asked.high is None) else field.high
+    note = f"the times of {field.name!r} are kept in steps of {_duration(step)}, and so they are written"
+    return replace(field, step=step, high=high, notes=(*field.notes, note))
+
+
+def _duration(seconds: float) -> str:
+    """
+    >>> _duration(900), _duration(3600), _duration(30), _duration(86400)
+    ('15 minutes', '1 hour', '30 seconds', '1 day')
+    """
+    unit, word = next((u, w) for u, w in ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second")) if seconds >= u)
+    return count(round(seconds / unit), word)
+
+
 # -- numbers and dates ----------------------------------------------------------------------------------------------
 
 

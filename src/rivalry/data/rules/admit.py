@@ -77,7 +77,7 @@ def admit(
         rules = parsed(texts, columns)
         check(rules, columns)
         own = None if owners is None else torch.from_numpy(owners.of[parts.train])
-        rules = tuple(_counted(r, raw[torch.from_numpy(parts.train)], fields[0].by_rows, own) for r in rules)
+        rules = tuple(counted(r, raw[torch.from_numpy(parts.train)], fields[0].by_rows, own) for r in rules)
         bad = _violators(rules, raw, parts, lost)
         if not bad.any():
             break
@@ -90,7 +90,8 @@ def admit(
     return Admitted(columns, raw, parts, plan, (*notes, *_notes(lost, rules, plan, parts)))
 
 
-def _counted(rule: Rule, train: Tensor, by_rows: bool, owners: Tensor | None) -> Rule:
+def counted(rule: Rule, train: Tensor, by_rows: bool, owners: Tensor | None) -> Rule:
+    """The rule, of combinations with those that training rows [N, C] (of owners [N]) have often enough; DataError where none has."""
     if not isinstance(rule, Together):
         return rule
     known = rule.counted(train, by_rows, owners)

@@ -13,6 +13,7 @@ from rivalry.data.columns.cells import Index
 from rivalry.data.columns.codes import GROUP, LevelCode, NumberCode, shares_of
 from rivalry.data.columns.detect import outwards, spikes_of
 from rivalry.data.columns.fit import Column, number_code
+from rivalry.data.columns.people import Owners, reach
 from rivalry.data.rules.grid import at_least, at_most, common_step, snapped
 from rivalry.data.rules.kinds import Order, Range, Rule, Sum, Together
 from rivalry.data.rules.plan import Plan
@@ -89,8 +90,9 @@ def tightened(rules: Sequence[Rule], columns: Sequence[Column]) -> tuple[Column,
     return tuple(c if c.code is None else next(rest) for c in columns)
 
 
-def build(rules: Sequence[Rule], columns: Sequence[Column], raw: Tensor, train: Index, seed: int) -> Plan:
-    """columns: all of the table, tightened; raw [N, C] of the learned ones; train: numbers of the rows to fit to."""
+def build(rules: Sequence[Rule], columns: Sequence[Column], raw: Tensor, train: Index, seed: int, owners: Owners | None = None) -> Plan:
+    """columns: all of the table, tightened; raw [N, C] of the learned ones; train: numbers of the rows to fit to; owners: of the rows,
+    where what is extreme is to be told by people."""
     layout, learned = _layout(rules), _learned(columns)
     needs = layout.needs()
     order = [c for c in TopologicalSorter(needs).static_order() if c in needs]
@@ -109,7 +111,7 @@ def build(rules: Sequence[Rule], columns: Sequence[Column], raw: Tensor, train: 
     for place in order:
         step: Gap | Total = _total(layout.totals[place], learned) if place in layout.totals else _gap(place, layout, learned)
         steps.append(step)
-        made.append(_fitted(step, learned[place], raw, train, seed))
+        made.append(_fitted(step, learned[place], raw, train, seed, owners))
     return Plan(tuple(rules), tuple(steps), tuple(made), len(learned), tuple(layout.aside))
 
 
@@ -152,11 +154,18 @@ def _gap(place: int, layout: Layout, learned: Sequence[Column]) -> Gap:
     return Gap(place, parents, tuple(o.strict for o in orders), anchor, code.step, unit, code.low, code.high)
 
 
-def _fitted(step: Gap | Total, column: Column, raw: Tensor, train: Index, seed: int) -> Column | None:
+def _fitted(step: Gap | Total, column: Column, raw: Tensor, train: Index, seed: int, owners: Owners | None) -> Column | None:
     """The column that is learned in place of a made one; None for totals that follow without exception."""
     values = step.inward(raw)
+    apart = values == step.follows if isinstance(step, Total) else torch.zeros_like(values, dtype=torch.bool)
+    if owners is not None:
+        mine = torch.zeros_like(apart)
+        mine[torch.from_numpy(train)] = True
+        mine &= ~apart & ~values.isnan()
+        low, high = reach(values[mine].numpy(), owners.of[mine.numpy()])
+        values = torch.where(apart, values, values.clamp(low, high))
     if isinstance(step, Total):
-        rest = values[(values != step.follows) & ~values.isnan()]
+        rest = values[~apart & ~values.isnan()]
         if len(rest) < GROUP and not bool(values.isnan().any()):
             return None
         low, high = outwards(rest.numpy())

@@ -91,11 +91,11 @@ def _plain(step: Step, column: Column | None, rules: Sequence[Rule]) -> dict[str
     return {"kind": type(step).__name__.lower(), **values, **learned}
 
 
-def restored(state: Mapping[str, Any], columns: Sequence[Column]) -> Plan:
-    """The inverse of `Plan.state`.  Raises DataError for what it never wrote."""
+def restored(state: Mapping[str, Any], columns: Sequence[Column], asked: Sequence[Rule] | None = None) -> Plan:
+    """The inverse of `Plan.state`.  asked: its rules, where their words name other columns too.  Raises DataError for what it never wrote."""
     try:
         known = state["combinations"]
-        rules = tuple(with_known(r, known.get(r.text)) for r in parsed(state["rules"], columns))
+        rules = tuple(with_known(r, known.get(r.text)) for r in (parsed(state["rules"], columns) if asked is None else asked))
         steps, learned = list[Step](), list[Column | None]()
         for plain in state["steps"]:
             learned.append(fit.restored(plain["learned"]) if "learned" in plain else None)

@@ -36,10 +36,11 @@ WIDEST = 60
 
 @dataclass(frozen=True)
 class Proposal:
-    """text: the constraint; why: what speaks for it, in words."""
+    """text: the constraint; why: what speaks for it, in words; columns: those that it names."""
 
     text: str
     why: str
+    columns: tuple[str, ...] = ()
 
 
 def propose(fields: Sequence[Field], cells: Sequence[Cells], seed: int) -> tuple[Proposal, ...]:
@@ -71,7 +72,7 @@ def _orders(learned: Learned, seed: int) -> Iterator[tuple[tuple[str, str], Prop
         for (a, b), n in pairs.items():
             if (b, a) in pairs or any((a, c) in pairs and (c, b) in pairs for c, _ in mine):
                 continue
-            yield (_quoted(b), _quoted(a)), Proposal(f"{_quoted(b)} >= {_quoted(a)}", f"in all {count(n, 'row')} that have both")
+            yield (_quoted(b), _quoted(a)), Proposal(f"{_quoted(b)} >= {_quoted(a)}", f"in all {count(n, 'row')} that have both", (a, b))
 
 
 def _ordered(low: Tensor, high: Tensor, dates: bool, seed: int) -> int:
@@ -90,7 +91,7 @@ def _sums(learned: Learned) -> Iterator[tuple[Proposal, tuple[str, ...], str]]:
     mine = [(c.name, raw) for c, raw in learned if c.type == "number"][:WIDEST]
     for (a, x), (b, y) in combinations(mine, 2):
         if n := _equal(x[:, None], y):
-            yield Proposal(f"{_quoted(a)} = {_quoted(b)}", f"in all {count(n, 'row')} that have both"), (a,), b
+            yield Proposal(f"{_quoted(a)} = {_quoted(b)}", f"in all {count(n, 'row')} that have both", (a, b)), (a,), b
     if not mine:
         return
     heads = torch.stack([raw[:HEAD] for _, raw in mine], 1)
@@ -100,7 +101,7 @@ def _sums(learned: Learned) -> Iterator[tuple[Proposal, tuple[str, ...], str]]:
         for c, total in (mine[i] for i in (~off).nonzero()[:, 0].tolist()):
             if c not in (a, b) and (n := _equal(torch.stack([x, y], 1), total)):
                 text = f"{_quoted(a)} + {_quoted(b)} = {_quoted(c)}"
-                yield Proposal(text, f"in all {count(n, 'row')} that have all three"), (a, b), c
+                yield Proposal(text, f"in all {count(n, 'row')} that have all three", (a, b, c)), (a, b), c
 
 
 def _equal(parts: Tensor, total: Tensor) -> int:
@@ -127,7 +128,7 @@ def _together(learned: Learned, seed: int) -> Iterator[Proposal]:
         stacked = torch.stack([x for name, x, _ in mine if name in group and x is not None], 1)
         n = len(stacked.unique(dim=0))
         yield Proposal(
-            f"combinations({', '.join(map(_quoted, names))})", f"{count(n, 'combination')} in {count(len(stacked), 'row')}"
+            f"combinations({', '.join(map(_quoted, names))})", f"{count(n, 'combination')} in {count(len(stacked), 'row')}", tuple(names)
         )
 
 
@@ -168,7 +169,7 @@ def _missing(learned: Learned) -> Iterator[Proposal]:
             if hit and bool(rest.any()) and float(gone[rest].double().mean()) < 0.5:
                 names = "|".join(c.code.levels[i] for i in hit)
                 n = int((~rest).sum())
-                yield Proposal(f"{_quoted(column.name)} missing if {c.name}={names}", f"in all {count(n, 'row')} of them")
+                yield Proposal(f"{_quoted(column.name)} missing if {c.name}={names}", f"in all {count(n, 'row')} of them", (column.name, c.name))
 
 
 def _quoted(name: str) -> str:

@@ -1,0 +1,152 @@
+"""What a run on patient records does with the user's own: missing cells of patients and of visits are filled.
+
+Patients' own cells go by what is known of them and of their first and last visit; those of a visit by what else it holds, by the patient,
+and by the visits before and after, from the first visit on, so that later ones go by what was filled before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from rivalry.apply import NEAR, POOL, WIDE, Filled, allowed, derived, filling_order, settled
+from rivalry.data import record_filling
+from rivalry.data.asking import asked_of_patients
+from rivalry.data.columns.codes import NumberCode
+from rivalry.data.columns.fit import Column
+from rivalry.data.record_filling import Sheets
+from rivalry.data.records import RecordModality
+from rivalry.data.rules.kinds import Rule
+from rivalry.errors import DataError
+from rivalry.sampling import Tick, filled, silent
+from rivalry.stats.imputing import Pool, Ways, fill
+from rivalry.streams import key
+
+FEWEST = 100
+
+
+@dataclass(frozen=True)
+class _Side:
+    """What is filled together: rows of patients or of visits, those of the pool, and the constraints on their columns.
+
+    learned: the columns that begin a row; what else it has is only gone by."""
+
+    learned: tuple[Column, ...]
+    pool: Pool
+    rules: tuple[Rule, ...]
+
+    def fill(self, rows: Tensor, gaps: Tensor, seed: int, likely: bool, tick: Tick) -> Tensor:
+        """rows [n, W], gaps [n, C] of the first C columns -> rows; cells for which no value was allowed stay missing."""
+        ways = Ways(
+            WIDE if likely else NEAR, likely, allowed=lambda r, t: allowed(self.rules, r, t),
+            derive=lambda r, open_: derived(self.rules, self.learned, r, open_), settle=lambda column, values: settled(self.learned, column, values),
+            tick=tick,
+        )  # fmt: skip
+        wide = torch.zeros(rows.shape, dtype=torch.bool)
+        wide[:, : gaps.shape[1]] = gaps
+        return fill(rows, wide, self.pool, filling_order(wide, self.rules), seed, ways)[0]
+
+
+def fill_records(
+    modality: RecordModality, sampler: Callable[[int, int], Tensor], source: Path, out: Path, *, draws: int = 1, likely: bool = False,
+    pool: int = POOL, seed: int = 0, tick: Tick = silent,
+) -> Filled:  # fmt: skip
+    """Fills the missing cells of the tables at `source` (a folder, or one long table, as the run was trained on) by drawing from the model
+    given what is known of the patient.  All other cells, columns and the rows' order stay.  No training data are read.
+
+    sampler: (n, seed) -> encoded records [n, D].  draws: that many results, OUT-1 and so on, if more than one.  likely: the most likely value
+    in place of a draw.  pool: generated visits among which like ones are looked for.  Raises DataError for tables that do not fit the run.
+    """
+    if draws < 1 or pool < FEWEST:
+        raise DataError(f"draws must be 1 or more and the pool {FEWEST} rows or more, not {draws} and {pool}")
+    if likely and draws > 1:
+        raise DataError("the most likely values are the same in every draw; leave --draws or --likely out")
+    sheets = record_filling.read(source, modality)
+    record_filling.check_out(sheets, out)
+    patients, visits = _sides(modality, _pool(modality, sampler, pool, key(seed, "pool"), tick))
+    paths, last = list[Path](), record_filling.Written()
+    for number in range(draws):
+        name = out if draws == 1 else out.with_name(f"{out.stem}-{number + 1}{out.suffix}")
+        mine = key(seed, "fill", number)
+        static = _patients(sheets, modality, patients, mine, likely, tick)
+        last = record_filling.write(sheets, modality, static, _visits(sheets, static, visits, mine, likely, tick), name)
+        paths += last.paths
+    return Filled(tuple(paths), last.cells, last.left, sheets.notes)
+
+
+def _pool(modality: RecordModality, sampler: Callable[[int, int], Tensor], visits: int, seed: int, tick: Tick) -> Tensor:
+    """[N, R]: as many generated patients as have about so many visits."""
+    n = max(FEWEST, round(visits / max(sum(modality.shares), 1e-3)))
+    wanted = asked_of_patients(modality)
+    if not wanted:
+        return modality.decode(sampler(n, seed).cpu())
+    return filled(lambda m, s: modality.decode(sampler(m, s).cpu()), wanted.group, (n,), seed, tick)
+
+
+def _sides(modality: RecordModality, raw: Tensor) -> tuple[_Side, _Side]:
+    """(of patients, of visits)."""
+    static, visits = modality.coder.raw_parts(raw)
+    who, place = (~visits[:, :, 0].isnan()).nonzero(as_tuple=True)
+    values, gap = visits[who, place][:, 1:], torch.where(place > 0, visits[who, place][:, 0], torch.nan)
+    time = modality.view.rows(static, visits)[2][:, -1]
+    own, changing = modality.own, modality.changing[1:]
+    rules, view = modality.rules, modality.view
+    of_own = () if rules is None or rules.own is None else rules.own.rules
+    of_visits = () if rules is None else (*(() if rules.visit is None else rules.visit.rules), *rules.between)
+    gap_column = modality.changing[0]
+    kinds = {side: _kinds(columns) for side, columns in (("own", own), ("visit", changing))}
+    wide = (*_kinds((gap_column,)), *kinds["visit"], *kinds["own"], "number", *kinds["visit"], *kinds["visit"])
+    patients = Pool.of(_of_patients(static, values, who, place), (*kinds["own"], *kinds["visit"], *kinds["visit"], "number"))
+    among = Pool.of(_of_visits(static, values, who, place, gap, time), wide)
+    return _Side(own, patients, of_own), _Side(tuple(c for c in view.columns if c.code is not None), among, of_visits)
+
+
+def _kinds(columns: Sequence[Column]) -> tuple[str, ...]:
+    return tuple("number" if isinstance(c.code, NumberCode) else "category" for c in columns)
+
+
+def _of_patients(static: Tensor, values: Tensor, owner: Tensor, place: Tensor) -> Tensor:
+    """[N, S + 2 C + 1]: what is known of patients beside their own columns: their first visit, their last, and how many they have."""
+    first, last = (torch.full((len(static), values.shape[1]), torch.nan, dtype=torch.float64) for _ in range(2))
+    first[owner[place == 0]] = values[place == 0]
+    ends = torch.cat([owner[1:] != owner[:-1], torch.ones(min(len(owner), 1), dtype=torch.bool)])
+    last[owner[ends]] = values[ends]
+    many = owner.bincount(minlength=len(static)).double()[:, None]
+    return torch.cat([static, first, last, many], 1)
+
+
+def _of_visits(static: Tensor, values: Tensor, owner: Tensor, place: Tensor, gap: Tensor, time: Tensor) -> Tensor:
+    """[V, 1 + C + S + 1 + 2 C]: visits in places of `View.columns`, and the visits before and after."""
+    nothing = torch.full((1, values.shape[1]), torch.nan, dtype=torch.float64)
+    before = torch.where(place[:, None] > 0, torch.cat([nothing, values[:-1]]), torch.nan)
+    follows = torch.cat([place[1:] > 0, torch.zeros(1, dtype=torch.bool)])
+    after = torch.where(follows[:, None], torch.cat([values[1:], nothing]), torch.nan)
+    return torch.cat([gap[:, None], values, static[owner], time[:, None], before, after], 1)
+
+
+def _patients(sheets: Sheets, modality: RecordModality, side: _Side, seed: int, likely: bool, tick: Tick) -> Tensor:
+    """[N, S]: the patients' own columns, filled."""
+    if not bool(sheets.static_gaps.any()):
+        return sheets.static
+    rows = _of_patients(sheets.static, sheets.visits, sheets.owner, sheets.place)
+    return side.fill(rows, sheets.static_gaps, key(seed, "patients"), likely, tick)[:, : len(modality.own)]
+
+
+def _visits(sheets: Sheets, static: Tensor, side: _Side, seed: int, likely: bool, tick: Tick) -> Tensor:
+    """[V, C]: the columns of visits, filled, a patient's first visit before the second."""
+    values, width = sheets.visits.clone(), sheets.visits.shape[1]
+    for place in range(int(sheets.place.max()) + 1):
+        mine = (sheets.place == place) & sheets.visit_gaps.any(1)
+        if not bool(mine.any()):
+            continue
+        rows = _of_visits(static, values, sheets.owner, sheets.place, sheets.gap, sheets.time)[mine]
+        gaps = torch.cat([torch.zeros(len(rows), 1, dtype=torch.bool), sheets.visit_gaps[mine]], 1)
+        values[mine] = side.fill(rows, gaps, key(seed, "visits", place), likely, tick)[:, 1 : 1 + width]
+    return values
+
+
+__all__ = ["fill_records"]

@@ -1,0 +1,189 @@
+"""Constraints on patient records: of patients, within a visit, and between the two."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from rivalry.data import ReadOptions, inspect, load, schema
+from rivalry.data.asking import asked_of_patients
+from rivalry.data.records import RecordModality
+from rivalry.errors import DataError, UnknownName
+from rivalry.evaluate.records import Layout
+
+PEOPLE = "pid,birth,sex,weight_at_birth,weeks"
+VISITS = "vid,pid,day,diastolic,systolic,fees,tax,total,city,zip,births,leave"
+RULES = (
+    "diastolic < systolic",
+    "fees + tax = total",
+    "combinations(city, zip)",
+    "20 <= weeks <= 45",
+    "births missing if sex=M",
+    "day >= birth",
+    "leave >= day",
+)
+
+
+def hospital(path: Path, n: int = 150, seed: int = 0, wrong: Sequence[str] = ()) -> Path:
+    """patients.csv and visits.csv in which RULES hold, but for the rows `wrong` of visits."""
+    g = np.random.default_rng(seed)
+    path.mkdir()
+    people, visits, number = [PEOPLE], [VISITS], 0
+    for i in range(n):
+        birth, sex = np.datetime64("1950-01-01") + int(g.integers(0, 20_000)), g.choice(["F", "M"])
+        people.append(f"P{i:03d},{birth},{sex},{g.normal(3.3, 0.4):.2f},{int(g.integers(30, 43))}")
+        day = max(birth, np.datetime64("2004-06-01")) + int(g.integers(0, 400))
+        for _ in range(1 + int(g.integers(0, 4))):
+            low, fees, tax, place = int(g.integers(50, 100)), g.integers(0, 90) / 2, g.integers(0, 40) / 4, int(g.choice(9))
+            cells = (low, low + int(g.integers(1, 60)), fees, tax, fees + tax, f"town {place // 3}", 1000 + place)
+            births = "" if sex == "M" else int(g.integers(0, 3))
+            leave = day + int(g.integers(0, 9))
+            visits.append(f"V{number:04d},P{i:03d},{day},{','.join(map(str, cells))},{births},{leave}")
+            day, number = day + int(g.integers(10, 200)), number + 1
+    (path / "patients.csv").write_text("\n".join(people) + "\n")
+    (path / "visits.csv").write_text("\n".join([*visits, *wrong]) + "\n")
+    return path
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open() as stream:
+        return list(csv.DictReader(stream))
+
+
+def broken(folder: Path) -> dict[str, int]:
+    """How often each of RULES is broken in written tables."""
+    people = {r["pid"]: r for r in rows(folder / "patients.csv")}
+    known = {(f"town {p // 3}", str(1000 + p)) for p in range(9)}
+    found = dict.fromkeys(RULES, 0)
+    found["20 <= weeks <= 45"] = sum(not 20 <= float(p["weeks"]) <= 45 for p in people.values())
+    for r in rows(folder / "visits.csv"):
+        own = people[r["pid"]]
+        found["diastolic < systolic"] += float(r["diastolic"]) >= float(r["systolic"])
+        found["fees + tax = total"] += abs(float(r["fees"]) + float(r["tax"]) - float(r["total"])) > 1e-6
+        found["combinations(city, zip)"] += (r["city"], r["zip"]) not in known
+        found["births missing if sex=M"] += own["sex"] == "M" and r["births"] != ""
+        found["day >= birth"] += r["day"] < own["birth"]
+        found["leave >= day"] += r["leave"] < r["day"]
+    return found
+
+
+def noise(modality: RecordModality, n: int = 400, seed: int = 0) -> torch.Tensor:
+    return 0.7 * torch.randn(n, *modality.spec.shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_records_meet_constraints_by_how_they_are_made(tmp_path: Path) -> None:
+    """Whatever the network says; without them, it breaks them all."""
+    source = hospital(tmp_path / "hospital")
+    made = tuple(r for r in RULES if r != "leave >= day")
+    for rules, fine in (((), False), (made, True)):
+        modality = load(source, options=ReadOptions(time="day", constraints=rules)).modality
+        assert isinstance(modality, RecordModality)
+        modality.write(noise(modality), tmp_path / f"made-{fine}")
+        found = broken(tmp_path / f"made-{fine}")
+        assert all((found[r] == 0) == fine for r in made if r not in ("20 <= weeks <= 45", "day >= birth")), found
+        assert not fine or not any(found[r] for r in made)
+    assert modality.rules is not None
+    assert modality.rules.rejected(modality.view) == ()
+    assert not asked_of_patients(modality)
+
+
+def test_what_is_between_visits_and_times_is_met_by_drawing_patients_anew(tmp_path: Path) -> None:
+    data = load(hospital(tmp_path / "hospital"), options=ReadOptions(time="day", constraints=RULES))
+    modality = data.modality
+    assert isinstance(modality, RecordModality)
+    assert modality.rules is not None
+    assert modality.rules.rejected(modality.view) == ("leave >= day",)
+    wanted = asked_of_patients(modality)
+    raw = modality.decode(noise(modality, 3000))
+    keep = wanted.group(raw) == 0
+    assert 0 < int(keep.sum()) < len(raw)
+    modality.write(raw[keep], tmp_path / "kept")
+    modality.write(raw, tmp_path / "all")
+    assert bool(modality.holds(raw[keep]).all())
+    assert not any(broken(tmp_path / "kept").values())
+    assert broken(tmp_path / "all")["leave >= day"] > 0
+    assert any("met by drawing patients anew: leave >= day" in n for n in data.notes)
+
+
+def test_real_records_come_back_from_their_encoding(tmp_path: Path) -> None:
+    data = load(hospital(tmp_path / "hospital"), options=ReadOptions(time="day", constraints=RULES))
+    raw = data.train.raw(torch.arange(len(data.train)))
+    modality = data.modality
+    assert isinstance(modality, RecordModality)
+    assert bool(modality.holds(raw).all())
+    back = modality.decode(data.train.batch(torch.arange(len(raw)), torch.device("cpu")).x)
+    assert torch.equal(back.isnan(), raw.isnan())
+    near = (back - raw).abs().nan_to_num(0.0)
+    levels = [i for i, kind in enumerate(Layout.of(data.spec).raw_kinds) if kind == "category"]
+    assert float(near[:, levels].max()) == 0.0
+    assert Layout.of(data.spec).visit == tuple(c.name for c in modality.changing)
+
+
+def test_the_state_keeps_the_constraints(tmp_path: Path) -> None:
+    modality = load(hospital(tmp_path / "hospital"), options=ReadOptions(time="day", constraints=RULES)).modality
+    again = modality.restored(modality.state())
+    assert again == modality
+    x = noise(modality)
+    assert torch.equal(again.decode(x).nan_to_num(-1), modality.decode(x).nan_to_num(-1))
+    assert torch.equal(again.holds(again.decode(x)), modality.holds(modality.decode(x)))
+
+
+def test_visits_and_patients_that_violate_one_are_left_out(tmp_path: Path) -> None:
+    source = hospital(tmp_path / "hospital", wrong=["V8888,P001,2009-01-01,120,80,1.0,0.5,1.5,town 0,1000,,2009-01-02"])
+    text = (source / "patients.csv").read_text().replace("P007", "P007", 1)
+    lines = text.splitlines()
+    lines[8] = ",".join([*lines[8].split(",")[:4], "99"])
+    (source / "patients.csv").write_text("\n".join(lines) + "\n")
+    data = load(source, options=ReadOptions(time="day", constraints=RULES))
+    assert len(data.train) + len(data.held) == 149
+    said = "\n".join(data.notes)
+    assert "constraint 'diastolic < systolic': 1 visit that violate it are left out" in said
+    assert "constraint '20 <= weeks <= 45': 1 patient that violate it are left out" in said
+
+
+def test_a_schema_declares_them_and_inspect_proposes_them(tmp_path: Path) -> None:
+    source = hospital(tmp_path / "hospital", n=300)
+    proposed = inspect(source, options=ReadOptions(time="day")).constraints
+    orders = {"systolic >= diastolic", "leave >= day"}  # births are so long ago that "day >= birth" may hold by chance
+    assert {*orders, "fees + tax = total", "combinations(city, zip)", "births missing if sex=M"} <= set(proposed)
+    found = schema(source, options=ReadOptions(time="day"))
+    assert set(found.proposed) == set(proposed)
+    declared = tmp_path / "columns.toml"
+    head, _, rest = found.to_toml().partition("# The data suggest these")
+    comment, _, rest = rest.partition("\n\n")
+    lines = [line.removeprefix("# ") for line in comment.splitlines()[1:]]
+    declared.write_text("\n".join([head, *lines, rest]))
+    data = load(source, options=ReadOptions(time="day", schema=declared))
+    assert isinstance(data.modality, RecordModality)
+    assert data.modality.rules is not None
+    assert set(proposed) == set(data.modality.rules.texts)
+    other = load(source, options=ReadOptions(time="day", constraints=("proposed",))).modality
+    assert isinstance(other, RecordModality)
+    assert other.rules is not None
+    assert set(other.rules.texts) == set(proposed)
+
+
+@pytest.mark.parametrize(
+    ("rule", "hint"),
+    [
+        ("diastolic > systolic", "does not hold in .* visits .*, more than half of them"),
+        ("weeks <= 20", "does not hold in .* patients .*, more than half of them"),
+        ("day >= weeks", "compares a number with a date"),
+        ("'(gap)' >= 3", "how far visits are apart"),
+        ("fees plus tax", "is no constraint; write for example"),
+        ("pid = vid", "is not learned, so it can stand in no constraint"),
+    ],
+)
+def test_constraints_that_make_no_sense(rule: str, hint: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=hint):
+        load(hospital(tmp_path / "hospital"), options=ReadOptions(time="day", constraints=(rule,)))
+
+
+def test_columns_that_are_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UnknownName, match="systolic"):
+        load(hospital(tmp_path / "hospital"), options=ReadOptions(time="day", constraints=("diastolic < systole",)))
