@@ -216,7 +216,7 @@ def fitted(tokens: Tensor, length: int) -> Tensor:
 
 
 @torch.inference_mode()
-def restyled(game: Game, nets: Mapping[str, nn.Module], tokens: Tensor, style: Tensor, at_once: int = 256) -> Tensor:
+def restyled(game: Game, nets: Mapping[str, nn.Module], tokens: Tensor, style: Tensor, at_once: int = 64) -> Tensor:
     """Texts [N, T] in styles [N] -> [N, T], so many at a time, those of like length together."""
     if not isinstance(game, Restyling):
         raise RecipeError("this run rewrites no texts; train one on texts of two styles or more")
