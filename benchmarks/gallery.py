@@ -28,10 +28,11 @@ from PIL import Image, ImageFilter
 from torch import Tensor
 
 from rivalry.data import Dataset, ReadOptions, load, sheets
-from rivalry.degrade import Outline
+from rivalry.degrade import Outline, task
 from rivalry.degrade.basic import Down
 from rivalry.degrade.resize import bicubic
 from rivalry.extractors import Perceptual
+from rivalry.files import atomic
 from rivalry.games.change import Change, Untouched
 from rivalry.run import Run
 from rivalry.sampling import Sampler, sampler_of
@@ -52,6 +53,7 @@ FOLDERS = {"translate": "emoji-pairs", "unpaired": "emoji-sets"}
 ALIKE = {"1f468": "person", "1f469": "person", "1f9d1": "person", "1f466": "child", "1f467": "child", "1f9d2": "child"}
 ASIDE = re.compile("1f3f[bcdef]|200d|fe0f|2640|2642|1f9b[0123]")
 """Code points that make another of the same: tones, joiners, genders, hair."""
+SPACE = "emoji-space.safetensors"
 DRAW = Draw(0, ("gallery",))
 
 
@@ -90,7 +92,12 @@ def command(name: str, budget: str) -> list[str]:
 
 def train(name: str, budget: str) -> None:
     prepared()
-    subprocess.run([sys.executable, "-m", *command(name, budget), "--overwrite", "--no-tensorboard"], cwd=FOLDER, check=True)
+    # the rulers' feature space is trained once, by the first run with a judge: it takes as long as a run here
+    if not (FOLDER / SPACE).exists():
+        for kept in sorted((FOLDER / "runs").glob("*/private/*-extractor.safetensors"))[:1]:
+            shutil.copyfile(kept, FOLDER / SPACE)
+    weights = ["--weights", SPACE] if task(name).adversarial and (FOLDER / SPACE).exists() else []
+    subprocess.run([sys.executable, "-m", *command(name, budget), *weights, "--overwrite", "--no-tensorboard"], cwd=FOLDER, check=True)
 
 
 def kin(file: str) -> str:
@@ -217,7 +224,7 @@ def measure() -> None:
         found = shown(name)
         lines = [x for x in (found.before, found.larger, found.after, found.truth) if x is not None]
         index = first()
-        sheets.save(sheets.grid(bytes_of(torch.cat([x[index] for x in lines])), SHOWN), FIGURES / f"task-{name}.png")
+        drawn(torch.cat([x[index] for x in lines]), FIGURES / f"task-{name}.png")
         plain = found.before if found.larger is None else found.larger
         scores = [_scores(x, found.truth, far) for x in (plain, found.after)]
         run = Run.open(str(FOLDER / "runs" / name))
@@ -230,7 +237,14 @@ def measure() -> None:
         "Nothing done: what was put in, of smaller pictures their bicubic enlargement. One thread, seed 0, the best checkpoint by the run's own looks; "
         f"skin tones, genders and hair of one emoji on one side of the split. The first {SHOWN} kin held back, by hash, are drawn in docs/figures/task-NAME.png."
     )
-    keep("gallery", "Every task on emoji", table(head, rows) + f"\n\n{words}\n\nTrained by, in benchmarks/work/gallery:\n\n" + "\n".join(notes))
+    keep("gallery", "Every task on emoji", table(head, rows) + f"\n\n{words}\n\nTrained by, in benchmarks/work/gallery (runs with a judge also with "
+         f"`--weights {SPACE}`, the rulers' feature space, which the first of them trained):\n\n" + "\n".join(notes))
+
+
+def drawn(pictures: Tensor, path: Path) -> None:
+    """A sheet of SHOWN columns in 256 colours, which is half the size of a file in all of them."""
+    with atomic(path) as beside:
+        Image.fromarray(sheets.grid(bytes_of(pictures), SHOWN)).quantize(256, dither=Image.Dither.NONE).save(beside, "PNG", optimize=True)
 
 
 def _scores(x: Tensor, truth: Tensor, far: Perceptual) -> tuple[float, float]:
