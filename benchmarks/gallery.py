@@ -22,6 +22,8 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from common import HERE, WORK, keep, shared, table, threads
 from PIL import Image, ImageFilter
@@ -87,7 +89,7 @@ def trained(name: str) -> bool:
 
 def command(name: str, budget: str) -> list[str]:
     """As it is typed in the folder in which the emoji lie."""
-    return ["rivalry", "train", FOLDERS.get(name, "emoji"), "--task", name, "--budget", budget, "--run", f"runs/{name}"]
+    return ["rivalry", "train", f"{FOLDERS.get(name, 'emoji')}/", "--task", name, "--budget", budget, "--run", f"runs/{name}"]
 
 
 def train(name: str, budget: str) -> None:
@@ -147,12 +149,16 @@ def prepared() -> None:
 
 def outlines(picture: Image.Image) -> Image.Image:
     """One and the same pen for all."""
-    x = torch.tensor(list(picture.tobytes()), dtype=torch.float32).view(1, picture.height, picture.width, 3).permute(0, 3, 1, 2) / 127.5 - 1
-    drawn = Outline(low=1.0, high=1.0)(x, Draw(0, ("pen",)))
-    return Image.fromarray(bytes_of(drawn)[0, :, :, 0]).convert("RGB")
+    lines = Outline(low=1.0, high=1.0)(tensor_of([np.asarray(picture)]), Draw(0, ("pen",)))
+    return Image.fromarray(bytes_of(lines)[0, :, :, 0]).convert("RGB")
 
 
-def bytes_of(x: Tensor):  # type: ignore[no-untyped-def]
+def tensor_of(pictures: list[npt.NDArray[np.uint8]]) -> Tensor:
+    """[N, 3, H, W] in [-1, 1] of pictures [H, W, 3]."""
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def bytes_of(x: Tensor) -> npt.NDArray[np.uint8]:
     """[N, C, H, W] in [-1, 1] -> [N, H, W, C] uint8."""
     return ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
 
@@ -176,8 +182,8 @@ def read(folder: Path, files: list[str]) -> Tensor:
     found = []
     for file in files:
         with Image.open(folder / file) as picture:
-            found.append(torch.tensor(list(picture.convert("RGB").tobytes()), dtype=torch.uint8).view(picture.height, picture.width, 3))
-    return torch.stack(found).permute(0, 3, 1, 2).float() / 127.5 - 1
+            found.append(np.asarray(picture.convert("RGB")))
+    return tensor_of(found)
 
 
 def shown(name: str) -> Shown:
@@ -237,8 +243,8 @@ def measure() -> None:
         "Nothing done: what was put in, of smaller pictures their bicubic enlargement. One thread, seed 0, the best checkpoint by the run's own looks; "
         f"skin tones, genders and hair of one emoji on one side of the split. The first {SHOWN} kin held back, by hash, are drawn in docs/figures/task-NAME.png."
     )
-    keep("gallery", "Every task on emoji", table(head, rows) + f"\n\n{words}\n\nTrained by, in benchmarks/work/gallery (runs with a judge also with "
-         f"`--weights {SPACE}`, the rulers' feature space, which the first of them trained):\n\n" + "\n".join(notes))
+    by = f"Trained by, in benchmarks/work/gallery (runs with a judge also with `--weights {SPACE}`, the rulers' feature space, which the first of them trained):"
+    keep("gallery", "Every task on emoji", table(head, rows) + f"\n\n{words}\n\n{by}\n\n" + "\n".join(notes))
 
 
 def drawn(pictures: Tensor, path: Path) -> None:
