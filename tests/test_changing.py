@@ -13,12 +13,13 @@ from rivalry.evaluate.extractor import Pixels
 from rivalry.games import Change, Cycle
 from rivalry.games.change import Untouched, turned
 from rivalry.nets import PatchGAN, Restorer, UNet, UNetJudge
-from rivalry.nets.contrast import contrast
+from rivalry.nets.contrast import PatchContrast, PatchProjector, contrast
 from rivalry.nets.translators import ResNetTranslator
 from rivalry.parts import Contest, Turn, Wiring
 from rivalry.penalties import SeenAlike
 from rivalry.sampling import Sampler, picked
 from rivalry.streams import Draw
+from rivalry.training.sources import FixedRows
 from rivalry.types import Batch, Judged, Match, Point, Spec
 from tiny import Rows
 from wavy import waves
@@ -48,6 +49,12 @@ def test_a_restorer_begins_as_the_identity_or_as_bicubic() -> None:
     assert torch.allclose(larger, wanted, atol=1e-6)
     grey = Restorer(8, 2).build(SPEC, Wiring(source=(1, 32, 32)))(x[:, :1])
     assert torch.equal(grey, x[:, :1].expand(-1, 3, -1, -1))
+
+
+def test_a_near_translator_begins_as_the_identity() -> None:
+    """It was tanh of twice the source and of what an untrained last layer makes: too much contrast, and noise."""
+    x = torch.rand(2, 3, 13, 21) * 2 - 1
+    assert torch.equal(ResNetTranslator(8, 1, near=True).build(SPEC, Wiring(source=(3, 32, 32)))(x), x)
 
 
 def test_nothing_beyond_its_reach_bears_on_a_pixel() -> None:
@@ -135,6 +142,20 @@ def test_patch_contrast_is_its_closed_form() -> None:
     assert contrast(unit, unit, tau).item() == pytest.approx(float(-(e / (e + 4)).log()), rel=1e-9)
     same = unit[:, :1].expand(1, 5, 5)
     assert contrast(same, same, tau).item() == pytest.approx(float(torch.tensor(5.0).log()), rel=1e-6)
+
+
+def test_patch_contrast_holds_what_is_made_to_its_source() -> None:
+    """Without this gradient nothing but the judge tells the last layers what to make of a picture."""
+    spec = Spec("image", (3, 32, 32), source=(3, 32, 32))
+    wiring = Wiring(source=(3, 32, 32))
+    nets = {"generator": ResNetTranslator(8, 3).build(spec, wiring), "projector": PatchProjector((8, 16, 32, 32, 32), 16).build(spec, wiring)}
+    x, source = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32)
+    turn = Turn("generator", 0, 0, 2, DRAW, {})
+    play = Cycle(one_way=True).play(nets, FixedRows(Batch(x, None, None, {"source": source})), turn)
+    PatchContrast(layers=(0, 1, 2, 3, 4))(play, turn).sum().backward()
+    last = nets["generator"].last.weight.grad
+    assert last is not None
+    assert last.abs().max() > 0
 
 
 def test_seen_alike_is_the_mean_difference_of_what_layers_saw() -> None:

@@ -14,6 +14,8 @@ from rivalry.data import ReadOptions, load
 from rivalry.degrade import task
 from rivalry.errors import DataError, RecipeError
 from rivalry.games import Change
+from rivalry.nets.contrast import PatchContrast
+from rivalry.terms import L1
 from rivalry.zoo.changing import house
 from wavy import SMALL, photos
 
@@ -135,3 +137,14 @@ def test_several_domains_are_sub_folders(tmp_path: Path) -> None:
 def test_contrast_has_the_network_of_low_light() -> None:
     one, other = (house(task(name), False, 3, 96) for name in ("contrast", "low-light"))
     assert (one.nets, one.stages, one.steps) == (other.nets, other.stages, other.steps)
+
+
+def test_without_pairs_the_house_goes_one_way_and_holds_patches() -> None:
+    """A way back asks for what must be given up (docs/lab/changing.md); what is already of the other kind must stay."""
+    recipe = house(task("unpaired"), False, 3, 64)
+    (stage,) = recipe.stages
+    generator = stage.sides[1]
+    assert set(recipe.nets) == {"generator", "projector", "discriminator"}
+    assert generator.modules == ("generator", "projector")
+    assert [(type(t), t.pair) for t in generator.terms] == [(PatchContrast, "made"), (L1, "identity")]  # type: ignore[attr-defined]
+    check_task(recipe, "unpaired")

@@ -244,7 +244,7 @@ def _changing(dataset: Dataset, device: str) -> tuple[Recipe, tuple[str, ...]]:
     recipe, told = fitted(changing(one, gpu, channels, min(height, width)), dataset)
     how = "pixels decide" if not one.adversarial else "pixels and a judge of patches decide"
     if one.layout == "unpaired":
-        how = "there and back again must give the picture one began with, and what is already there must stay"
+        how = "a judge of patches decides, every patch must be known again for the one that stood there, and pictures of the other kind must stay"
     return recipe, (f"Task {one.name!r}: {one.does}; the house recipe for it: {how}.", *told)
 
 

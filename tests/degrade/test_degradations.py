@@ -170,3 +170,15 @@ def test_what_cannot_be_done_says_so() -> None:
         task("denoize")
     for one in TASKS.values():
         assert (one.degradation is None) == (one.layout != "patches")
+
+
+def test_outlines_are_lines_whatever_the_grey() -> None:
+    """Even areas stay white; a step gives a dark line on its darker side, and nothing far from it."""
+    greys = torch.linspace(-1, 1, 9).view(-1, 1, 1, 1).expand(-1, 3, 32, 32)
+    assert Outline()(greys, Draw(0, ("even",))).min() > 0.99
+    step = torch.full((4, 3, 32, 32), -0.9)
+    step[..., 16:] = 0.1
+    drawn = Outline()(step, Draw(0, ("step",)))
+    assert (drawn[..., 13:16].amin((1, 2, 3)) < -0.8).all()
+    assert drawn[..., :8].min() > 0.95
+    assert drawn[..., 17:].min() > 0.95

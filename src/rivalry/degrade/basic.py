@@ -192,8 +192,8 @@ class Grey(Degradation):
 @register("degradation", "outline")
 @dataclass(frozen=True)
 class Outline(Degradation):
-    """A drawing of the picture's edges, dark on white, one channel: where the blurred picture's slope is steep, thinned by
-    chance."""
+    """A drawing of the picture's edges, dark on white, one channel: a line on the darker side of every step, as wide as the blur (deviation
+    low..high pixels); what is even stays white, however dark, and faint edges are left out by chance."""
 
     low: float = 0.7
     high: float = 1.6
@@ -208,9 +208,9 @@ class Outline(Degradation):
         ones = torch.ones_like(sigma)
         narrow = blurred(luma, gaussian(13, sigma, sigma, ones * 0, ones, ones < 0))
         wide = blurred(luma, gaussian(13, 1.6 * sigma, 1.6 * sigma, ones * 0, ones, ones < 0))
-        # difference of Gaussians, soft threshold (Winnemoeller et al. 2012, XDoG)
+        # difference of Gaussians, soft threshold (Winnemoeller et al. 2012, XDoG); both weigh alike, or dark areas would be filled
         sharp = between(draw, "sharp", n, 8, 16).view(-1, 1, 1, 1)
-        edge = narrow - 0.98 * wide - between(draw, "bias", n, 0.0, 0.02).view(-1, 1, 1, 1)
+        edge = narrow - wide + between(draw, "faint", n, 0.005, 0.03).view(-1, 1, 1, 1)
         return (1 + torch.tanh(sharp * edge.clamp_max(0) * 4)).clamp(0, 1) * 2 - 1
 
 

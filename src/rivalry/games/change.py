@@ -198,8 +198,8 @@ class Cycle(Changing):
     """Two sets without pairs (Zhu et al. 2017, CycleGAN): 'generator' makes b of a, 'back' makes a of b.
 
     Matches 'main' (b against generator(a), judged by 'discriminator') and 'back' (a against back(b), judged by 'judge-back').
-    Pairs 'cycle' = (back(generator(a)), a), 'cycle-back', and 'identity' = (generator(b), b), 'identity-back', for pictures of
-    equal channels.  one_way: without 'back' (CUT).  a comes from a row of its own, so that nothing pairs them.
+    Pairs 'made' = (generator(a), a), 'cycle' = (back(generator(a)), a), 'cycle-back', and 'identity' = (generator(b), b),
+    'identity-back', for pictures of equal channels.  one_way: without 'back' (CUT).  a comes from a row of its own, so that nothing pairs them.
     """
 
     turned: Turned = "mirrored"
@@ -215,7 +215,7 @@ class Cycle(Changing):
     def play(self, nets: Mapping[str, nn.Module], source: Source, turn: Turn) -> Play:
         a, b = from_two_sets(source, turn, self.turned)
         to_b = lazy(lambda: nets["generator"](a()).float())
-        pairs = {"identity": lambda: (nets["generator"](b()).float(), b()), "made": lambda: (a(), to_b())}
+        pairs = {"identity": lambda: (nets["generator"](b()).float(), b()), "made": lambda: (to_b(), a())}
         matches = {"main": lazy(lambda: Match("discriminator", Point(b()), Point(to_b())))}
         if not self.one_way:
             to_a = lazy(lambda: nets["back"](b()).float())

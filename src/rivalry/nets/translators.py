@@ -114,7 +114,7 @@ class ResNetTranslator(Net):
     """(source [N, c, h, w]) -> [N, C, h, w]: halves twice, `blocks` residual blocks, doubles twice (Johnson et al. 2016; Zhu et al.
     2017, CycleGAN).  Doubles by repeating pixels before a convolution.
 
-    near: what it makes is added to the source, where both have as many channels (identity comes for free).  In games with
+    near: what it makes is added to the source, where both have as many channels, and nothing at first.  In games with
     classes the second argument is the class to make, [N] int64, joined to the source as planes (Choi et al. 2018, StarGAN).
     """
 
@@ -170,11 +170,14 @@ class ResNetTranslatorModule(ChangeModule):
         for m in self.modules():
             if isinstance(m, nn.Conv2d):
                 nn.init.normal_(m.weight, 0, 0.02)
+        if self.near:
+            nn.init.zeros_(self.last.weight)
+            nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
         self.reach = 3 + 2 + 4 + 8 * s.blocks + 4 + 2 + 3
 
     def forward(self, source: Tensor, *label: Tensor) -> Tensor:
         h, w = source.shape[2:]
-        grown = x = to_multiple(source, 4)
+        x = to_multiple(source, 4)
         if self.classes:
             planes = F.one_hot(need_label(label), self.classes).to(x.dtype)[:, :, None, None]
             x = torch.cat([x, planes.expand(-1, -1, *x.shape[2:])], 1)
@@ -182,9 +185,9 @@ class ResNetTranslatorModule(ChangeModule):
             x = part(x)
         for part in self.decoder:
             x = part(nearest_up(x))
-        out = self.last(x)
-        out = self.ending(out + 2 * grown if self.near else out)
-        return out[:, :, :h, :w]  # type: ignore[no-any-return]
+        out: Tensor = self.last(x)[:, :, :h, :w]
+        # added in full precision: rounded to bfloat16 the source itself would lose a level in 256
+        return out.float() + source.float() if self.near else self.ending(out)
 
     def features(self, source: Tensor, wanted: tuple[int, ...]) -> list[Tensor]:
         """What comes out of these of the encoder's and the blocks' layers, [n, widths[i], h_i, w_i] each."""
