@@ -53,7 +53,7 @@ def test_a_batch_at_a_time_is_expectation_maximisation() -> None:
         style = torch.arange(40) % styles
         stood = dense(heard, style, tokens, logs, counts, mass, uses)
         for whole in (counts, mass, uses):
-            whole *= turn / (turn + 3)
+            whole *= (turn / (turn + 1)) ** 3
         for i, (w, s) in enumerate(zip(heard.tolist(), style.tolist(), strict=True)):
             uses[w] += 1
             for j, v in enumerate(tokens[i].tolist()):
@@ -115,6 +115,19 @@ def test_before_anything_is_heard_a_word_stands_for_itself() -> None:
     assert log[0].argmax(1).tolist() == [5, 7]
     assert float(log[0, 0, 5].exp()) == pytest.approx(0.5 + 0.5 / 12 + FLOOR, abs=1e-4)
     assert torch.allclose(log[1], torch.full((2, 12), math.log(FLOOR)))
+
+
+def test_what_is_remembered_hardly_depends_on_how_a_batch_is_parted() -> None:
+    whole, parts = Channel(30, 1, kept=30), Channel(30, 1, kept=30)
+    for turn in range(20):
+        heard, tokens, logs = hear(40, 30, torch.arange(30).roll(1), turn)
+        style = torch.zeros(40, dtype=torch.long)
+        whole.learn(heard, style, tokens, logs)
+        for part in torch.arange(40).split(20):
+            parts.learn(heard[part], style[part], tokens[part], logs[part])
+    assert float(parts.total) == float(whole.total) == 800
+    assert float(parts.uses.sum()) == pytest.approx(float(whole.uses.sum()), rel=0.05)
+    assert torch.allclose(parts.mass, whole.mass, rtol=0.3, atol=0.5)
 
 
 def test_only_the_likeliest_meanings_are_remembered() -> None:

@@ -232,10 +232,10 @@ def test_words_are_heard_for_the_other_style_while_training_and_only_then() -> N
     hidden = given.clone()
     hidden[:, 1] = MASKED
     net.eval().taught(hidden, None, STYLE, given)
-    assert float(net.channel.turns) == 0
+    assert float(net.channel.total) == 0
     torch.manual_seed(0)
     net.train().taught(hidden, None, STYLE, given)  # one text in four is heard: the first of the three
-    assert float(net.channel.turns) == 1
+    assert float(net.channel.total) == 1
     assert float(net.channel.mass.sum(1)[1 - STYLE[0]]) == pytest.approx(1, abs=1e-4)
     assert torch.nonzero(net.channel.uses)[:, 0].tolist() == [int(TEXTS[0, 0])]
 

@@ -13,8 +13,8 @@ BELIEF = 0.3
 """Words' worth of evidence by which, before any is heard, a word stands half for itself and half for any other."""
 FLOOR = 1e-5
 """The least chance that a word stands for another."""
-MEMORY = 3.0
-"""What is remembered is about the last of so many parts of what was heard, since a young network hears badly."""
+MEMORY = 3
+"""What was heard when a share s of all words had been counts s to this power, since a young network hears badly."""
 
 
 class Channel(nn.Module):
@@ -26,14 +26,15 @@ class Channel(nn.Module):
     itself, so only what the style would hardly say finds another meaning.  Of each word the `kept` likeliest meanings are remembered.
 
     words, counts [styles, V, kept]: of each word w, by the style wanted, the v that it stood for, -1 for none, and how often; mass [styles, V]: how
-    often each v was meant; uses [V]: how often each w was heard; turns: batches heard.
+    often each v was meant; uses [V]: how often each w was heard; total: words heard.  Of several processes each hears its share, and what
+    the first one heard is kept.
     """
 
     words: Tensor
     counts: Tensor
     mass: Tensor
     uses: Tensor
-    turns: Tensor
+    total: Tensor
 
     def __init__(self, vocabulary: int, styles: int, kept: int = 16) -> None:
         super().__init__()
@@ -42,7 +43,7 @@ class Channel(nn.Module):
         self.register_buffer("counts", torch.zeros(styles, vocabulary, kept))
         self.register_buffer("mass", torch.zeros(styles, vocabulary))
         self.register_buffer("uses", torch.zeros(vocabulary))
-        self.register_buffer("turns", torch.zeros(()))
+        self.register_buffer("total", torch.zeros((), dtype=torch.float64))
 
     def forward(self, heard: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
         """Words heard [P] in the styles [P] -> (what each may stand for [P, kept + 1], log C(heard | v) less the log of FLOOR of these, which is
@@ -70,14 +71,14 @@ class Channel(nn.Module):
     def learn(self, heard: Tensor, style: Tensor, tokens: Tensor, logs: Tensor) -> None:
         """A batch: words heard [P], the styles that were asked for [P], what the style would say there, tokens [P, C], each once, with
         its log p [P, C]."""
-        forget = self.turns / (self.turns + MEMORY)
+        forget = (self.total / (self.total + max(len(heard), 1))).float() ** MEMORY
         chance = (logs + self.of(heard, style, tokens)).softmax(1)
         for old in (self.counts, self.mass, self.uses):
             old.mul_(forget)
         self.mass.index_put_((style[:, None].expand_as(tokens), tokens), chance, accumulate=True)
         self.uses.index_add_(0, heard, torch.ones_like(heard, dtype=self.uses.dtype))
         self._remember(style * self.vocabulary + heard, tokens, chance)
-        self.turns += 1
+        self.total += len(heard)
 
     def _remember(self, row: Tensor, tokens: Tensor, chance: Tensor) -> None:
         """Adds to the counts of rows [P] of (style, word), and keeps the largest of each row."""
