@@ -30,7 +30,7 @@ from rivalry.data.rules.build import build, check, tightened
 from rivalry.data.rules.kinds import MissingIf, Order, Range, Rule, Sum, Together, all_hold
 from rivalry.data.rules.plan import Plan
 from rivalry.data.rules.propose import Proposal, propose
-from rivalry.data.rules.steps import Mask
+from rivalry.data.rules.steps import Mask, emptied
 from rivalry.data.rules.text import rules as parsed
 from rivalry.data.split import FEWEST, Split
 from rivalry.data.words import count, some
@@ -135,7 +135,7 @@ class RecordRules:
     between: tuple[Rule, ...] = ()
 
     def empties(self, view: View) -> tuple[MissingIf, ...]:
-        """Those that empty cells of visits."""
+        """Those between patient and visit that empty a visit's cell."""
         return tuple(r for r in self.between if isinstance(r, MissingIf) and r.column < view.visit)
 
     def made(self, static: Tensor, visits: Tensor, view: View) -> Tensor:
@@ -144,8 +144,7 @@ class RecordRules:
         if not rules:
             return visits
         who, place, rows = view.rows(static, visits)
-        for rule in rules:
-            Mask(rule).outward(rows)
+        emptied((*map(Mask, rules), *(() if self.visit is None else self.visit.masks)), rows)
         visits = visits.clone()
         visits[who, place] = rows[:, : view.visit]
         return visits
@@ -160,6 +159,9 @@ class RecordRules:
         found, mended = Parted(), () if made else self.empties(view)
         for side, plan in ((found.own, self.own), (found.visit, self.visit)):
             side += [] if plan is None else plan.rules if made else plan.rejected
+        if self.visit is not None:  # combinations of cells that are emptied afterwards
+            gone = {r.column for r in mended}
+            found.visit += [r for r in self.visit.rules if isinstance(r, Together) and gone & set(r.columns) and r not in found.visit]
         found.between = [r for r in self.between if r not in mended]
         return found
 

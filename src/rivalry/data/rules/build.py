@@ -15,7 +15,7 @@ from rivalry.data.columns.detect import outwards, spikes_of
 from rivalry.data.columns.fit import Column, number_code
 from rivalry.data.columns.people import Owners, reach
 from rivalry.data.rules.grid import at_least, at_most, common_step, snapped
-from rivalry.data.rules.kinds import Order, Range, Rule, Sum, Together
+from rivalry.data.rules.kinds import MissingIf, Order, Range, Rule, Sum, Together
 from rivalry.data.rules.plan import Plan
 from rivalry.data.rules.steps import INFINITE, Gap, Joint, Own, Step, Total
 from rivalry.errors import DataError
@@ -118,9 +118,12 @@ def build(rules: Sequence[Rule], columns: Sequence[Column], raw: Tensor, train: 
 def _layout(rules: Sequence[Rule]) -> Layout:
     """Sums first, for nothing else can meet them."""
     layout = Layout(totals={r.total: r for r in rules if isinstance(r, Sum)})
+    masks = [r for r in rules if isinstance(r, MissingIf)]
     for number, rule in enumerate(rules):
         if isinstance(rule, Together) and not set(rule.columns) & set(layout.joint):
             layout.joint |= dict.fromkeys(rule.columns, rule)
+            if any(m.column in rule.columns and not set(m.columns) <= set(rule.columns) for m in masks):
+                layout.aside.append(number)  # a cell that is emptied afterwards may leave a combination that nobody has
         elif isinstance(rule, Order) and rule.upper not in layout.totals and not _circular(layout, rule):
             layout.parents.setdefault(rule.upper, []).append(rule)
         elif isinstance(rule, Together | Order) or (isinstance(rule, Range) and rule.column in layout.totals):

@@ -6,6 +6,7 @@ own columns of raw rows from learned ones (`outward`), in the plan's order: what
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -114,6 +115,16 @@ class Mask:
 
     def outward(self, raw: Tensor) -> None:
         raw[:, self.rule.column] = torch.where(self.rule.applies(raw), torch.nan, raw[:, self.rule.column])
+
+
+def emptied(masks: Sequence[Mask], raw: Tensor) -> None:
+    """All of them, in place, until none has anything left to empty: what one empties may be what another goes by."""
+    for _ in masks:
+        before = int(raw.isnan().sum())
+        for mask in masks:
+            mask.outward(raw)
+        if int(raw.isnan().sum()) == before:
+            return
 
 
 Step = Own | Gap | Total | Joint
