@@ -111,14 +111,13 @@ def derived(rules: Sequence[Rule], learned: Sequence[Column], rows: Tensor, open
         if not isinstance(rule, Sum):
             continue
         places = torch.tensor(rule.columns)
-        for at, sign in ((rule.total, 1.0), *((p, -1.0) for p in rule.parts)):
+        for at in (rule.total, *rule.parts):
             code = learned[at].code
             others = places[places != at]
             mine = open_[:, at] & ~rows[:, others].isnan().any(1) & isinstance(code, NumberCode)
             if not bool(mine.any()) or not isinstance(code, NumberCode):
                 continue
-            parts = rows[mine][:, [p for p in rule.parts if p != at]].sum(1)
-            rows[mine, at] = snapped(parts if sign > 0 else rows[mine, rule.total] - parts, code.step)
+            rows[mine, at] = snapped(rule.value(rows[mine], at), code.step)
             open_[mine, at] = False
 
 

@@ -107,23 +107,26 @@ def test_what_is_between_visits_and_times_is_met_by_drawing_patients_anew(tmp_pa
     assert bool(modality.holds(raw[keep]).all())
     assert not any(broken(tmp_path / "kept").values())
     assert broken(tmp_path / "all")["leave >= day"] > 0
-    assert any("met by drawing patients anew: leave >= day" in n for n in data.notes)
+    assert any("met by drawing patients anew, which keeps short histories more often: leave >= day" in n for n in data.notes)
 
 
 def obstetrics(folder: Path, n: int = 300, seed: int = 0) -> Path:
     """Visits of men have neither town nor births nor the last zips, and children only follow births."""
     g = np.random.default_rng(seed)
     folder.mkdir()
-    people, visits = ["pid,sex,joined"], ["pid,year,city,zip,births,kids,age,bonus"]
+    people, visits = ["pid,sex,joined,start,plan"], ["pid,year,city,zip,births,kids,age,bonus,score,left,right,tariff"]
     for i in range(n):
         sex, joined, year = g.choice(["F", "M"]), int(g.integers(30, 70)), 0
-        people.append(f"P{i:03d},{sex},{joined}")
+        plan = int(g.integers(0, 6))
+        people.append(f"P{i:03d},{sex},{joined},{joined},plan {plan}")
         for _ in range(1 + int(g.integers(0, 4))):
             place = int(g.choice(9 if sex == "F" else 6))
             births = "" if sex == "M" else str(g.integers(0, 3))
             kids = g.integers(0, 5) if births in ("1", "2") else ""
             city = "" if sex == "M" else f"town {place // 3}"
-            visits.append(f"P{i:03d},{year},{city},{1000 + place},{births},{kids},{joined + year},{g.integers(0, 9)}")
+            age, bonus, left = joined + year, int(g.integers(0, 60)), int(g.integers(1, 30))
+            cells = (city, 1000 + place, births, kids, age, bonus, age + bonus, left, joined - left, f"tariff {plan}{g.choice(['a', 'b'])}")
+            visits.append(f"P{i:03d},{year},{','.join(map(str, cells))}")
             year += int(g.integers(1, 5))
     (folder / "patients.csv").write_text("\n".join(people) + "\n")
     (folder / "visits.csv").write_text("\n".join(visits) + "\n")
@@ -148,6 +151,73 @@ def test_cells_that_patients_empty_are_looked_at_again(rules: tuple[str, ...], a
     kept = modality.holds(raw, made=False)
     assert bool(kept.all()) == (not again)
     assert torch.equal(modality.holds(raw), kept)
+
+
+@pytest.mark.parametrize(
+    ("rules", "again"),
+    [
+        (("joined + year = age",), ()),
+        (("age = joined",), None),
+        (("joined + year = age", "age >= bonus"), ("age >= bonus",)),
+        (("joined + year = age", "age + bonus = score"), ("joined + year = age",)),  # the score is made from the age
+        (("joined + year = age", "start + year = age"), ("start + year = age",)),  # only one can make it
+    ],
+)
+def test_sums_between_patient_and_visit_are_added_up(rules: tuple[str, ...], again: tuple[str, ...] | None, tmp_path: Path) -> None:
+    """Drawing anew until every visit adds up would all but keep those who have one visit."""
+    source = obstetrics(tmp_path / "ward")
+    options = ReadOptions(time="year", constraints=rules)
+    if again is None:
+        with pytest.raises(DataError, match="does not hold"):
+            load(source, options=options)
+        return
+    data = load(source, options=options)
+    modality = data.modality
+    assert isinstance(modality, RecordModality)
+    assert modality.rules is not None
+    assert modality.rules.rejected(modality.view) == again
+    raw = modality.decode(noise(modality, 1000))
+    kept = modality.holds(raw, made=False)
+    assert bool(kept.all()) == (not again)
+    assert torch.equal(modality.holds(raw), kept)
+    assert any("met by drawing patients anew, which keeps short histories more often" in n for n in data.notes) == bool(again)
+    real = data.train.raw(torch.arange(len(data.train)))
+    assert bool(modality.holds(real).all())
+    if not again:
+        modality.write(raw[:200], tmp_path / "made")
+        own = {r["pid"]: int(r["joined"]) for r in rows(tmp_path / "made" / "patients.csv")}
+        visits = rows(tmp_path / "made" / "visits.csv")
+        assert len(visits) > 100
+        assert all(int(r["age"]) == own[r["pid"]] + int(r["year"]) for r in visits if r["age"])
+
+
+def test_sums_of_other_steps_are_written_as_they_add_up(tmp_path: Path) -> None:
+    """A column of whole numbers, where nothing else would make it a quarter."""
+    source = obstetrics(tmp_path / "ward")
+    people, table = rows(source / "patients.csv"), rows(source / "visits.csv")
+    for i, r in enumerate(people):
+        r["joined"] = f"{int(r['joined']) + 0.25 * (i % 4)}"
+    own = {r["pid"]: float(r["joined"]) for r in people}
+    for r in table:  # known where it is whole
+        age = own[r["pid"]] + int(r["year"])
+        r["age"] = f"{age:.0f}" if age == int(age) else ""
+    for name, lines in (("patients", people), ("visits", table)):
+        (source / f"{name}.csv").write_text("\n".join([",".join(lines[0]), *(",".join(r.values()) for r in lines)]) + "\n")
+    modality = load(source, options=ReadOptions(time="year", constraints=("joined + year = age",))).modality
+    assert isinstance(modality, RecordModality)
+    raw = modality.decode(noise(modality, 1000))
+    assert bool(modality.holds(raw).all())
+
+
+def test_what_would_cost_long_histories_is_not_proposed(tmp_path: Path) -> None:
+    source = obstetrics(tmp_path / "ward")
+    assert "year + joined = age" not in inspect(source, options=ReadOptions(time="year")).constraints  # for the score is made of the age
+    table = [{k: v for k, v in r.items() if k != "score"} for r in rows(source / "visits.csv")]
+    (source / "visits.csv").write_text("\n".join([",".join(table[0]), *(",".join(r.values()) for r in table)]) + "\n")
+    proposed = inspect(source, options=ReadOptions(time="year")).constraints
+    assert "year + joined = age" in proposed
+    assert not any(t.startswith("combinations") and "tariff" in t for t in proposed)
+    assert not any("left" in t and ">=" not in t for t in proposed)  # joined = left + right, of which a visit has two
 
 
 def test_real_records_come_back_from_their_encoding(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rivalry.data.rules.grid import at_least, snapped
-from rivalry.data.rules.kinds import MissingIf, Together
+from rivalry.data.rules.kinds import MissingIf, Sum, Together
 
 INFINITE = float("inf")
 
@@ -105,6 +105,19 @@ class Joint:
     def outward(self, values: Tensor, raw: Tensor) -> None:
         assert self.rule.known is not None
         raw[:, list(self.rule.columns)] = self.rule.known.to(raw.device)[values.nan_to_num(0).long()]
+
+
+@dataclass(frozen=True)
+class Follow:
+    """A column that follows from the others of its sum, where they are there and it is not missing."""
+
+    rule: Sum
+    column: int
+    step: float
+
+    def outward(self, raw: Tensor) -> None:
+        made, drawn = snapped(self.rule.value(raw, self.column), self.step), raw[:, self.column]
+        raw[:, self.column] = torch.where(made.isnan() | drawn.isnan(), drawn, made)
 
 
 @dataclass(frozen=True)
