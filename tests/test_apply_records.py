@@ -110,6 +110,37 @@ def test_constraints_hold_among_what_is_filled(tmp_path: Path) -> None:
     assert found.cells == {"births": sum(not r["births"] and r["sex"] == "F" for r in rows(given))}
 
 
+def spelled(given: list[dict[str, str]], path: Path) -> Path:
+    path.write_text("\n".join([",".join(given[0]), *(",".join(r.values()) for r in given)]) + "\n")
+    return path
+
+
+def test_patients_are_filled_as_their_known_visits_allow(tmp_path: Path) -> None:
+    """Births are rare, so that what is like a patient is often one of the other sex; no woman's births are a man's."""
+    g, source = np.random.default_rng(3), histories(tmp_path / "long.csv")
+    given = [{**r, "births": r["births"] if g.random() < 0.35 else ""} for r in rows(source)]
+    model = Perfect(spelled(given, source), constraints=("births missing if sex=M",))
+    emptied_sex = [{**r, "sex": "" if int(r["pid"][1:]) % 3 == 0 else r["sex"]} for r in given]
+    gaps = spelled(emptied_sex, tmp_path / "gaps.csv")
+    fill_records(model.modality, model, gaps, tmp_path / "full.csv", pool=2000)
+    new = rows(tmp_path / "full.csv")
+    assert sum(r["births"] != "" for r in new if int(r["pid"][1:]) % 3 == 0) > 20
+    assert not any(r["sex"] == "M" and r["births"] for r in new)
+    assert all(r["sex"] for r in new)
+    assert {r["sex"] for r in new if int(r["pid"][1:]) % 3 == 0} == {"F", "M"}
+
+
+def test_what_visits_add_up_to_is_a_patient_s(tmp_path: Path) -> None:
+    source = histories(tmp_path / "long.csv")
+    g = np.random.default_rng(4)
+    start = {r["pid"]: int(g.integers(20, 60)) for r in rows(source)}
+    told = [{**r, "start": str(start[r["pid"]]), "more": (m := str(g.integers(0, 40))), "sum": str(start[r["pid"]] + int(m))} for r in rows(source)]
+    model = Perfect(spelled(told, source), constraints=("start + more = sum",))
+    gaps = spelled([{**r, "start": "" if int(r["pid"][1:]) % 3 == 0 else r["start"]} for r in told], tmp_path / "gaps.csv")
+    fill_records(model.modality, model, gaps, tmp_path / "full.csv", pool=2000)
+    assert [r["start"] for r in rows(tmp_path / "full.csv")] == [r["start"] for r in told]
+
+
 def test_visits_without_a_time_are_refused(tmp_path: Path) -> None:
     source = histories(tmp_path / "long.csv")
     given = emptied(source, tmp_path / "gaps.csv", 0.3, "date")

@@ -19,11 +19,12 @@ from rivalry.data.asking import asked_of_patients
 from rivalry.data.columns.codes import NumberCode
 from rivalry.data.columns.fit import Column
 from rivalry.data.record_filling import Sheets
+from rivalry.data.record_rules import moved
 from rivalry.data.records import RecordModality
 from rivalry.data.rules.kinds import Rule
 from rivalry.errors import DataError
 from rivalry.sampling import Tick, filled, silent
-from rivalry.stats.imputing import Pool, Ways, fill
+from rivalry.stats.imputing import Allowed, Pool, Ways, fill
 from rivalry.streams import key
 
 FEWEST = 100
@@ -39,16 +40,53 @@ class _Side:
     pool: Pool
     rules: tuple[Rule, ...]
 
-    def fill(self, rows: Tensor, gaps: Tensor, seed: int, likely: bool, tick: Tick) -> Tensor:
-        """rows [n, W], gaps [n, C] of the first C columns -> rows; cells for which no value was allowed stay missing."""
+    def fill(self, rows: Tensor, gaps: Tensor, seed: int, likely: bool, tick: Tick, also: Allowed | None = None) -> Tensor:
+        """rows [n, W], gaps [n, C] of the first C columns -> rows; cells for which no value was allowed (`also` by another rule) stay missing."""
+
+        def may(some: Tensor, column: int) -> Tensor:
+            fine = allowed(self.rules, some, column)
+            return fine if also is None else fine & also(some, column)
+
         ways = Ways(
-            WIDE if likely else NEAR, likely, allowed=lambda r, t: allowed(self.rules, r, t),
+            WIDE if likely else NEAR, likely, allowed=may,
             derive=lambda r, open_: derived(self.rules, self.learned, r, open_), settle=lambda column, values: settled(self.learned, column, values),
             tick=tick,
         )  # fmt: skip
         wide = torch.zeros(rows.shape, dtype=torch.bool)
         wide[:, : gaps.shape[1]] = gaps
         return fill(rows, wide, self.pool, filling_order(wide, self.rules), seed, ways)[0]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """The known visits of patients, [V, W] in places of `View.columns` and sorted by patient, and the constraints between the two.
+
+    begin, width: the place of the patients' first column, and how many those are; starts, many [N]: where each patient's visits begin, and how many there are."""
+
+    rules: tuple[Rule, ...]
+    rows: Tensor
+    begin: int
+    width: int
+    starts: Tensor
+    many: Tensor
+
+    def allowed(self, patients: Tensor, column: int) -> Tensor:
+        """patients [n, W'], their number last -> [n]: do they meet the constraints on the column at each of their visits, as far as is known?"""
+        place, own = self.begin + column, patients[:, -1].long()
+        keep = torch.ones(len(patients), dtype=torch.bool)
+        for rule in self.rules:
+            if place not in rule.columns:
+                continue
+            names = tuple(dict.fromkeys(rule.columns))
+            narrow, of_own = moved(rule, names.index), [p - self.begin for p in names]
+            for visit in range(int(self.many[own].max()) if len(own) else 0):
+                there = (self.many[own] > visit).nonzero()[:, 0]
+                rows = self.rows[self.starts[own[there]] + visit][:, list(names)]
+                for i, p in enumerate(of_own):
+                    if 0 <= p < self.width:
+                        rows[:, i] = patients[there, p]
+                keep[there] &= narrow.holds(rows) | rows.isnan().any(1)
+        return keep
 
 
 def fill_records(
@@ -132,8 +170,20 @@ def _patients(sheets: Sheets, modality: RecordModality, side: _Side, seed: int, 
     """[N, S]: the patients' own columns, filled."""
     if not bool(sheets.static_gaps.any()):
         return sheets.static
-    rows = _of_patients(sheets.static, sheets.visits, sheets.owner, sheets.place)
-    return side.fill(rows, sheets.static_gaps, key(seed, "patients"), likely, tick)[:, : len(modality.own)]
+    static, gaps, view = sheets.static, sheets.static_gaps, modality.view
+    between = () if modality.rules is None else modality.rules.between
+    visits = _of_visits(static, sheets.visits, sheets.owner, sheets.place, sheets.gap, sheets.time)
+    own = slice(view.visit, view.when)
+    open_ = torch.zeros(visits.shape, dtype=torch.bool)
+    open_[:, own] = gaps[sheets.owner]
+    derived(between, tuple(c for c in view.columns if c.code is not None), visits, open_)
+    at, column = (gaps[sheets.owner] & ~open_[:, own]).nonzero(as_tuple=True)
+    static = static.index_put((sheets.owner[at], column), visits[:, own][at, column])
+    many = sheets.owner.bincount(minlength=len(static))
+    seen = _Seen(between, visits, view.visit, len(modality.own), many.cumsum(0) - many, many)
+    rows = _of_patients(static, sheets.visits, sheets.owner, sheets.place)
+    rows = torch.cat([rows, torch.arange(len(rows), dtype=rows.dtype)[:, None]], 1)
+    return side.fill(rows, gaps & static.isnan(), key(seed, "patients"), likely, tick, seen.allowed)[:, : len(modality.own)]
 
 
 def _visits(sheets: Sheets, static: Tensor, side: _Side, seed: int, likely: bool, tick: Tick) -> Tensor:
