@@ -18,6 +18,7 @@ from rivalry.data import record_filling
 from rivalry.data.asking import asked_of_patients
 from rivalry.data.columns.codes import NumberCode
 from rivalry.data.columns.fit import Column
+from rivalry.data.filling import numbered
 from rivalry.data.record_filling import Sheets
 from rivalry.data.record_rules import moved
 from rivalry.data.records import RecordModality
@@ -104,11 +105,12 @@ def fill_records(
     if likely and draws > 1:
         raise DataError("the most likely values are the same in every draw; leave --draws or --likely out")
     sheets = record_filling.read(source, modality)
-    record_filling.check_out(sheets, out)
+    names = numbered(out, draws)
+    for name in names:
+        record_filling.check_out(sheets, source, name)
     patients, visits = _sides(modality, _pool(modality, sampler, pool, key(seed, "pool"), tick))
     paths, last = list[Path](), record_filling.Written()
-    for number in range(draws):
-        name = out if draws == 1 else out.with_name(f"{out.stem}-{number + 1}{out.suffix}")
+    for number, name in enumerate(names):
         mine = key(seed, "fill", number)
         static = _patients(sheets, modality, patients, mine, likely, tick)
         last = record_filling.write(sheets, modality, static, _visits(sheets, static, visits, mine, likely, tick), name)
@@ -129,6 +131,8 @@ def _sides(modality: RecordModality, raw: Tensor) -> tuple[_Side, _Side]:
     """(of patients, of visits)."""
     static, visits = modality.coder.raw_parts(raw)
     who, place = (~visits[:, :, 0].isnan()).nonzero(as_tuple=True)
+    if not len(who):
+        raise DataError("none of the patients that the model made has a visit, so nothing is like yours; train it longer, or take the other checkpoint (--which)")
     values, gap = visits[who, place][:, 1:], torch.where(place > 0, visits[who, place][:, 0], torch.nan)
     time = modality.view.rows(static, visits)[2][:, -1]
     own, changing = modality.own, modality.changing[1:]
