@@ -102,6 +102,13 @@ def test_cells_that_are_emptied_are_looked_at_again(rules, again):
     assert torch.equal(plan.holds(raw), kept)
 
 
+def test_levels_that_a_constraint_leaves_no_row_with():
+    g = np.random.default_rng(0)
+    rows = {"sex": list(g.choice(["F", "F", "M"], 600)), "x": [f"{v:.3f}" for v in g.normal(size=600)], "y": [f"{v:.3f}" for v in g.normal(size=600)]}
+    with pytest.raises(DataError, match=r"too little with the level of 'sex' 'M' meets the constraints.* drop one of: x missing if sex=M"):
+        read(rows, "x missing if sex=M")
+
+
 def test_written_cells_meet_them_too(all_of_them, tmp_path):
     made = written(all_of_them, noise(all_of_them), tmp_path / "out.csv")
     known = stays()

@@ -294,6 +294,15 @@ def test_constraints_that_make_no_sense(rule: str, hint: str, tmp_path: Path) ->
         load(hospital(tmp_path / "hospital"), options=ReadOptions(time="day", constraints=(rule,)))
 
 
+def test_levels_that_a_constraint_leaves_nobody_with(tmp_path: Path) -> None:
+    """No visit of a man meets the constraint, so that no men are left that it could name."""
+    source = obstetrics(tmp_path / "ward")
+    with pytest.raises(DataError, match=r"too little with the level of 'sex' 'M' meets the constraints.* drop one of: bonus missing if sex=M"):
+        load(source, options=ReadOptions(time="year", constraints=("bonus missing if sex=M",)))
+    with pytest.raises(UnknownName, match="'X'; known: F, M"):
+        load(source, options=ReadOptions(time="year", constraints=("bonus missing if sex=X",)))
+
+
 def test_columns_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match="systolic"):
         load(hospital(tmp_path / "hospital"), options=ReadOptions(time="day", constraints=("diastolic < systole",)))

@@ -26,7 +26,7 @@ from rivalry.data.columns.schema import Field
 from rivalry.data.record_fit import FIRST, GAP, first_time, gap_field, visit_column
 from rivalry.data.record_tables import Records
 from rivalry.data.rules import plan as plans
-from rivalry.data.rules.admit import MOST, as_levels, counted
+from rivalry.data.rules.admit import MOST, as_levels, counted, read
 from rivalry.data.rules.build import build, check, following, tightened
 from rivalry.data.rules.grid import common_step
 from rivalry.data.rules.kinds import MissingIf, Order, Range, Rule, Sum, Together, all_hold
@@ -273,7 +273,7 @@ def admitted(texts: tuple[str, ...], found: Records, fields: Mapping[str, Field]
         static, gap, dynamic = made.columns
         keys = tuple(Column(n, "identifier") for n in (found.roles.key, found.roles.visit) if n)
         view = View((gap, *dynamic), static, time_column(made.found), keys)
-        asked = parsed(texts, view.columns)
+        asked = read(texts, view.columns, again=bool(lost))
         apart = next((r.text for r in asked if 0 in r.columns), None)
         if apart is not None:
             raise DataError(f"{apart!r} names {GAP!r}, which is how far visits are apart and no column of the tables; name one of those")
