@@ -166,6 +166,16 @@ def test_tables_that_cannot_be_filled(text: str | None, options: dict[str, objec
     assert not out.exists()
 
 
+@pytest.mark.parametrize(("out", "draws"), [("gaps-1.csv", 1), ("gaps.csv", 2)])
+def test_a_table_is_not_written_over(out: str, draws: int, data: Dataset, tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "gaps-1.csv", holed()[0])
+    before = path.read_bytes()
+    with pytest.raises(DataError, match=r"gaps-1.csv would be written over what it is read from; name another file"):
+        fill_table(modality_of(data), Perfect(data), path, tmp_path / out, draws=draws, pool=500)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_the_command_fills_a_table(tmp_path: Path) -> None:
     """End to end, with a run of a few steps."""
     columns = {k: v for k, v in stays(600).items() if k in ("case", "fees", "tax", "sex", "city")}

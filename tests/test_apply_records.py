@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from data.test_record_rules import obstetrics
 from rivalry.apply_records import fill_records
 from rivalry.data import ReadOptions, load
 from rivalry.data.records import RecordModality
@@ -108,6 +109,86 @@ def test_constraints_hold_among_what_is_filled(tmp_path: Path) -> None:
     assert all(r["births"] for r in new if r["sex"] == "F")
     assert found.left == {"births": sum(r["sex"] == "M" for r in new)}
     assert found.cells == {"births": sum(not r["births"] and r["sex"] == "F" for r in rows(given))}
+
+
+def spelled(given: list[dict[str, str]], path: Path) -> Path:
+    path.write_text("\n".join([",".join(given[0]), *(",".join(r.values()) for r in given)]) + "\n")
+    return path
+
+
+def test_patients_are_filled_as_their_known_visits_allow(tmp_path: Path) -> None:
+    """Births are rare, so that what is like a patient is often one of the other sex; no woman's births are a man's."""
+    g, source = np.random.default_rng(3), histories(tmp_path / "long.csv")
+    given = [{**r, "births": r["births"] if g.random() < 0.35 else ""} for r in rows(source)]
+    model = Perfect(spelled(given, source), constraints=("births missing if sex=M",))
+    emptied_sex = [{**r, "sex": "" if int(r["pid"][1:]) % 3 == 0 else r["sex"]} for r in given]
+    gaps = spelled(emptied_sex, tmp_path / "gaps.csv")
+    fill_records(model.modality, model, gaps, tmp_path / "full.csv", pool=2000)
+    new = rows(tmp_path / "full.csv")
+    assert sum(r["births"] != "" for r in new if int(r["pid"][1:]) % 3 == 0) > 20
+    assert not any(r["sex"] == "M" and r["births"] for r in new)
+    assert all(r["sex"] for r in new)
+    assert {r["sex"] for r in new if int(r["pid"][1:]) % 3 == 0} == {"F", "M"}
+
+
+def test_what_visits_add_up_to_is_a_patient_s(tmp_path: Path) -> None:
+    source = histories(tmp_path / "long.csv")
+    g = np.random.default_rng(4)
+    start = {r["pid"]: int(g.integers(20, 60)) for r in rows(source)}
+    told = [{**r, "start": str(start[r["pid"]]), "more": (m := str(g.integers(0, 40))), "sum": str(start[r["pid"]] + int(m))} for r in rows(source)]
+    model = Perfect(spelled(told, source), constraints=("start + more = sum",))
+    gaps = spelled([{**r, "start": "" if int(r["pid"][1:]) % 3 == 0 else r["start"]} for r in told], tmp_path / "gaps.csv")
+    fill_records(model.modality, model, gaps, tmp_path / "full.csv", pool=2000)
+    assert [r["start"] for r in rows(tmp_path / "full.csv")] == [r["start"] for r in told]
+
+
+def test_a_pool_without_visits_is_refused(tmp_path: Path) -> None:
+    source = histories(tmp_path / "long.csv")
+    model = Perfect(source)
+
+    def empty(n: int, seed: int) -> torch.Tensor:
+        raw = model.modality.decode(model(n, seed))
+        static, visits = model.modality.coder.raw_parts(raw)
+        return model.modality.encode(torch.cat([static, torch.full_like(visits, torch.nan).flatten(1)], 1))
+
+    with pytest.raises(DataError, match=r"none of the patients that the model made has a visit.*train it longer"):
+        fill_records(model.modality, empty, source, tmp_path / "full.csv", pool=500)
+    assert not (tmp_path / "full.csv").exists()
+
+
+def test_where_filled_records_go(tmp_path: Path) -> None:
+    """A folder for several tables, whatever its name; never over what is read; and refused before anything is drawn."""
+    folder = obstetrics(tmp_path / "ward", n=120)
+    data = load(folder, options=ReadOptions(time="year"))
+    modality = data.modality
+    assert isinstance(modality, RecordModality)
+
+    def never(n: int, seed: int) -> torch.Tensor:
+        raise AssertionError("drawn")
+
+    (tmp_path / "there").write_text("")
+    (tmp_path / "link").symlink_to(folder)
+    for name, hint in (
+        ("there", "there is a file; name a folder"),
+        ("out.csv", "several tables and cannot be written as out.csv; name a folder"),
+        ("ward", "would be written over what it is read from; name another folder"),
+        ("link", "would be written over what it is read from; name another folder"),
+    ):
+        with pytest.raises(DataError, match=hint):
+            fill_records(modality, never, folder, tmp_path / name, pool=500)
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+
+    def model(n: int, seed: int) -> torch.Tensor:
+        picked = torch.randint(len(data.train), (n,), generator=torch.Generator().manual_seed(seed % 2**31))
+        return data.train.batch(picked, torch.device("cpu")).x
+
+    fill_records(modality, model, folder, tmp_path / "out.2024", pool=500)
+    assert {p.name for p in (tmp_path / "out.2024").iterdir()} == set(before)
+    long = histories(tmp_path / "long-1.csv")
+    for out, draws in (("long-1.csv", 1), ("long.csv", 2)):
+        with pytest.raises(DataError, match=r"long-1.csv would be written over what it is read from; name another file"):
+            fill_records(Perfect(long).modality, never, long, tmp_path / out, pool=500, draws=draws)
+    assert before == {p.name: p.read_bytes() for p in folder.iterdir()}
 
 
 def test_visits_without_a_time_are_refused(tmp_path: Path) -> None:

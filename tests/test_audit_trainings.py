@@ -207,6 +207,14 @@ def test_how_long_trainings_will_take_is_said_before_they_begin(tmp_path: Path) 
     found = CliRunner().invoke(cli, ["audit", str(run.path), "--samples", "200", "--shadows", "4", "--canaries", "20", "--steps", "3", "--device", "cpu"])
     assert found.exit_code == 0, found.output
     assert "5 trainings of 3 steps, about 0 s at the pace of the run; shadows that are done are kept, so a second call goes on" in found.stderr
+    for more, said in ((["--shadows", "6"], "2 trainings of 3 steps"), (["--shadows", "6"], None), (["--shadows", "6", "--canaries", "20"], "1 training of 3")):
+        again = CliRunner().invoke(cli, ["audit", str(run.path), "--samples", "200", *more, "--steps", "3", "--device", "cpu"])
+        assert again.exit_code == 0, again.output
+        assert ("at the pace of the run" in again.stderr) == (said is not None)
+        assert said is None or said in again.stderr
+    refused = CliRunner().invoke(cli, ["audit", str(run.path), "--samples", "200", "--shadows", "5", "--steps", "3", "--device", "cpu"])
+    assert refused.exit_code != 0
+    assert "at the pace of the run" not in refused.stderr
 
 
 # -- trained on purpose -------------------------------------------------------------------------------------------------

@@ -292,14 +292,15 @@ class Run:
     def audit(
         self, n: int | None = None, *, which: str = "best", weights: Path | None = None, seed: int = 1,
         device: str = "auto", data: Dataset | None = None, tick: Callable[[str, float], None] = lambda what, share: None,
-        shadows: int = 0, canaries: int = 0, steps: int | None = None,
+        shadows: int = 0, canaries: int = 0, steps: int | None = None, say: Say = lambda line: None,
     ) -> Audit:  # fmt: skip
         """Attacks on n samples and on the discriminator: do they tell training rows from held-out ones?  Writes audit.json
         and audit.md, and the closest pairs into private/; see `rivalry.audit` and docs/audit.md.
 
         weights: of a network to compare pictures by, trained on other pictures.  tick: told (what is done, its share).
         shadows: so many models of the recipe are trained on random halves, for a stronger attack; canaries: so many rows are
-        planted in one more training, for a bound on epsilon.  steps: of each such training (the run's, 1,000 at most).
+        planted in one more training, for a bound on epsilon.  steps: of each such training (the run's, 1,000 at most).  say: told how
+        many of these are to come, and how long they may take.
         """
         from rivalry.audit import asked_about, audit_run
 
@@ -307,7 +308,7 @@ class Run:
         where = Engine(device).device
         return audit_run(
             self.folder, dataset, self._drawn(self.sampler(which, device, asked_about(self.folder, dataset))), n=n, seed=seed, weights=weights,
-            device=where, tick=tick, shadows=shadows, planted=canaries, steps=steps, step=self.folder.step(which),
+            device=where, tick=tick, shadows=shadows, planted=canaries, steps=steps, step=self.folder.step(which), say=say,
         )  # fmt: skip
 
     def resume(self, *, device: str = "auto", data: Dataset | None = None, say: Say = to_stderr) -> Run:

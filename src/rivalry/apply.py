@@ -61,6 +61,9 @@ def fill_table(
         raise DataError("the most likely values are the same in every draw; leave --draws or --likely out")
     sheet = filling.read(table, modality.learned)
     filling.check_ending(sheet.comma, out)
+    names = filling.numbered(out, draws)
+    for name in names:
+        filling.check_apart(table, name)
     rows = _pool(modality, sampler, pool, key(seed, "pool"), tick)
     kinds = ["number" if isinstance(c.code, NumberCode) else "category" for c in modality.learned]
     donors, rules = Pool.of(rows, kinds), () if modality.plan is None else modality.plan.rules
@@ -74,12 +77,11 @@ def fill_table(
         WIDE if likely else NEAR, likely, allowed=lambda r, t: allowed(rules, r, t), derive=lambda r, gaps: derived(rules, modality.learned, r, gaps),
         settle=lambda column, values: settled(modality.learned, column, values), tick=told,
     )  # fmt: skip
-    for number in range(draws):
-        name = out if draws == 1 else out.with_name(f"{out.stem}-{number + 1}{out.suffix}")
+    for number, name in enumerate(names):
         made, left = fill(sheet.raw, sheet.gaps, donors, filling_order(sheet.gaps, rules), key(seed, "fill", number), ways)
         written.append(filling.write(sheet, modality.learned, made, sheet.gaps & ~left, name))
-    names = [c.name for c in modality.learned]
-    return Filled(tuple(written), _counts(names, sheet.gaps & ~left), _counts(names, left), _notes(sheet))
+    columns = [c.name for c in modality.learned]
+    return Filled(tuple(written), _counts(columns, sheet.gaps & ~left), _counts(columns, left), _notes(sheet))
 
 
 def _pool(modality: TableModality, sampler: Callable[[int, int], Tensor], n: int, seed: int, tick: Tick) -> Tensor:
@@ -111,14 +113,13 @@ def derived(rules: Sequence[Rule], learned: Sequence[Column], rows: Tensor, open
         if not isinstance(rule, Sum):
             continue
         places = torch.tensor(rule.columns)
-        for at, sign in ((rule.total, 1.0), *((p, -1.0) for p in rule.parts)):
+        for at in (rule.total, *rule.parts):
             code = learned[at].code
             others = places[places != at]
             mine = open_[:, at] & ~rows[:, others].isnan().any(1) & isinstance(code, NumberCode)
             if not bool(mine.any()) or not isinstance(code, NumberCode):
                 continue
-            parts = rows[mine][:, [p for p in rule.parts if p != at]].sum(1)
-            rows[mine, at] = snapped(parts if sign > 0 else rows[mine, rule.total] - parts, code.step)
+            rows[mine, at] = snapped(rule.value(rows[mine], at), code.step)
             open_[mine, at] = False
 
 

@@ -18,12 +18,14 @@ from rivalry.data import record_filling
 from rivalry.data.asking import asked_of_patients
 from rivalry.data.columns.codes import NumberCode
 from rivalry.data.columns.fit import Column
+from rivalry.data.filling import numbered
 from rivalry.data.record_filling import Sheets
+from rivalry.data.record_rules import moved
 from rivalry.data.records import RecordModality
 from rivalry.data.rules.kinds import Rule
 from rivalry.errors import DataError
 from rivalry.sampling import Tick, filled, silent
-from rivalry.stats.imputing import Pool, Ways, fill
+from rivalry.stats.imputing import Allowed, Pool, Ways, fill
 from rivalry.streams import key
 
 FEWEST = 100
@@ -39,16 +41,53 @@ class _Side:
     pool: Pool
     rules: tuple[Rule, ...]
 
-    def fill(self, rows: Tensor, gaps: Tensor, seed: int, likely: bool, tick: Tick) -> Tensor:
-        """rows [n, W], gaps [n, C] of the first C columns -> rows; cells for which no value was allowed stay missing."""
+    def fill(self, rows: Tensor, gaps: Tensor, seed: int, likely: bool, tick: Tick, also: Allowed | None = None) -> Tensor:
+        """rows [n, W], gaps [n, C] of the first C columns -> rows; cells for which no value was allowed (`also` by another rule) stay missing."""
+
+        def may(some: Tensor, column: int) -> Tensor:
+            fine = allowed(self.rules, some, column)
+            return fine if also is None else fine & also(some, column)
+
         ways = Ways(
-            WIDE if likely else NEAR, likely, allowed=lambda r, t: allowed(self.rules, r, t),
+            WIDE if likely else NEAR, likely, allowed=may,
             derive=lambda r, open_: derived(self.rules, self.learned, r, open_), settle=lambda column, values: settled(self.learned, column, values),
             tick=tick,
         )  # fmt: skip
         wide = torch.zeros(rows.shape, dtype=torch.bool)
         wide[:, : gaps.shape[1]] = gaps
         return fill(rows, wide, self.pool, filling_order(wide, self.rules), seed, ways)[0]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """The known visits of patients, [V, W] in places of `View.columns` and sorted by patient, and the constraints between the two.
+
+    begin, width: the place of the patients' first column, and how many those are; starts, many [N]: where each patient's visits begin, and how many there are."""
+
+    rules: tuple[Rule, ...]
+    rows: Tensor
+    begin: int
+    width: int
+    starts: Tensor
+    many: Tensor
+
+    def allowed(self, patients: Tensor, column: int) -> Tensor:
+        """patients [n, W'], their number last -> [n]: do they meet the constraints on the column at each of their visits, as far as is known?"""
+        place, own = self.begin + column, patients[:, -1].long()
+        keep = torch.ones(len(patients), dtype=torch.bool)
+        for rule in self.rules:
+            if place not in rule.columns:
+                continue
+            names = tuple(dict.fromkeys(rule.columns))
+            narrow, of_own = moved(rule, names.index), [p - self.begin for p in names]
+            for visit in range(int(self.many[own].max()) if len(own) else 0):
+                there = (self.many[own] > visit).nonzero()[:, 0]
+                rows = self.rows[self.starts[own[there]] + visit][:, list(names)]
+                for i, p in enumerate(of_own):
+                    if 0 <= p < self.width:
+                        rows[:, i] = patients[there, p]
+                keep[there] &= narrow.holds(rows) | rows.isnan().any(1)
+        return keep
 
 
 def fill_records(
@@ -66,11 +105,12 @@ def fill_records(
     if likely and draws > 1:
         raise DataError("the most likely values are the same in every draw; leave --draws or --likely out")
     sheets = record_filling.read(source, modality)
-    record_filling.check_out(sheets, out)
+    names = numbered(out, draws)
+    for name in names:
+        record_filling.check_out(sheets, source, name)
     patients, visits = _sides(modality, _pool(modality, sampler, pool, key(seed, "pool"), tick))
     paths, last = list[Path](), record_filling.Written()
-    for number in range(draws):
-        name = out if draws == 1 else out.with_name(f"{out.stem}-{number + 1}{out.suffix}")
+    for number, name in enumerate(names):
         mine = key(seed, "fill", number)
         static = _patients(sheets, modality, patients, mine, likely, tick)
         last = record_filling.write(sheets, modality, static, _visits(sheets, static, visits, mine, likely, tick), name)
@@ -91,6 +131,8 @@ def _sides(modality: RecordModality, raw: Tensor) -> tuple[_Side, _Side]:
     """(of patients, of visits)."""
     static, visits = modality.coder.raw_parts(raw)
     who, place = (~visits[:, :, 0].isnan()).nonzero(as_tuple=True)
+    if not len(who):
+        raise DataError("none of the patients that the model made has a visit, so nothing is like yours; train it longer, or take the other checkpoint (--which)")
     values, gap = visits[who, place][:, 1:], torch.where(place > 0, visits[who, place][:, 0], torch.nan)
     time = modality.view.rows(static, visits)[2][:, -1]
     own, changing = modality.own, modality.changing[1:]
@@ -132,8 +174,20 @@ def _patients(sheets: Sheets, modality: RecordModality, side: _Side, seed: int, 
     """[N, S]: the patients' own columns, filled."""
     if not bool(sheets.static_gaps.any()):
         return sheets.static
-    rows = _of_patients(sheets.static, sheets.visits, sheets.owner, sheets.place)
-    return side.fill(rows, sheets.static_gaps, key(seed, "patients"), likely, tick)[:, : len(modality.own)]
+    static, gaps, view = sheets.static, sheets.static_gaps, modality.view
+    between = () if modality.rules is None else modality.rules.between
+    visits = _of_visits(static, sheets.visits, sheets.owner, sheets.place, sheets.gap, sheets.time)
+    own = slice(view.visit, view.when)
+    open_ = torch.zeros(visits.shape, dtype=torch.bool)
+    open_[:, own] = gaps[sheets.owner]
+    derived(between, tuple(c for c in view.columns if c.code is not None), visits, open_)
+    at, column = (gaps[sheets.owner] & ~open_[:, own]).nonzero(as_tuple=True)
+    static = static.index_put((sheets.owner[at], column), visits[:, own][at, column])
+    many = sheets.owner.bincount(minlength=len(static))
+    seen = _Seen(between, visits, view.visit, len(modality.own), many.cumsum(0) - many, many)
+    rows = _of_patients(static, sheets.visits, sheets.owner, sheets.place)
+    rows = torch.cat([rows, torch.arange(len(rows), dtype=rows.dtype)[:, None]], 1)
+    return side.fill(rows, gaps & static.isnan(), key(seed, "patients"), likely, tick, seen.allowed)[:, : len(modality.own)]
 
 
 def _visits(sheets: Sheets, static: Tensor, side: _Side, seed: int, likely: bool, tick: Tick) -> Tensor:

@@ -12,6 +12,7 @@ from rivalry.data import ReadOptions, inspect, load, restore
 from rivalry.data.columns.schema import Schema
 from rivalry.data.loading import schema
 from rivalry.data.rules.grid import at_least, at_most, common_step, snapped
+from rivalry.data.rules.kinds import all_hold
 from rivalry.errors import DataError, RivalryError
 
 from .tables import column, every, seen
@@ -73,6 +74,39 @@ def test_rows_of_any_scores_meet_all_constraints(all_of_them):
     men = cells(data, raw, "sex") == data.modality.learned[column(data, "sex")].code.levels.index("M")
     assert bool(cells(data, raw, "pregnancies")[men].isnan().all())
     assert bool((~cells(data, raw, "pregnancies")[~men].isnan()).any())
+
+
+@pytest.mark.parametrize(
+    ("rules", "again"),
+    [
+        (("births missing if sex=M", "kids missing if births!=1|2"), ()),
+        (("kids missing if births!=1|2", "births missing if sex=M"), ()),
+        (("combinations(city, zip)", "city missing if sex=M"), ["combinations(city, zip)"]),
+        (("combinations(city, zip, sex)", "city missing if sex=M"), ()),
+    ],
+)
+def test_cells_that_are_emptied_are_looked_at_again(rules, again):
+    """What one constraint empties may be what another goes by, or part of a combination."""
+    g = np.random.default_rng(0)
+    rows = []
+    for sex in g.choice(["F", "M"], 900):
+        place, births = int(g.choice(9 if sex == "F" else 6)), "" if sex == "M" else str(g.integers(0, 3))
+        kids = str(g.integers(0, 5)) if births in ("1", "2") else ""
+        rows.append((sex, births, kids, "" if sex == "M" else f"town {place // 3}", f"z{place}"))
+    data = read(dict(zip(("sex", "births", "kids", "city", "zip"), map(list, zip(*rows, strict=True)), strict=True)), *rules)
+    plan, raw = data.modality.plan, data.modality.decode(noise(data))
+    assert [r.text for r in plan.rejected] == list(again)
+    kept = all_hold(plan.rejected, raw)
+    assert bool(kept.all()) == (not again)
+    assert float(kept.double().mean()) > 0.5
+    assert torch.equal(plan.holds(raw), kept)
+
+
+def test_levels_that_a_constraint_leaves_no_row_with():
+    g = np.random.default_rng(0)
+    rows = {"sex": list(g.choice(["F", "F", "M"], 600)), "x": [f"{v:.3f}" for v in g.normal(size=600)], "y": [f"{v:.3f}" for v in g.normal(size=600)]}
+    with pytest.raises(DataError, match=r"too little with the level of 'sex' 'M' meets the constraints.* drop one of: x missing if sex=M"):
+        read(rows, "x missing if sex=M")
 
 
 def test_written_cells_meet_them_too(all_of_them, tmp_path):

@@ -201,6 +201,20 @@ def test_times_keep_the_step_that_the_data_keep(words: list[str], step: float, t
     assert bool(said) == (step != dates.step(column.form))
 
 
+def test_records_say_that_their_time_is_kept_in_coarser_steps(tmp_path: Path) -> None:
+    g = np.random.default_rng(2)
+    lines = ["pid,at,x"]
+    for i in range(80):
+        at = datetime.datetime(2021, 1, 1)
+        for _ in range(3):
+            at += datetime.timedelta(minutes=15 * int(g.integers(1, 2000)))
+            lines.append(f"P{i},{at:%Y-%m-%d %H:%M},{g.normal():.3f}")
+    (tmp_path / "visits.csv").write_text("\n".join(lines) + "\n")
+    options, note = ReadOptions(key="pid", time="at"), "the times of 'at' are kept in steps of 15 minutes, and so they are written"
+    assert load(tmp_path / "visits.csv", options=options).notes.count(note) == 1
+    assert rivalry.inspect(tmp_path / "visits.csv", options=options).notes.count(note) == 1
+
+
 def test_a_schema_s_step_goes_first_and_runs_of_earlier_readings_have_the_format_s(tmp_path: Path) -> None:
     cells = {"at": kept(15), "x": [f"{v:.3f}" for v in G.normal(size=400)]}
     declared = tmp_path / "columns.toml"

@@ -49,7 +49,8 @@ class Setting:
     n: samples, None for the default.  weights: a network to compare pictures by, trained on other pictures.  asked:
     the run's own networks; skipped: attacks that cannot be made, and why.  promise: of training under
     differential privacy.  private: the folder for pairs that show training data, None to show none.  retraining: the recipe,
-    for shadow models and canaries, None for neither.
+    for shadow models and canaries, None for neither.  planned: told how many trainings are to come, where there are any, before the first
+    and after everything that is refused.
     """
 
     n: int | None = None
@@ -61,6 +62,7 @@ class Setting:
     promise: Promise | None = None
     private: Path | None = None
     retraining: Retraining | None = None
+    planned: Callable[[int], None] = lambda trainings: None
 
 
 def _quiet(what: str, share: float) -> None:
@@ -90,6 +92,11 @@ def audit(
     material = Material(dataset, draw, setting.seed)
     spaces = material.spaces(sides, setting.weights, setting.device)
     seen = material.seen(spaces, n, tick)
+    if plan is not None:
+        shadowing = shadows.left(plan, material, sides, spaces[0], len(seen.points[0]), setting.private) if plan.shadows else 0
+        trainings = shadowing + bool(plan.canaries)
+        if trainings:
+            setting.planned(trainings)
     found = [search(material, sides, *pair, tick) for pair in zip(spaces, seen.points, strict=True)]
 
     scores = [s for one in found for s in by_distance(one, sides.apart)]

@@ -17,9 +17,11 @@ from rivalry.audit.verdict import Audit, Promise
 from rivalry.audit.writing import write
 from rivalry.data.base import Dataset
 from rivalry.data.talk_rows import ReplyRows
+from rivalry.data.words import count
 from rivalry.errors import RecipeError
 from rivalry.privacy import read_account
 from rivalry.run import Run
+from rivalry.training.session import duration
 
 
 def asked_about(run: Run, dataset: Dataset) -> Dataset | None:
@@ -39,18 +41,26 @@ def asked_about(run: Run, dataset: Dataset) -> Dataset | None:
 def audit_run(
     run: Run, dataset: Dataset, draw: Callable[[int, int], Tensor], *, n: int | None, seed: int,
     weights: Path | None, device: torch.device, tick: Tick, shadows: int = 0, planted: int = 0, steps: int | None = None,
-    step: int | None = None,
+    step: int | None = None, say: Callable[[str], None] = lambda line: None,
 ) -> Audit:  # fmt: skip
     """Audits the samples of `draw` and the run's discriminators; writes audit.json, audit.md, plots/audit-roc.png and,
     into private/, the closest pairs.  See `auditing.audit`.
 
     step: that the samples are of.  shadows, planted: shadow models and canaries, each a training of `steps` steps (the run's own, MOST at most).
+    say: told how many of these are to come and how long they may take, where they are not there yet.
     RecipeError for runs with modules of their own, which cannot be trained anew.
     """
     if (shadows or planted) and run.recipe.game.answers:
         raise RecipeError("--shadows and --canaries train models that speak of themselves, and this one replies; leave them out")
     if (shadows or planted) and run.settings["train"]["own_modules"]:
         raise RecipeError("--shadows and --canaries train the recipe anew, and this run has modules of its own; leave them out")
+    each = steps if steps is not None else min(MOST, run.settings["plan"]["steps"])
+
+    def planned(trainings: int) -> None:
+        took = duration(trainings * each * run.settings["plan"]["seconds_per_step"])
+        kept = "; shadows that are done are kept, so a second call goes on" if shadows else ""
+        say(f"{count(trainings, 'training')} of {count(each, 'step')}, about {took} at the pace of the run{kept}")
+
     networks, why = asked(run, device, seed)
     account = read_account(run.path)
     setting = Setting(
@@ -63,9 +73,9 @@ def audit_run(
         promise=None if account is None else Promise(account[1].epsilon, account[0].delta),
         private=run.path / "private",
         retraining=Retraining(
-            run.recipe, steps if steps is not None else min(MOST, run.settings["plan"]["steps"]), shadows, planted,
-            run.settings["train"]["precision"],
+            run.recipe, each, shadows, planted, run.settings["train"]["precision"],
         ),
+        planned=planned,
     )
     found, scores = audit(dataset, draw, run.name, setting, tick)
     found = replace(found, step=step)

@@ -73,6 +73,16 @@ def check(count: int) -> None:
         raise RecipeError(f"--shadows takes an even number from {LEAST} on, such as 8 (half of them know each row), not {count}")
 
 
+def _shelf(plan: Retraining, material: Material, sides: Sides, space: Space, samples: int, private: Path | None) -> Shelf | None:
+    return None if private is None else Shelf(private / FOLDER, _known(plan, material, sides, space, samples))
+
+
+def left(plan: Retraining, material: Material, sides: Sides, space: Space, samples: int, private: Path | None) -> int:
+    """How many shadows are not kept yet, so that `shadow_scores` trains them.  samples: of the target, in all."""
+    shelf = _shelf(plan, material, sides, space, min(SAMPLES, samples), private)
+    return plan.shadows if shelf is None else sum(shelf.get(number) is None for number in range(plan.shadows))
+
+
 def shadow_scores(
     plan: Retraining, material: Material, sides: Sides, space: Space, target: tuple[Tensor, Asked],
     device: torch.device, tick: Tick, private: Path | None = None,
@@ -87,7 +97,7 @@ def shadow_scores(
     mine = _statistics(material, sides, space, target[0][:SAMPLES], target[1])
     found: list[Statistics] = []
     count = min(SAMPLES, len(target[0]))
-    shelf = None if private is None else Shelf(private / FOLDER, _known(plan, material, sides, space, count))
+    shelf = _shelf(plan, material, sides, space, count, private)
     member = torch.zeros(plan.shadows, len(sides.members) + len(sides.others), dtype=torch.bool)
     for number in range(plan.shadows):
         order = torch.randperm(sum(rows), generator=generator(CPU, seed, "shadow", number // 2))

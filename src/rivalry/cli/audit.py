@@ -49,22 +49,12 @@ def command(
     rivalry audit patients --shadows 8 --canaries 100
     """
     from rivalry.api import load
-    from rivalry.audit.retraining import MOST
-    from rivalry.data.words import count as count_of
-    from rivalry.training.session import duration
 
     found = load(run)
-    trainings = shadows + bool(canaries)
-    if trainings:
-        plan = found.folder.settings["plan"]
-        each = steps if steps is not None else min(MOST, plan["steps"])
-        took = duration(trainings * each * plan["seconds_per_step"])
-        kept = "; shadows that are done are kept, so a second call goes on" if shadows else ""
-        click.echo(f"{count_of(trainings, 'training')} of {count_of(each, 'step')}, about {took} at the pace of the run{kept}", err=True)
     with _progress() as tick:
         audit = found.audit(
             count, which=which, weights=weights, seed=seed, device=device, tick=tick, shadows=shadows, canaries=canaries,
-            steps=steps,
+            steps=steps, say=lambda line: click.echo(line, err=True),
         )  # fmt: skip
     if as_json:
         click.echo(json.dumps(audit.as_dict(), indent=1))

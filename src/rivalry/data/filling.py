@@ -132,6 +132,17 @@ def _numbered_words(array: Any) -> bool:
     return bool(arrow.types.is_dictionary(array.type))
 
 
+def check_apart(source: Path, target: Path) -> None:
+    """Raises DataError where the target is the source, a file or a folder, by whatever name."""
+    if target.resolve() == source.resolve():
+        raise DataError(f"{target} would be written over what it is read from; name another {'folder' if source.is_dir() else 'file'} with -o")
+
+
+def numbered(out: Path, draws: int) -> list[Path]:
+    """OUT, or where there are several draws OUT-1 and so on."""
+    return [out] if draws == 1 else [out.with_name(f"{out.stem}-{i + 1}{out.suffix}") for i in range(draws)]
+
+
 def check_ending(comma: str, out: Path) -> None:
     """Raises DataError unless text goes to text and Parquet to Parquet."""
     fitting = TEXTS if comma else (".parquet",)

@@ -22,6 +22,9 @@ from rivalry.data.words import count
 from rivalry.errors import DataError
 from rivalry.files import copy
 
+ENDINGS = (*filling.TEXTS, ".parquet")
+"""Of files, so of no folder."""
+
 
 @dataclass(frozen=True)
 class File:
@@ -226,9 +229,12 @@ def write(sheets: Sheets, modality: RecordModality, static: Tensor, visits: Tens
     return written
 
 
-def check_out(sheets: Sheets, out: Path) -> None:
-    """Raises DataError unless a folder goes to a folder, and a table to a file of its kind."""
-    if len(sheets.files) > 1 and out.suffix:
+def check_out(sheets: Sheets, source: Path, out: Path) -> None:
+    """Raises DataError unless a folder goes to another folder, and a table to another file of its kind."""
+    filling.check_apart(source, out)
+    if len(sheets.files) > 1 and out.is_file():
+        raise DataError(f"the filled records are several tables, and {out} is a file; name a folder")
+    if len(sheets.files) > 1 and out.suffix.lower() in ENDINGS:
         raise DataError(f"the filled records are several tables and cannot be written as {out.name}; name a folder")
     if len(sheets.files) == 1 and sheets.files[0].sheet is not None:
         filling.check_ending(sheets.files[0].sheet.comma, out)

@@ -1,7 +1,8 @@
 """Constraints on patient records: on the patients' own columns, within a visit, and between a visit and its patient.
 
 Patients' columns and visits have a plan each (`rules.plan`), as the rows of a table have.  What is between the two is met by emptying a
-visit's cell where a condition asks for it, and else by drawing the patient anew.
+visit's cell where a condition asks for it, by making a visit's number follow from its sum, and else by drawing the patient anew.  That asks
+something of every visit, so a patient of n visits is kept with the n-th power of a chance: what can be made so is.
 """
 
 from __future__ import annotations
@@ -25,12 +26,13 @@ from rivalry.data.columns.schema import Field
 from rivalry.data.record_fit import FIRST, GAP, first_time, gap_field, visit_column
 from rivalry.data.record_tables import Records
 from rivalry.data.rules import plan as plans
-from rivalry.data.rules.admit import MOST, as_levels, counted
-from rivalry.data.rules.build import build, check, tightened
+from rivalry.data.rules.admit import MOST, as_levels, counted, read
+from rivalry.data.rules.build import build, check, following, tightened
+from rivalry.data.rules.grid import common_step
 from rivalry.data.rules.kinds import MissingIf, Order, Range, Rule, Sum, Together, all_hold
 from rivalry.data.rules.plan import Plan
 from rivalry.data.rules.propose import Proposal, propose
-from rivalry.data.rules.steps import Mask
+from rivalry.data.rules.steps import Follow, Mask, emptied
 from rivalry.data.rules.text import rules as parsed
 from rivalry.data.split import FEWEST, Split
 from rivalry.data.words import count, some
@@ -135,17 +137,24 @@ class RecordRules:
     between: tuple[Rule, ...] = ()
 
     def empties(self, view: View) -> tuple[MissingIf, ...]:
-        """Those that empty cells of visits."""
+        """Those between patient and visit that empty a visit's cell."""
         return tuple(r for r in self.between if isinstance(r, MissingIf) and r.column < view.visit)
 
+    def follows(self, view: View) -> tuple[Follow, ...]:
+        """What makes a visit's number follow from its sum with the patient's."""
+        codes = [c.code for c in view.columns if c.code is not None]
+        found = followed(() if self.visit is None else self.visit.rules, self.between, view)
+        return tuple(Follow(r, p, code.step) for r, p in found if isinstance(code := codes[p], NumberCode))
+
     def made(self, static: Tensor, visits: Tensor, view: View) -> Tensor:
-        """Visits [N, L, 1 + V] whose cells are empty where patients' columns ask for it."""
-        rules = self.empties(view)
-        if not rules:
+        """Visits [N, L, 1 + V] whose cells follow from patients' columns, and are empty where those ask for it."""
+        rules, follows = self.empties(view), self.follows(view)
+        if not (rules or follows):
             return visits
         who, place, rows = view.rows(static, visits)
-        for rule in rules:
-            Mask(rule).outward(rows)
+        for follow in follows:
+            follow.outward(rows)
+        emptied((*map(Mask, rules), *(() if self.visit is None else self.visit.masks)), rows)
         visits = visits.clone()
         visits[who, place] = rows[:, : view.visit]
         return visits
@@ -157,10 +166,15 @@ class RecordRules:
 
     def _asked(self, view: View, made: bool) -> Parted:
         """All of them, or (without `made`) those that records do not meet by how they are made."""
-        found, mended = Parted(), () if made else self.empties(view)
+        found, mended, follows = Parted(), () if made else self.empties(view), () if made else self.follows(view)
         for side, plan in ((found.own, self.own), (found.visit, self.visit)):
             side += [] if plan is None else plan.rules if made else plan.rejected
-        found.between = [r for r in self.between if r not in mended]
+        if self.visit is not None:  # what is asked of cells that are emptied or made anew afterwards
+            gone, anew = {r.column for r in mended}, {f.column for f in follows}
+            late = [r for r in self.visit.rules if set(r.columns) & (gone if isinstance(r, Together) else anew)]
+            found.visit += [r for r in late if isinstance(r, Together | Order | Range) and r not in found.visit]
+        met = {r.text for r in mended} | {f.rule.text for f in follows}
+        found.between = [r for r in self.between if r.text not in met]
         return found
 
     def hold(self, static: Tensor, visits: Tensor, view: View, made: bool = True) -> Tensor:
@@ -175,6 +189,13 @@ class RecordRules:
         known = {r.text: r.known for r in self.between if isinstance(r, Together) and r.known is not None}
         sides = {k: p.state() for k, p in (("own", self.own), ("visit", self.visit)) if p is not None}
         return {"texts": list(self.texts), **sides, "between": {k: v.nan_to_num(-1.0).long().tolist() for k, v in known.items()}}
+
+
+def followed(visit: Sequence[Rule], between: Sequence[Rule], view: View) -> tuple[tuple[Sum, int], ...]:
+    """The sums between patient and visit that are met by making a visit's column, and which."""
+    sums = [r for r in (*visit, *between) if isinstance(r, Sum)]
+    places = following([r.columns for r in sums], range(1, view.visit))
+    return tuple((r, p) for r, p in zip(sums, places, strict=True) if p is not None)
 
 
 def restored(state: Mapping[str, Any], view: View) -> RecordRules:
@@ -252,7 +273,7 @@ def admitted(texts: tuple[str, ...], found: Records, fields: Mapping[str, Field]
         static, gap, dynamic = made.columns
         keys = tuple(Column(n, "identifier") for n in (found.roles.key, found.roles.visit) if n)
         view = View((gap, *dynamic), static, time_column(made.found), keys)
-        asked = parsed(texts, view.columns)
+        asked = read(texts, view.columns, again=bool(lost))
         apart = next((r.text for r in asked if 0 in r.columns), None)
         if apart is not None:
             raise DataError(f"{apart!r} names {GAP!r}, which is how far visits are apart and no column of the tables; name one of those")
@@ -326,7 +347,7 @@ def _planned(
 ) -> Fitted:
     """The fitted columns, within what constraints leave them, and the plans."""
     own, visit = None, None
-    static, changing = view.own, view.changing
+    static, changing = view.own, _stepped(followed(rules.visit, rules.between, view), view)
     if rules.own:
         static = tightened(rules.own, static)
         own = build(rules.own, static, made.own, made.parts.train, seed)
@@ -343,7 +364,8 @@ def _planned(
     again = found.rejected(view)
     made_so = [t for t in texts if t not in again]
     notes += [f"met by how records are made: {some(made_so, 12)}"] if made_so else []
-    notes += [f"met by drawing patients anew: {some(list(again), 12)}"] if again else []
+    often = "" if all(r in {o.text for o in rules.own} for r in again) else ", which keeps short histories more often"
+    notes += [f"met by drawing patients anew{often}: {some(list(again), 12)}"] if again else []
     return replace(
         made,
         static=tuple(replace(f, column=c) for f, c in zip(made.static, static, strict=True)),
@@ -354,8 +376,20 @@ def _planned(
     )
 
 
+def _stepped(sums: Sequence[tuple[Sum, int]], view: View) -> tuple[Column, ...]:
+    """The gap and the columns of visits, those that follow from others with a step that holds what these add up to."""
+    codes = [c.code for c in view.columns if c.code is not None]
+    for rule, place in sums:
+        code = codes[place]
+        assert isinstance(code, NumberCode)
+        codes[place] = replace(code, step=common_step(*(c.step for p in rule.columns if isinstance(c := codes[p], NumberCode))))
+    rest = iter(codes)
+    return tuple(c if c.code is None else replace(c, code=next(rest)) for c in view.changing)
+
+
 def proposals(found: Records, fields: Mapping[str, Field], seed: int) -> tuple[Proposal, ...]:
-    """What the data suggest of patients, and of visits beside their times and patients (of the latter what names more than patients' columns)."""
+    """What the data suggest of patients, and of visits beside their times and patients (of the latter what names more than patients' columns,
+    and neither combinations nor sums that could only be met by drawing anew)."""
 
     def suggested(sides: Sequence[tuple[Field, Cells]]) -> tuple[Proposal, ...]:
         return propose([f for f, _ in sides], [c for _, c in sides], seed) if any(f.learned for f, _ in sides) else ()
@@ -365,5 +399,8 @@ def proposals(found: Records, fields: Mapping[str, Field], seed: int) -> tuple[P
     time = replace(found.when, name=found.roles.time), Numbers(found.times, dtype="timestamp[s]" if found.when.type == "date" else "")
     own = suggested(static)
     both = suggested((*dynamic, time, *((f, c.take(found.owner)) for f, c in static)))
-    names = {f.name for f, _ in static}
-    return (*own, *(p for p in both if not names.issuperset(p.columns)))
+    names, visits = {f.name for f, _ in static}, {f.name for f, _ in dynamic}
+    both = tuple(p for p in both if not names.issuperset(p.columns))
+    sums = [p for p in both if p.kind is Sum]
+    met = {s.text for s, c in zip(sums, following([s.columns for s in sums], visits), strict=True) if c is not None}
+    return (*own, *(p for p in both if p.kind not in (Sum, Together) or visits.issuperset(p.columns) or p.text in met))

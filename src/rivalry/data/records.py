@@ -153,7 +153,8 @@ class RecordModality:
         fields = {n: replace(f, by_rows=options.reading < 2) for n, (f, _) in told.items()}
         if options.reading > 3:
             fields = {n: coarser(f, told[n][1], schema.get(n)) for n, f in fields.items()}
-            found = replace(found, when=coarser(found.when, Numbers(found.times, dtype="timestamp[s]"), schema.get(found.roles.time)))
+            when = coarser(found.when, Numbers(found.times, dtype="timestamp[s]"), schema.get(found.roles.time))
+            found = replace(found, when=when, notes=(*found.notes, *when.notes[len(found.when.notes) :]))
         return replace(found, static=static, dynamic=dynamic), fields
 
     def schema(self, source: Source, options: ReadOptions) -> Schema:

@@ -55,7 +55,7 @@ class Plan:
             steps=steps,
             log=max(1, min(100, steps // 50)),
             pulse=max(1, min(100, steps // 10)),
-            preview=max(1, steps // PREVIEWS if shown == PREVIEWS else -(-steps // max(shown, 1))),
+            preview=max(1, -(-steps // max(shown, 1))),
             look=part,
             save=max(1, min(part, int(60 / max(per_step, 1e-6)))),
             seconds_per_step=round(per_step, 6),

@@ -21,7 +21,7 @@ from rivalry.data.rules.text import combined
 from rivalry.data.rules.text import rules as parsed
 from rivalry.data.split import FEWEST, Split
 from rivalry.data.words import count, some
-from rivalry.errors import DataError
+from rivalry.errors import DataError, UnknownName
 
 MOST = 0.5
 """Share of the rows that may violate a constraint."""
@@ -74,7 +74,7 @@ def admit(
         notes = tuple(n for f in fitted for n in f.notes)
         if not texts:
             return Admitted(columns, raw, parts, None, notes)
-        rules = parsed(texts, columns)
+        rules = read(texts, columns, again=bool(lost))
         check(rules, columns)
         own = None if owners is None else torch.from_numpy(owners.of[parts.train])
         rules = tuple(counted(r, raw[torch.from_numpy(parts.train)], fields[0].by_rows, own) for r in rules)
@@ -88,6 +88,18 @@ def admit(
     columns = tightened(rules, columns)
     plan = build(rules, columns, raw, parts.train, seed)
     return Admitted(columns, raw, parts, plan, (*notes, *_notes(lost, rules, plan, parts)))
+
+
+def read(texts: Sequence[str], columns: Sequence[Column], again: bool) -> tuple[Rule, ...]:
+    """What the texts ask of columns, `again`: of those fitted to what met them before.  DataError where that lacks a level they name."""
+    try:
+        return parsed(texts, columns)
+    except UnknownName as error:
+        if not again:
+            raise
+        raise DataError(
+            f"too little with the {error.kind} {error.name!r} meets the constraints, of which one names it; drop one of: {some(list(texts), 6)}"
+        ) from error
 
 
 def counted(rule: Rule, train: Tensor, by_rows: bool, owners: Tensor | None) -> Rule:

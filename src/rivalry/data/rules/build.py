@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -15,12 +16,13 @@ from rivalry.data.columns.detect import outwards, spikes_of
 from rivalry.data.columns.fit import Column, number_code
 from rivalry.data.columns.people import Owners, reach
 from rivalry.data.rules.grid import at_least, at_most, common_step, snapped
-from rivalry.data.rules.kinds import Order, Range, Rule, Sum, Together
+from rivalry.data.rules.kinds import MissingIf, Order, Range, Rule, Sum, Together
 from rivalry.data.rules.plan import Plan
 from rivalry.data.rules.steps import INFINITE, Gap, Joint, Own, Step, Total
 from rivalry.errors import DataError
 
 Bounds = dict[int, tuple[float, float]]
+T = TypeVar("T")
 
 
 @dataclass
@@ -118,9 +120,12 @@ def build(rules: Sequence[Rule], columns: Sequence[Column], raw: Tensor, train: 
 def _layout(rules: Sequence[Rule]) -> Layout:
     """Sums first, for nothing else can meet them."""
     layout = Layout(totals={r.total: r for r in rules if isinstance(r, Sum)})
+    masks = [r for r in rules if isinstance(r, MissingIf)]
     for number, rule in enumerate(rules):
         if isinstance(rule, Together) and not set(rule.columns) & set(layout.joint):
             layout.joint |= dict.fromkeys(rule.columns, rule)
+            if any(m.column in rule.columns and not set(m.columns) <= set(rule.columns) for m in masks):
+                layout.aside.append(number)  # a cell that is emptied afterwards may leave a combination that nobody has
         elif isinstance(rule, Order) and rule.upper not in layout.totals and not _circular(layout, rule):
             layout.parents.setdefault(rule.upper, []).append(rule)
         elif isinstance(rule, Together | Order) or (isinstance(rule, Range) and rule.column in layout.totals):
@@ -186,6 +191,19 @@ def _joint_column(rule: Together, learned: Sequence[Column], raw: Tensor, train:
     place = rule.place(raw[torch.from_numpy(train)])
     name = " | ".join(learned[p].name for p in rule.columns)
     return Column(name, "category", LevelCode(words, False, shares_of(place.clamp_min(0), len(words))))
+
+
+def following(sums: Sequence[Sequence[T]], visits: Collection[T]) -> list[T | None]:
+    """For each sum (its columns, the total last) the visit's column that is made to follow from the others: the total, or the only one.
+    None where there is no such one, where a sum of visits alone or an earlier one names it, and for sums of visits alone."""
+    used, found = {c for s in sums if all(c in visits for c in s) for c in s}, list[T | None]()
+    for columns in sums:
+        mine = [c for c in columns if c in visits]
+        place = columns[-1] if columns[-1] in visits else mine[0] if len(mine) == 1 else None
+        free = len(mine) < len(columns) and place not in used and columns.count(place) == 1
+        found.append(place if free else None)
+        used |= set(columns) if free else set()
+    return found
 
 
 # -- bounds ---------------------------------------------------------------------------------------------------------

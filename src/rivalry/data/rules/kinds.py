@@ -66,6 +66,11 @@ class Sum:
     def columns(self) -> tuple[int, ...]:
         return *self.parts, self.total
 
+    def value(self, raw: Tensor, column: int) -> Tensor:
+        """[N]: what one of its columns follows to be from the others, NaN where one of those is missing."""
+        parts = raw[:, [p for p in self.parts if p != column]].sum(1)
+        return parts if column == self.total else raw[:, self.total] - parts
+
     def holds(self, raw: Tensor) -> Tensor:
         parts, total = raw[:, list(self.parts)], raw[:, self.total]
         scale = parts.abs().sum(1) + total.abs()

@@ -14,7 +14,7 @@ from rivalry.data.columns import fit
 from rivalry.data.columns.codes import Code
 from rivalry.data.columns.fit import Column
 from rivalry.data.rules.kinds import MissingIf, Rule, Together, all_hold
-from rivalry.data.rules.steps import Gap, Joint, Mask, Own, Step, Total
+from rivalry.data.rules.steps import Gap, Joint, Mask, Own, Step, Total, emptied
 from rivalry.data.rules.text import rules as parsed
 from rivalry.errors import DataError
 
@@ -64,8 +64,7 @@ class Plan:
             else:
                 step.outward(inner[:, at], raw)
             at += column is not None
-        for mask in self.masks:
-            mask.outward(raw)
+        emptied(self.masks, raw)
         return raw
 
     def holds(self, raw: Tensor) -> Tensor:

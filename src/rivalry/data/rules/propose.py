@@ -15,7 +15,7 @@ from rivalry.data.columns.cells import Cells
 from rivalry.data.columns.codes import LevelCode
 from rivalry.data.columns.fit import Column
 from rivalry.data.columns.schema import Field
-from rivalry.data.rules.kinds import TOLERANCE
+from rivalry.data.rules.kinds import TOLERANCE, MissingIf, Order, Rule, Sum, Together
 from rivalry.data.words import count
 from rivalry.streams import key
 
@@ -36,11 +36,12 @@ WIDEST = 60
 
 @dataclass(frozen=True)
 class Proposal:
-    """text: the constraint; why: what speaks for it, in words; columns: those that it names."""
+    """text: the constraint; why: what speaks for it, in words; columns: those that it names, of a sum the total last; kind: of constraint."""
 
     text: str
     why: str
     columns: tuple[str, ...] = ()
+    kind: type[Rule] = Order
 
 
 def propose(fields: Sequence[Field], cells: Sequence[Cells], seed: int) -> tuple[Proposal, ...]:
@@ -91,7 +92,7 @@ def _sums(learned: Learned) -> Iterator[tuple[Proposal, tuple[str, ...], str]]:
     mine = [(c.name, raw) for c, raw in learned if c.type == "number"][:WIDEST]
     for (a, x), (b, y) in combinations(mine, 2):
         if n := _equal(x[:, None], y):
-            yield Proposal(f"{_quoted(a)} = {_quoted(b)}", f"in all {count(n, 'row')} that have both", (a, b)), (a,), b
+            yield Proposal(f"{_quoted(a)} = {_quoted(b)}", f"in all {count(n, 'row')} that have both", (a, b), Sum), (a,), b
     if not mine:
         return
     heads = torch.stack([raw[:HEAD] for _, raw in mine], 1)
@@ -101,7 +102,7 @@ def _sums(learned: Learned) -> Iterator[tuple[Proposal, tuple[str, ...], str]]:
         for c, total in (mine[i] for i in (~off).nonzero()[:, 0].tolist()):
             if c not in (a, b) and (n := _equal(torch.stack([x, y], 1), total)):
                 text = f"{_quoted(a)} + {_quoted(b)} = {_quoted(c)}"
-                yield Proposal(text, f"in all {count(n, 'row')} that have all three", (a, b, c)), (a, b), c
+                yield Proposal(text, f"in all {count(n, 'row')} that have all three", (a, b, c), Sum), (a, b), c
 
 
 def _equal(parts: Tensor, total: Tensor) -> int:
@@ -128,7 +129,7 @@ def _together(learned: Learned, seed: int) -> Iterator[Proposal]:
         stacked = torch.stack([x for name, x, _ in mine if name in group and x is not None], 1)
         n = len(stacked.unique(dim=0))
         yield Proposal(
-            f"combinations({', '.join(map(_quoted, names))})", f"{count(n, 'combination')} in {count(len(stacked), 'row')}", tuple(names)
+            f"combinations({', '.join(map(_quoted, names))})", f"{count(n, 'combination')} in {count(len(stacked), 'row')}", tuple(names), Together
         )
 
 
@@ -169,7 +170,7 @@ def _missing(learned: Learned) -> Iterator[Proposal]:
             if hit and bool(rest.any()) and float(gone[rest].double().mean()) < 0.5:
                 names = "|".join(c.code.levels[i] for i in hit)
                 n = int((~rest).sum())
-                yield Proposal(f"{_quoted(column.name)} missing if {c.name}={names}", f"in all {count(n, 'row')} of them", (column.name, c.name))
+                yield Proposal(f"{_quoted(column.name)} missing if {c.name}={names}", f"in all {count(n, 'row')} of them", (column.name, c.name), MissingIf)
 
 
 def _quoted(name: str) -> str:

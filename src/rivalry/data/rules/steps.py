@@ -6,13 +6,14 @@ own columns of raw rows from learned ones (`outward`), in the plan's order: what
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from rivalry.data.rules.grid import at_least, snapped
-from rivalry.data.rules.kinds import MissingIf, Together
+from rivalry.data.rules.kinds import MissingIf, Sum, Together
 
 INFINITE = float("inf")
 
@@ -107,6 +108,19 @@ class Joint:
 
 
 @dataclass(frozen=True)
+class Follow:
+    """A column that follows from the others of its sum, where they are there and it is not missing."""
+
+    rule: Sum
+    column: int
+    step: float
+
+    def outward(self, raw: Tensor) -> None:
+        made, drawn = snapped(self.rule.value(raw, self.column), self.step), raw[:, self.column]
+        raw[:, self.column] = torch.where(made.isnan() | drawn.isnan(), drawn, made)
+
+
+@dataclass(frozen=True)
 class Mask:
     """Cells that conditions empty."""
 
@@ -114,6 +128,16 @@ class Mask:
 
     def outward(self, raw: Tensor) -> None:
         raw[:, self.rule.column] = torch.where(self.rule.applies(raw), torch.nan, raw[:, self.rule.column])
+
+
+def emptied(masks: Sequence[Mask], raw: Tensor) -> None:
+    """All of them, in place, until none has anything left to empty: what one empties may be what another goes by."""
+    for _ in masks:
+        before = int(raw.isnan().sum())
+        for mask in masks:
+            mask.outward(raw)
+        if int(raw.isnan().sum()) == before:
+            return
 
 
 Step = Own | Gap | Total | Joint
