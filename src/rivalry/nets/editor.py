@@ -66,10 +66,12 @@ class TextEditor(Rewriter):
     of it reaches the doubt.  near: so many slots are mixed by a convolution before any attention, 0 for none: what stands beside a
     slot says most of what belongs there, and attention takes thousands of steps to find out where beside is.  channel: what is filled in
     for a word is likely by what stands around it and, to this power, by what that word stands for in the style wanted (`Channel`),
-    which is learned beside the lessons; 0 for no such knowledge: a hidden word is then forgotten.
+    which is learned beside the lessons, once texts are rewritten: a network that cannot fill yet would teach it meanings that it does not
+    unlearn.  0 for no such knowledge: a hidden word is then forgotten.
     """
 
     never: Tensor
+    begun: Tensor
 
     def __init__(
         self, vocabulary: int, length: int, styles: int, width: int, layers: int, heads: int, drop: float, noise: Noise, guide: float,
@@ -93,6 +95,7 @@ class TextEditor(Rewriter):
         nn.init.constant_(self.doubt.bias, -2.0)
         self.power = channel
         self.channel = Channel(vocabulary, styles) if channel else None
+        self.register_buffer("begun", torch.zeros((), dtype=torch.bool))
         never = torch.zeros(vocabulary)
         never[[PAD, EOS, MASKED]] = NEVER
         self.register_buffer("never", never, persistent=False)
@@ -165,7 +168,7 @@ class TextEditor(Rewriter):
         hidden = self.hidden(given, shares, told)
         place, there = _places(given == MASKED)
         under = wanted.gather(1, place)
-        if self.training:
+        if self.training and bool(self.begun):
             self._hear(*(part[::HEARD] for part in (given, style, place, there & meant(under), under)))
         words = self.words(_at(hidden, place)), under, (there & (under != MASKED)).float()
         asked = _free(given) & (given != MASKED)
@@ -189,6 +192,8 @@ class TextEditor(Rewriter):
         return wide(self.doubt(self.hidden(given, None, style))[..., 0]).sigmoid() * _free(given)
 
     def rewrite(self, given: Tensor, style: Tensor, temperature: float, uniform: Tensor | None) -> Rewritten:
+        if self.training:
+            self.begun.fill_(True)
         doubt = self.doubted(given, style)
         hide = doubt > (0.5 if uniform is None else uniform)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.share > 0):
