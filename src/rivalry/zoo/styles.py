@@ -56,8 +56,8 @@ def style_editor() -> Row:
 def house(name: str, gpu: bool) -> Recipe:
     """What `rivalry train` takes where styles are all that is known."""
     if gpu:
-        return editor(name, Editor(256, 6, 8, near=9, guide=3.0, channel=1.5), StyleJudge(128, filters=200), steps=40_000, batch=128)
-    return editor(name, Editor(near=9, guide=3.0, channel=1.5), StyleJudge())
+        return editor(name, Editor(256, 6, 8, near=9, guide=3.0, channel=1.0), StyleJudge(128, filters=200), steps=40_000, batch=128)
+    return editor(name, Editor(near=9, guide=3.0, channel=1.0), StyleJudge())
 
 
 @row("style-transformer")
