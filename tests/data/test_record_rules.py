@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from rivalry.data import ReadOptions, inspect, load, schema
 from rivalry.data.asking import asked_of_patients
+from rivalry.data.base import Modality
 from rivalry.data.records import RecordModality
 from rivalry.errors import DataError, UnknownName
 from rivalry.evaluate.records import Layout
@@ -133,6 +135,18 @@ def obstetrics(folder: Path, n: int = 300, seed: int = 0) -> Path:
     return folder
 
 
+def assert_drawn_anew(modality: Modality, again: tuple[str, ...]) -> Tensor:
+    """Of what a network might say, only the constraints `again` are left to drawing patients anew, and what they let through meets all; returns the raw records."""
+    assert isinstance(modality, RecordModality)
+    assert modality.rules is not None
+    assert modality.rules.rejected(modality.view) == again
+    raw = modality.decode(noise(modality, 1000))
+    kept = modality.holds(raw, made=False)
+    assert bool(kept.all()) == (not again)
+    assert torch.equal(modality.holds(raw), kept)
+    return raw
+
+
 @pytest.mark.parametrize(
     ("rules", "again"),
     [
@@ -144,13 +158,7 @@ def obstetrics(folder: Path, n: int = 300, seed: int = 0) -> Path:
 def test_cells_that_patients_empty_are_looked_at_again(rules: tuple[str, ...], again: tuple[str, ...], tmp_path: Path) -> None:
     """What a visit's own constraints said before its cells were emptied may be so no more."""
     modality = load(obstetrics(tmp_path / "ward"), options=ReadOptions(time="year", constraints=rules)).modality
-    assert isinstance(modality, RecordModality)
-    assert modality.rules is not None
-    assert modality.rules.rejected(modality.view) == again
-    raw = modality.decode(noise(modality, 1000))
-    kept = modality.holds(raw, made=False)
-    assert bool(kept.all()) == (not again)
-    assert torch.equal(modality.holds(raw), kept)
+    assert_drawn_anew(modality, again)
 
 
 @pytest.mark.parametrize(
@@ -173,13 +181,7 @@ def test_sums_between_patient_and_visit_are_added_up(rules: tuple[str, ...], aga
         return
     data = load(source, options=options)
     modality = data.modality
-    assert isinstance(modality, RecordModality)
-    assert modality.rules is not None
-    assert modality.rules.rejected(modality.view) == again
-    raw = modality.decode(noise(modality, 1000))
-    kept = modality.holds(raw, made=False)
-    assert bool(kept.all()) == (not again)
-    assert torch.equal(modality.holds(raw), kept)
+    raw = assert_drawn_anew(modality, again)
     assert any("met by drawing patients anew, which keeps short histories more often" in n for n in data.notes) == bool(again)
     real = data.train.raw(torch.arange(len(data.train)))
     assert bool(modality.holds(real).all())

@@ -225,7 +225,8 @@ class TextEditor(Rewriter):
 
     @torch.no_grad()
     def write(self, given: Tensor, style: Tensor, strength: float = 1.0) -> Tensor:
-        """Hidden is what is doubted by more than 1 - strength / 2, and what stood there counts the less for what is written, the stronger.  The surest of the hidden slots are filled first, and those that are left see them (Ghazvininejad et al. 2019, mask-predict)."""
+        """Hidden is what is doubted by more than 1 - strength / 2, and the greater the strength, the less what stood there counts.  The surest of
+        the hidden slots are filled first, and those that are left see them (Ghazvininejad et al. 2019, mask-predict)."""
         left = self.doubted(given, style) > 1 - strength / 2
         sheet, power = given.masked_fill(left, MASKED), self.power / max(strength, 1e-3)
         for turn in range(self.rounds, 0, -1):
