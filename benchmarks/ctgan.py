@@ -68,7 +68,7 @@ def package(source: str, epochs: int, seed: int) -> tuple[Path, float]:
             pinned = f"torch=={torch.__version__.split('+')[0]}"
             subprocess.run([str(python), "-m", "pip", "install", "-q", pinned, "ctgan"], check=True)
         discrete = ",".join(n for n in NAMES.split(",") if n not in NUMBERS)
-        words = [str(python), "-c", WORKER, f"{source}/train.csv", str(out), str(epochs), str(seed), discrete]
+        words = [str(python), "-I", "-c", WORKER, f"{source}/train.csv", str(out), str(epochs), str(seed), discrete]
         told = subprocess.run(words, check=True, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
         write_json(note, json.loads(told.stdout.splitlines()[-1]))
     return out, float(json.loads(note.read_text())["seconds"])
