@@ -25,6 +25,20 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> tupl
     return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
 
 
+class Strength(click.ParamType):
+    """A number, or 'auto': None, as usual."""
+
+    name = "number|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
+        if value == "auto":
+            return None
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number nor auto", param, ctx)
+
+
 READING: tuple[Decorator, ...] = (
     click.option("--size", callback=_size, help="Resize pictures to N or HEIGHTxWIDTH pixels."),
     click.option("--fit", type=click.Choice(["crop", "pad", "stretch"]), default="crop", show_default=True,
