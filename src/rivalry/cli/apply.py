@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from rivalry.cli.chat import talk, talking_options
-from rivalry.cli.options import Strength, device
+from rivalry.cli.options import device
+from rivalry.cli.options import strength as as_strength
 from rivalry.errors import DataError
 
 
@@ -19,7 +20,7 @@ from rivalry.errors import DataError
 @click.option("--draws", type=int, default=1, show_default=True, help="So many results, OUT-1 ...: each is drawn anew (tables; networks with noise).")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of what is drawn.")
 @click.option("--which", type=click.Choice(["best", "last"]), default="best", show_default=True, help="The checkpoint.")
-@click.option("--strength", type=Strength(), metavar="0..2|auto", help="Pictures: 0 keeps the picture (enlarged, where the run enlarges), 1 is the "
+@click.option("--strength", callback=as_strength, metavar="0..2|auto", help="Pictures: 0 keeps the picture (enlarged, where the run enlarges), 1 is the "
               "network's answer (auto, as usual), more, up to 1.5, goes beyond it. Texts: auto (as usual) is as much as each needs to be in the style; 0 changes "
               "nothing, 1 is as trained, 2 all words.")
 @click.option("--perception", type=float, default=1.0, metavar="0..1", help="Pictures: 0 invents nothing (pixels alone decided), 1 is as trained; for "

@@ -25,18 +25,14 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> tupl
     return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
 
 
-class Strength(click.ParamType):
+def strength(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
     """A number, or 'auto': None, as usual."""
-
-    name = "number|auto"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
-        if value == "auto":
-            return None
-        try:
-            return float(value)
-        except ValueError:
-            self.fail(f"{value!r} is neither a number nor auto", param, ctx)
+    if value is None or value == "auto":
+        return None
+    try:
+        return float(value)
+    except ValueError:
+        raise DataError(f"--strength must be a number, or auto, not {value!r}") from None
 
 
 READING: tuple[Decorator, ...] = (
