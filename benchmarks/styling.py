@@ -174,7 +174,7 @@ def told(run: Run) -> str:
     return f"{run.name}: {plan['steps']:,} steps, {seconds / 60:.0f} min of one core, kept that of step {run.folder.step('best'):,}"
 
 
-def measure_yelp(strengths: Mapping[str, float]) -> str:
+def measure_yelp(strengths: Mapping[str, float | None]) -> str:
     """Li et al.'s 1,000 sentences: the runs beside stored outputs, all by one classifier."""
     source, styles, _ = yelp_test()
     wanted = 1 - torch.tensor(styles)
@@ -206,7 +206,7 @@ def measure_yelp(strengths: Mapping[str, float]) -> str:
     )
 
 
-def measure_bible(strengths: Mapping[str, float]) -> str:
+def measure_bible(strengths: Mapping[str, float | None]) -> str:
     """Held-out verses both ways: what was made of one version against the other."""
     bible()
     pairs = [json.loads(line) for line in (WORK / "bible-test.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -235,13 +235,13 @@ def tune(name: str) -> None:
     few = torch.randperm(len(lines), generator=torch.Generator().manual_seed(0))[:400].tolist()
     source, wanted = [lines[i] for i in few], 1 - styles[few]
     for run in runs(name):
-        for strength in (0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.4):
+        for strength in (None, 0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.4):
             made = [restyle(run, source, style, strength=strength) for style in data.spec.class_names]
             found = one.measured([made[w][i] for i, w in enumerate(wanted.tolist())], source, wanted)
             print(run.name, strength, {k: round(v, 1) for k, v in found.items()}, flush=True)
 
 
-def _shown(mine: list[Run], pairs: list[tuple[str, str]], strength: float) -> str:
+def _shown(mine: list[Run], pairs: list[tuple[str, str]], strength: float | None) -> str:
     """Verses at even distances, unpicked (public domain), of the last run."""
     if not mine:
         return ""
@@ -261,7 +261,7 @@ def main() -> None:
     parser.add_argument("--budget", default="20m")
     parser.add_argument("--set", action="append", default=[], dest="settings")
     parser.add_argument("--measure", choices=["yelp", "bible", "all"])
-    parser.add_argument("--strength", type=float, default=1.0, help="how much is changed; found on dev lines by --tune")
+    parser.add_argument("--strength", type=float, help="the same for all lines, found on dev lines by --tune; without it as much as each line needs")
     parser.add_argument("--tune", choices=sorted(SETS), help="measures strengths on dev lines, never on the test")
     given = parser.parse_args()
     strengths = dict.fromkeys(SETS, given.strength)

@@ -10,7 +10,8 @@ from torch.nn.functional import cross_entropy, log_softmax, softplus
 
 from rivalry import zoo
 from rivalry.errors import RecipeError
-from rivalry.games.restyle import Restyle, another, asked, fitted, restyled
+from rivalry.games.restyle import Restyle, another, asked, restyled
+from rivalry.games.text import fitted
 from rivalry.parts import Turn
 from rivalry.recipe import Recipe
 from rivalry.streams import Draw

@@ -81,6 +81,15 @@ def test_a_line_that_is_typed_is_answered_at_once(run: Run) -> None:
     assert any(word in made for word in MOODS["glad"])
     same = "the soup and the bread were stale today ."
     assert told("apply", "mood", "--style", "glad", "--strength", "0", same).strip() == same
+    assert told("apply", "mood", "--style", "glad", "--strength", "auto", same).strip() == made
+
+
+def test_by_itself_a_line_is_changed_as_much_as_it_needs(run: Run) -> None:
+    """What is in the style already stays as it is, and no fewer lines get the style than at the strength of the training."""
+    glad, sour = lines("glad", 60, seed=7), lines("sour", 60, seed=7)
+    assert sum(a == b for a, b in zip(restyle(run, glad, "glad"), glad, strict=True)) > 50
+    given = {line: sum(any(w in made.split() for w in MOODS["glad"]) for made in restyle(run, sour, "glad", strength=line)) for line in (None, 1.0)}
+    assert given[None] >= given[1.0]
 
 
 def test_words_that_were_never_learned_stay_as_they_are(run: Run) -> None:
@@ -111,6 +120,7 @@ def test_a_file_gives_a_line_for_each_of_its_lines(run: Run, here: Path) -> None
     [
         (("--style", "glat", "a text"), "unknown style 'glat'; did you mean 'glad'"),
         (("--style", "glad", "--strength", "3", "a text"), "strength lies between 0, which changes nothing, and 2, not 3"),
+        (("--style", "glad", "--strength", "much", "a text"), "--strength must be a number, or auto, not 'much'"),
         (("a text",), "rewrites texts; say in which style with --style"),
         (("some.txt", "-o", "out2.txt"), "say in which style with --style, one of glad, sour"),
         (("--style", "glad", "some.txt", "-o", "some.txt"), "is what is to be rewritten"),

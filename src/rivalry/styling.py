@@ -54,12 +54,12 @@ class Restyled:
 
 @dataclass(frozen=True)
 class Stylist:
-    """The network of a run with what words need.  RecipeError for runs that rewrite no texts."""
+    """The network of a run with what words need.  strength: None for as much as each line needs.  RecipeError for runs that rewrite no texts."""
 
     folder: Folder
     which: str = "best"
     device: str = "auto"
-    strength: float = 1.0
+    strength: float | None = None
 
     def __post_init__(self) -> None:
         self.game  # noqa: B018 - checked before anything is read
@@ -100,7 +100,7 @@ class Stylist:
         def tokens(text: str) -> int:
             return len(modality.coder.encode([text.rstrip()])[0])
 
-        if not self.strength:
+        if self.strength == 0:
             return list(lines)
         spelled = [clean(line) for line in lines]
         lengths = [len(coded) for coded in modality.coder.encode(spelled)]
@@ -168,10 +168,10 @@ def lines_of(source: Path) -> list[str]:
 
 
 def restyle(
-    run: Trained, lines: Sequence[str], style: str, *, strength: float = 1.0, which: str = "best", device: str = "auto"
+    run: Trained, lines: Sequence[str], style: str, *, strength: float | None = None, which: str = "best", device: str = "auto"
 ) -> list[str]:
-    """Each line rewritten in the style, by a run trained on texts in that and other styles.  strength: from 0, which changes nothing, over 1,
-    as trained, to 2, of runs that edit.
+    """Each line rewritten in the style, by a run trained on texts in that and other styles.  strength: None for as much as each line needs to be
+    in the style; or the same for all, from 0, which changes nothing, over 1, as trained, to 2, of runs that edit.
 
     >>> restyle(rivalry.load("mood"), ["the food was cold"], "positive")  # doctest: +SKIP
     """
@@ -218,16 +218,15 @@ class Measured:
 def measured(
     run: Trained, n: int | None = None, *, which: str = "best", seed: int = 1, device: str = "auto", data: Dataset | None = None
 ) -> Measured:
-    """Rewrites held-out lines (n of them, 4,000 at most without it) and measures.  seed: of the classifier; the one that chose the
+    """Rewrites held-out lines (n of them, 4,000 at most without it), each as much as it needs, as `restyle` does, and measures.  seed: of the classifier; the one that chose the
     checkpoint had 0."""
     from rivalry.evaluate.styled import LOOKS, StyledJudge
 
-    Stylist(run.folder)
     folder, engine = run.folder, Engine(device)
     dataset = data if data is not None else reload_data(folder)
     looks = LOOKS if n is None else Looks(max(4, min(n, LOOKS.gate)), max(n, 4))
     judge = StyledJudge(dataset, None, seed, engine.device, looks, judging=seed)
-    game, nets = folder.recipe.game, folder.networks(which, engine.device)
+    game, nets = Stylist(folder).game, folder.networks(which, engine.device)
     sampler = sampler_of(game, game.wiring(folder.spec), nets, engine.device, dataset)
     told = judge.rewritten(sampler, judge.looks.verdict)
     found, source, lines, wanted = judge.scored(told), told.source, told.lines, told.wanted

@@ -8,6 +8,7 @@ import click
 
 from rivalry.cli.chat import talk, talking_options
 from rivalry.cli.options import device
+from rivalry.cli.options import strength as as_strength
 from rivalry.errors import DataError
 
 
@@ -19,8 +20,9 @@ from rivalry.errors import DataError
 @click.option("--draws", type=int, default=1, show_default=True, help="So many results, OUT-1 ...: each is drawn anew (tables; networks with noise).")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of what is drawn.")
 @click.option("--which", type=click.Choice(["best", "last"]), default="best", show_default=True, help="The checkpoint.")
-@click.option("--strength", type=float, metavar="0..2", help="Pictures: 0 keeps the picture (enlarged, where the run enlarges), 1 is the "
-              "network's answer (as usual), more, up to 1.5, goes beyond it. Texts: 0 changes nothing, 2 all words.")
+@click.option("--strength", callback=as_strength, metavar="0..2|auto", help="Pictures: 0 keeps the picture (enlarged, where the run enlarges), 1 is the "
+              "network's answer (auto, as usual), more, up to 1.5, goes beyond it. Texts: auto (as usual) is as much as each needs to be in the style; 0 changes "
+              "nothing, 1 is as trained, 2 all words.")
 @click.option("--perception", type=float, default=1.0, metavar="0..1", help="Pictures: 0 invents nothing (pixels alone decided), 1 is as trained; for "
               "runs whose judge joined later.")
 @click.option("--label", help="Pictures: the class to make, of runs that go between several (stargan).")
@@ -58,7 +60,8 @@ def command(
 
     Runs on conversations reply: --chat talks with them, a FILE has a context in each line (turns parted by tabs, or JSON lines), and of
     several candidates the best rated is given.
-    Runs on texts in several styles rewrite a text that is typed, or a file line by line, in the one --style names.
+    Runs on texts in several styles rewrite a text that is typed, or a file line by line, in the one --style names: each as much as it
+    needs, or all by the same --strength, which takes a sixth of the time.
 
     No training data are read.
 
@@ -83,7 +86,7 @@ def command(
             raise DataError("say what is to be rewritten: a text, or a FILE with a line for each")
         raise click.UsageError("name a FILE or FOLDER, and with -o where to write to")
     if style is not None:
-        show_restyled(run, source, style, out, 1.0 if strength is None else strength, which, device)
+        show_restyled(run, source, style, out, strength, which, device)
         return
     place = Path(source)
     if out is None:

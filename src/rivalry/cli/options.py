@@ -25,6 +25,16 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> tupl
     return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
 
 
+def strength(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    """A number, or 'auto': None, as usual."""
+    if value is None or value == "auto":
+        return None
+    try:
+        return float(value)
+    except ValueError:
+        raise DataError(f"--strength must be a number, or auto, not {value!r}") from None
+
+
 READING: tuple[Decorator, ...] = (
     click.option("--size", callback=_size, help="Resize pictures to N or HEIGHTxWIDTH pixels."),
     click.option("--fit", type=click.Choice(["crop", "pad", "stretch"]), default="crop", show_default=True,

@@ -14,7 +14,7 @@ from rivalry.errors import DataError
 SHOWN = 8
 
 
-def show_restyled(run: str, source: str, style: str, out: Path | None, strength: float, which: str, device: str) -> None:
+def show_restyled(run: str, source: str, style: str, out: Path | None, strength: float | None, which: str, device: str) -> None:
     """Rewrites a text that was typed, or the lines of a file, in the style."""
     from rivalry.api import load
     from rivalry.styling import Stylist, lines_of

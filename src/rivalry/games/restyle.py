@@ -8,28 +8,30 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
 
 from rivalry.catalogue import register
 from rivalry.errors import RecipeError
 from rivalry.games.by_length import STREAM as SORTED
 from rivalry.games.lazy import LazyPlay, lazy, need_label
-from rivalry.games.text import there, trimmed
+from rivalry.games.needed import as_needed
+from rivalry.games.text import fitted, there, trimmed
 from rivalry.modes import evaluating
 from rivalry.nets.cross_aligned import CrossAlignedModule
+from rivalry.nets.editor import TextEditor
 from rivalry.nets.rewriters import Rewriter, Rewritten, Taught
 from rivalry.parts import Game, Play, Source, Turn, Wiring
 from rivalry.streams import Draw
-from rivalry.types import EOS, PAD, Batch, Match, Point, Spec
+from rivalry.types import PAD, Batch, Match, Point, Spec
 
 
 @dataclass(frozen=True)
 class Restyling(Game):
-    """What games share that rewrite texts.  strength: see `rivalry.nets.rewriters.Rewriter.write`.  What is put in is a row [1 + T]: the number of the style wanted (negative:
+    """What games share that rewrite texts.  strength: see `rivalry.nets.rewriters.Rewriter.write`; None: as
+    strong as each text needs (`rivalry.games.needed`), which is 1 of nets that write a text anew.  What is put in is a row [1 + T]: the number of the style wanted (negative:
     see `source`), then the text."""
 
     changes: ClassVar[bool] = True
-    strength: float = 1.0
+    strength: float | None = 1.0
 
     def used(self, run: str) -> str:
         return f'rivalry apply {run} --style STYLE "a text"'
@@ -53,7 +55,10 @@ class Restyling(Game):
         style, tokens = source[:, 0], source[:, 1:]
         net = rewriter(nets)
         style = torch.where(style < 0, another((-1 - style).clamp_min(0), net.styles, draw), style)
-        return fitted(net.write(net.sheet(trimmed(tokens)), style, self.strength), tokens.shape[1])
+        if self.strength is None and isinstance(net, TextEditor):
+            return as_needed(net, nets, tokens, style)
+        strength = 1.0 if self.strength is None else self.strength
+        return fitted(net.write(net.sheet(trimmed(tokens)), style, strength), tokens.shape[1])
 
     def sample(
         self, nets: Mapping[str, nn.Module], wiring: Wiring, draw: Draw, n: int, label: Tensor | None = None, truncation: float = 1.0
@@ -84,7 +89,7 @@ class Restyle(Restyling):
     def __post_init__(self) -> None:
         if not self.temperature > 0:
             raise RecipeError(f"temperature of game 'restyle' must be above 0, not {self.temperature:g}")
-        if not 0 <= self.strength <= 2:
+        if self.strength is not None and not 0 <= self.strength <= 2:
             raise RecipeError(f"strength lies between 0, which changes nothing, and 2, not {self.strength:g}")
 
     def play(self, nets: Mapping[str, nn.Module], source: Source, turn: Turn) -> Play:
@@ -206,13 +211,6 @@ def another(style: Tensor, styles: int, draw: Draw) -> Tensor:
 def asked(tokens: Tensor, style: Tensor) -> Tensor:
     """Texts [N, T] and the styles they are to get -> what is put in [N, 1 + T]."""
     return torch.cat([style[:, None].to(tokens.dtype), tokens], 1)
-
-
-def fitted(tokens: Tensor, length: int) -> Tensor:
-    """[N, T'] -> [N, length]: cut or padded, PAD after the end."""
-    tokens = tokens[:, :length] if tokens.shape[1] >= length else pad(tokens, (0, length - tokens.shape[1]), value=PAD)
-    ended = ((tokens == EOS).long().cumsum(1) - (tokens == EOS).long()) > 0
-    return tokens.masked_fill(ended, PAD)
 
 
 @torch.inference_mode()

@@ -19,7 +19,7 @@ from rivalry.modes import evaluating
 from rivalry.nets.language import LanguageModel
 from rivalry.parts import Game, Play, Source, Turn, Wiring
 from rivalry.streams import Draw
-from rivalry.types import PAD, Match, Point, Spec
+from rivalry.types import EOS, PAD, Match, Point, Spec
 
 
 @register("game", "text")
@@ -132,6 +132,13 @@ def trimmed(tokens: Tensor) -> Tensor:
 def padded(tokens: Tensor, width: int) -> Tensor:
     """[N, T] -> [N, width], width >= T."""
     return tokens if tokens.shape[1] == width else pad(tokens, (0, width - tokens.shape[1]), value=PAD)
+
+
+def fitted(tokens: Tensor, length: int) -> Tensor:
+    """[N, T'] -> [N, length]: cut or padded, PAD after the end."""
+    tokens = tokens[:, :length] if tokens.shape[1] >= length else pad(tokens, (0, length - tokens.shape[1]), value=PAD)
+    ended = ((tokens == EOS).long().cumsum(1) - (tokens == EOS).long()) > 0
+    return tokens.masked_fill(ended, PAD)
 
 
 def there(tokens: Tensor) -> Tensor:
