@@ -122,6 +122,7 @@ def _limits(run: Run, events: list[dict[str, Any]]) -> list[str]:
     warned = of_run(run.settings["data"]["state"], run.recipe.game.changes)
     return [
         *([f"- **{warned}**"] if warned else []),
+        *([f"- Held-out rows: {run.before}."] if run.before else []),
         *lines,
         "- It repeats the biases of its training data, and rare cases may be missing from what it makes.",
         *_privacy(run),
