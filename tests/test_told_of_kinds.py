@@ -100,3 +100,6 @@ def test_of_counted_rows_no_network_is_said_to_invent_them(tmp_path: Path) -> No
     assert "invented by a network" not in page
     assert "drawn from counts of single columns and of pairs of columns, kept in multiples of five" in page
     assert "what was noted while reading is told as it is" in page
+    card = (run.path / "model-card.md").read_text()
+    assert "the best by the held-out score" not in card
+    assert "(counts, taken once" in card
