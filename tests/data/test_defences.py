@@ -244,3 +244,24 @@ def test_what_constraints_leave_out_leaves_nothing_rare(tmp_path: Path) -> None:
     said = next(note for note in reversed(data.notes) if "held back" in note)
     assert f"{len(data.train):,} rows to train on, {len(data.held):,} held back" in said
     assert load(tmp_path / "t.csv", options=options).fingerprint == data.fingerprint
+
+
+@pytest.mark.parametrize("options", [{"dedupe": True}, {"k_anonymous": 10}, {"clip": (0.01, 0.99)}])
+def test_patient_records_take_no_flag_that_would_do_nothing(options: dict[str, object], tmp_path: Path) -> None:
+    g = np.random.default_rng(0)
+    lines = [f"{i // 3},{'FM'[i // 3 % 2]},{i % 3},{g.normal():.2f}" for i in range(120)]
+    (tmp_path / "visits.csv").write_text("id,sex,day,lab\n" + "\n".join(lines) + "\n")
+    with pytest.raises(DataError, match=r"--[a-z-]+ is for .*, and these data are patient records; leave it out"):
+        load(tmp_path / "visits.csv", options=ReadOptions(key="id", time="day", **options))  # type: ignore[arg-type]
+    before = ReadOptions(key="id", time="day", reading=4, **options)  # type: ignore[arg-type]
+    assert len(load(tmp_path / "visits.csv", options=before).train), "runs made before are read as they were"
+
+
+def test_pictures_to_change_take_no_dedupe(tmp_path: Path) -> None:
+    from PIL import Image
+
+    g = np.random.default_rng(0)
+    for i in range(12):
+        Image.fromarray(g.integers(0, 255, (32, 32), dtype=np.uint8)).save(tmp_path / f"{i}.png")
+    with pytest.raises(DataError, match=r"--dedupe is for .*, and these data are pictures that are to be changed; leave it out"):
+        load(tmp_path, options=ReadOptions(task="denoise", patch=16, dedupe=True))

@@ -30,7 +30,8 @@ def refuse(options: ReadOptions, kind: str, known: Sequence[str]) -> None:
     asked = {"--clip": bool(options.clip), "--k-anonymous": options.k_anonymous is not None, "--dedupe": options.dedupe}
     for flag, there in asked.items():
         if there and flag not in known:
-            raise DataError(f"{flag} is for the columns of tables, and these data are {kind}; leave it out")
+            what = "rows of tables, pictures, points and lines of text" if flag == "--dedupe" else "the columns of tables"
+            raise DataError(f"{flag} is for {what}, and these data are {kind}; leave it out")
 
 
 def bounds(values: Floats, clip: tuple[float, float], step: float = 0.0) -> tuple[float, float]:

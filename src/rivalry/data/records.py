@@ -22,6 +22,7 @@ from rivalry.data.columns.detect import coarser, detect, measured
 from rivalry.data.columns.fit import Column
 from rivalry.data.columns.people import GROUP
 from rivalry.data.columns.schema import Field, Schema
+from rivalry.data.defences import refuse
 from rivalry.data.inspection import Inspection
 from rivalry.data.options import ReadOptions
 from rivalry.data.record_codes import Bag
@@ -112,6 +113,8 @@ class RecordModality:
 
     def read(self, source: Source, options: ReadOptions) -> Dataset:
         """Raises DataError for keys, times and visits that do not fit together."""
+        if options.reading > 4:
+            refuse(options, "patient records", ())
         found, fields = self._found(source, options)
         told = _told(found, False)
         patients = choose(Rows(len(found.names)), options)
