@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rivalry.audit import Audit, Promise, Setting, audit
+from rivalry.audit.canaries import Canaries
 from rivalry.audit.discriminator import Asked
 from rivalry.audit.pictures import GradientSpace, PixelSpace, moves
 from rivalry.audit.sides import Sides, distinct, hashed
@@ -114,6 +115,16 @@ def test_a_perfect_model_passes() -> None:
         data = load(people(500, seed), options=ReadOptions(holdout=0.4, seed=seed))
         passed += attack(data, fresh(data), n=600, seed=seed).outcome == "nothing found"
     assert passed >= 19
+
+
+def test_canaries_of_a_longer_training_contradict_no_promise(points: Dataset) -> None:
+    """--steps may train on for longer than the run did, which spends more than was promised."""
+    found = attack(points, fresh(points), n=600, promise=Promise(1.0, 1e-5, 100))
+    planted = Canaries(100, 50, 100, 99, "nearest sample", 2.5, 1e-5, 100)
+    assert any("contradicts the promised 1" in line for line in replace(found, canaries=planted).verdict())
+    longer = replace(found, canaries=replace(planted, steps=500)).verdict()
+    assert not any("contradicts" in line for line in longer)
+    assert any("after 500 steps, more than the 100 that the promised 1 is for" in line for line in longer)
 
 
 def test_what_passes_is_no_certificate(points: Dataset) -> None:

@@ -71,7 +71,7 @@ def audit_run(
         device=device,
         asked=networks,
         skipped=(f"LOGAN white box, since {why}",) if why else (),
-        promise=None if account is None else Promise(account[1].epsilon, account[0].delta),
+        promise=None if account is None else Promise(account[1].epsilon, account[0].delta, run.step("last")),
         private=run.path / "private",
         retraining=Retraining(
             run.recipe, each, shadows, planted, run.settings["train"]["precision"],

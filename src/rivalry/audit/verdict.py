@@ -22,10 +22,11 @@ Outcome = Literal["leaks", "nothing found", "unclear"]
 
 
 class Promise(NamedTuple):
-    """What training under differential privacy spent."""
+    """What training under differential privacy spent, in so many steps (0: not known)."""
 
     epsilon: float
     delta: float
+    steps: int = 0
 
 
 @dataclass(frozen=True)
@@ -263,6 +264,8 @@ def _canaries(audit: Audit, canaries: Canaries) -> str:
         f"of {canaries.count} planted rows {canaries.right} of {canaries.guesses} guesses were right: epsilon of the recipe is at "
         f"least {canaries.epsilon:.2f} at delta {canaries.delta:.1g} (95 %)"
     )
+    if audit.promise is not None and canaries.steps > audit.promise.steps > 0:
+        return f"{said}, after {canaries.steps} steps, more than the {audit.promise.steps} that the promised {audit.promise.epsilon:.3g} is for"
     if audit.promise is not None and canaries.epsilon > audit.promise.epsilon:
         return said + f", which contradicts the promised {audit.promise.epsilon:.3g}: please report this"
     return said
