@@ -16,10 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rivalry.audit import Audit, Promise, Setting, audit
+from rivalry.audit.canaries import Canaries
 from rivalry.audit.discriminator import Asked
 from rivalry.audit.pictures import GradientSpace, PixelSpace, moves
 from rivalry.audit.sides import Sides, distinct, hashed
 from rivalry.audit.tables import TableSpace
+from rivalry.audit.verdict import assumptions
 from rivalry.audit.writing import curve, write
 from rivalry.data import Dataset, ImageModality, load
 from rivalry.data.base import Store
@@ -113,6 +115,16 @@ def test_a_perfect_model_passes() -> None:
         data = load(people(500, seed), options=ReadOptions(holdout=0.4, seed=seed))
         passed += attack(data, fresh(data), n=600, seed=seed).outcome == "nothing found"
     assert passed >= 19
+
+
+def test_canaries_of_a_longer_training_contradict_no_promise(points: Dataset) -> None:
+    """--steps may train on for longer than the run did, which spends more than was promised."""
+    found = attack(points, fresh(points), n=600, promise=Promise(1.0, 1e-5, 100))
+    planted = Canaries(100, 50, 100, 99, "nearest sample", 2.5, 1e-5, 100)
+    assert any("contradicts the promised 1" in line for line in replace(found, canaries=planted).verdict())
+    longer = replace(found, canaries=replace(planted, steps=500)).verdict()
+    assert not any("contradicts" in line for line in longer)
+    assert any("after 500 steps, more than the 100 that the promised 1 is for" in line for line in longer)
 
 
 def test_what_passes_is_no_certificate(points: Dataset) -> None:
@@ -224,11 +236,26 @@ def test_a_table_with_more_columns_than_attacked_rows_is_audited(tmp_path: Path)
 def test_equal_rows_are_attacked_once(table: Dataset) -> None:
     raw = table.train.raw(torch.arange(len(table.train)))
     known = {tuple("nan" if math.isnan(v) else v for v in row) for row in raw.tolist()}
-    assert len(distinct(table.train, None, 0)) == len(known) < len(raw)
+    assert len(distinct(table.train, None, 0)[0]) == len(known) < len(raw)
     sides = Sides.choose(table, 10_000, 0)
     assert len(sides.members) == len(sides.others)
     assert not set(sides.known.tolist()) & set(sides.others[: sides.apart].tolist())
     assert not set(sides.trained.tolist()) & set(sides.members.tolist())
+
+
+def test_equal_rows_on_both_sides_are_told(table: Dataset, points: Dataset) -> None:
+    """Few columns make rows equal, and defences do: whoever has such a row cannot be told from a member, so the verdict says how many."""
+    sides = Sides.choose(table, 10_000, 0)
+    train = {tuple("nan" if math.isnan(v) else v for v in row) for row in table.train.raw(torch.arange(len(table.train))).tolist()}
+    others = [tuple("nan" if math.isnan(v) else v for v in row) for row in table.held.raw(sides.others).tolist()]
+    assert sides.shared == sum(row in train for row in others) > 0
+    found = attack(table, of_rows(rows_of(table)))
+    assert any(f"{sides.shared:,} of the {found.rows:,} held-out rows" in line for line in found.verdict())
+    assert not any("never lie on both sides" in line for line in assumptions(found))
+    assert found.as_dict()["held-out rows equal to training rows"] == sides.shared
+    apart = attack(points, fresh(points))
+    assert apart.shared == 0
+    assert any("never lie on both sides" in line for line in assumptions(apart))
 
 
 def test_hashes_tell_rows_apart() -> None:

@@ -16,7 +16,7 @@ from rivalry.audit.discriminator import asked
 from rivalry.cli import cli
 from rivalry.data import load
 from rivalry.data.options import ReadOptions
-from rivalry.errors import DataError, UnknownName
+from rivalry.errors import DataError, RunError, UnknownName
 from rivalry.files import write_tensors
 
 CPU = torch.device("cpu")
@@ -121,3 +121,55 @@ def test_a_discriminator_that_knows_its_rows_by_heart_is_caught(run: rivalry.Run
     assert found.outcome == "leaks"
     assert found.attacks[found.strongest].name == "LOGAN white box, main"
     assert run.audit(600, device="cpu").outcome == "nothing found"
+
+
+def test_a_run_that_began_with_one_of_another_split_says_what_that_hides(run: rivalry.Run, tmp_path: Path) -> None:
+    """Rows held back now may have been the first run's training rows: attacks then see members on both sides."""
+    said = list[str]()
+    moved = ReadOptions(holdout=0.4)
+    second = rivalry.train(
+        run.folder.settings["data"]["source"], budget="2steps", run=str(tmp_path / "second"), start=str(run.path), device="cpu",
+        tensorboard=False, options=moved, say=said.append,
+    )  # fmt: skip
+    rows = [{tuple(r) for r in side.raw(torch.arange(len(side))).tolist()} for side in (run.data().train, second.data().held)]
+    assert len(rows[0] & rows[1]) > 50
+    assert second.folder.strangers == ("patients",)
+    assert any("may be among" in line for line in said)
+    found = second.audit(600, device="cpu")
+    assert "began with the networks of patients" in found.verdict()[0]
+    assert json.loads((second.path / "audit.json").read_text())["began with"] == ["patients"]
+    second.officer_report(tmp_path / "officer.md")
+    page = (tmp_path / "officer.md").read_text()
+    assert "used for measuring only" not in page
+    assert page.count("the networks of patients") >= 3, "lineage, summary, attacks"
+
+    third = rivalry.train(
+        run.folder.settings["data"]["source"], budget="2steps", run=str(tmp_path / "third"), start=str(second.path), device="cpu",
+        tensorboard=False, options=moved, say=said.append,
+    )  # fmt: skip
+    assert third.folder.strangers == ("patients",), "what the second run knows it has from the first"
+    same = rivalry.train(
+        run.folder.settings["data"]["source"], budget="2steps", run=str(tmp_path / "same"), start=str(run.path), device="cpu",
+        tensorboard=False, options=ReadOptions(holdout=0.3), say=said.append,
+    )  # fmt: skip
+    assert same.folder.strangers == ()
+    assert "began with" not in same.audit(600, device="cpu").verdict()[0]
+
+
+def test_data_that_were_sorted_or_grew_are_refused(tmp_path: Path) -> None:
+    """Their split is another: most of what is held back now was learned, so that attacks on it would find nothing."""
+    path = write_table(tmp_path / "patients.csv", 200)
+    made = rivalry.train(path, recipe="mst", run=str(tmp_path / "run"), device="cpu", tensorboard=False, say=lambda line: None)
+    before = path.read_text()
+    head, *rows = before.splitlines()
+    given = load(path)
+    for changed in (sorted(rows), [*rows, rows[0]]):
+        path.write_text("\n".join([head, *changed]) + "\n")
+        for call in (made.audit, made.evaluate):
+            with pytest.raises(RunError, match=r"changed since the run run began .*put them back, or start a new run with --from"):
+                call(200, device="cpu")
+        with pytest.raises(RunError, match="changed since"):
+            made.audit(200, device="cpu", data=load(path))
+        assert not (made.path / "audit.json").exists()
+    path.write_text(before)
+    assert made.audit(200, device="cpu", data=given).outcome == "nothing found"

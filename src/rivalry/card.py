@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from rivalry.baselines import counted
 from rivalry.data.medical.warning import of_run
 from rivalry.degrade import TASKS
 from rivalry.files import write_text
@@ -50,6 +51,8 @@ def _model(run: Run, records: list[dict[str, Any]]) -> list[str]:
 
 
 def _weights(run: Run) -> str:
+    if counted(run.recipe) is not None:
+        return "`checkpoints/last/model.safetensors` (counts, taken once; nothing was trained or chosen)."
     if run.recipe.private:
         return "`checkpoints/last/model.safetensors` (averaged); none is chosen by its score."
     return "`checkpoints/best/model.safetensors` (averaged; the latest that is, within noise, the best by the held-out score) and `checkpoints/last`."
@@ -122,6 +125,7 @@ def _limits(run: Run, events: list[dict[str, Any]]) -> list[str]:
     warned = of_run(run.settings["data"]["state"], run.recipe.game.changes)
     return [
         *([f"- **{warned}**"] if warned else []),
+        *([f"- Held-out rows: {run.before}."] if run.before else []),
         *lines,
         "- It repeats the biases of its training data, and rare cases may be missing from what it makes.",
         *_privacy(run),

@@ -65,6 +65,7 @@ def _summary(run: Run, records: list[dict[str, Any]], events: list[dict[str, Any
         f"{machine['threads']} threads{', ' + machine['gpu'] if machine['gpu'] else ''}.",
         f"- Ended: {ended}.",
         *(f"- {reason}" for reason in s["why"]),
+        *([f"- Held-out rows: {run.before}."] if run.before else []),
         *_memory(records),
         *(f"- Data: {note}" for note in data["notes"]),
         *(f"- Defence: {told}" for told in data.get("defences", ())),

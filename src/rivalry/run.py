@@ -18,7 +18,7 @@ import platform
 import re
 import shutil
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -138,6 +138,25 @@ class Run:
         data = self.settings["data"]
         return preparation(data["kind"], data["state"], data.get("defences", ()))
 
+    @property
+    def began(self) -> list[dict[str, str]]:
+        """The runs whose networks it began with (`--from`), the first of all first: 'run', their names, and 'fingerprint', of their
+        rows and split ('' where that was not written down)."""
+        train = self.settings["train"]
+        unknown = [{"run": Path(train["start"]).name, "fingerprint": ""}] if train["start"] else []
+        return list(train.get("began", unknown))
+
+    @property
+    def strangers(self) -> tuple[str, ...]:
+        """Those of them that learned from other rows than this run, or parted them otherwise."""
+        mine = self.settings["data"]["fingerprint"]
+        return tuple(dict.fromkeys(one["run"] for one in self.began if one["fingerprint"] != mine))
+
+    @property
+    def before(self) -> str:
+        """What that does to whatever is measured on held-out rows, a clause; '' where there are none."""
+        return f"it began with {hidden(self.strangers)}" if self.strangers else ""
+
     @cached_property
     def recipe(self) -> Recipe:
         return Recipe.from_dict(self.settings["recipe"])
@@ -251,6 +270,14 @@ class Run:
             load_module(module, own, f"{path} ({name})")
             module.to(device or torch.device("cpu")).eval().requires_grad_(False)
         return nets
+
+
+def hidden(strangers: Sequence[str]) -> str:
+    """What held-out rows are worth in a run that began with the networks of these."""
+    return (
+        f"the networks of {' and '.join(strangers)}, which learned from other rows or another split: rows held back here may be among "
+        "theirs, so that scores look too good and attacks find too little"
+    )
 
 
 def stage_checkpoint(stage: str) -> str:

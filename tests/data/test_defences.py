@@ -220,3 +220,48 @@ def test_without_defences_the_fingerprint_is_what_it_was(tmp_path: Path) -> None
     assert ReadOptions().content() == repr((None, "crop", None, None, (), (), None, None, 0))
     assert load(path).fingerprint != load(path, options=ReadOptions(clip=(0.01, 0.99))).fingerprint
     assert ReadOptions.from_dict(ReadOptions(quasi=("a",), k_anonymous=5, clip=(0.1, 0.9)).as_dict()).clip == (0.1, 0.9)
+
+
+def test_what_constraints_leave_out_leaves_nothing_rare(tmp_path: Path) -> None:
+    """Rows that violate a constraint, or have a rare combination, are left out: what is left is k-anonymous all the same."""
+    g = np.random.default_rng(0)
+    n = 600
+    sex, zone = g.choice(["F", "M"], n), g.choice(["a", "b", "c", "d"], n, p=[0.4, 0.3, 0.24, 0.06])
+    ward = g.choice(["x", "y", "z"], n, p=[0.5, 0.47, 0.03])
+    start = g.integers(0, 100, n)
+    wrong = ((zone == "d") & (g.random(n) < 0.6)) | ((ward == "z") & (g.random(n) < 0.6))
+    end = np.where(wrong, start - 5, start + g.integers(0, 30, n))
+    lines = [f"{a},{b},{c},{d},{e}" for a, b, c, d, e in zip(sex, zone, ward, start, end, strict=True)]
+    (tmp_path / "t.csv").write_text("sex,zone,ward,start,end\n" + "\n".join(lines) + "\n")
+    options = ReadOptions(k_anonymous=10, quasi=("sex", "zone"), holdout=0.2, constraints=("end >= start",), clip=(0.005, 0.995))
+    data = load(tmp_path / "t.csv", options=options)
+    raw = data.train.raw(torch.arange(len(data.train)))
+    assert min(Counter(map(tuple, raw[:, :2].tolist())).values()) >= 10
+    assert min(Counter(raw[:, 2].tolist()).values()) >= 10
+    assert bool((raw[:, 4] >= raw[:, 3]).all())
+    assert any("rows that violate it are left out" in note for note in data.notes)
+    assert any(line.startswith("--k-anonymous 10: once more") for line in data.defences)
+    said = next(note for note in reversed(data.notes) if "held back" in note)
+    assert f"{len(data.train):,} rows to train on, {len(data.held):,} held back" in said
+    assert load(tmp_path / "t.csv", options=options).fingerprint == data.fingerprint
+
+
+@pytest.mark.parametrize("options", [{"dedupe": True}, {"k_anonymous": 10}, {"clip": (0.01, 0.99)}])
+def test_patient_records_take_no_flag_that_would_do_nothing(options: dict[str, object], tmp_path: Path) -> None:
+    g = np.random.default_rng(0)
+    lines = [f"{i // 3},{'FM'[i // 3 % 2]},{i % 3},{g.normal():.2f}" for i in range(120)]
+    (tmp_path / "visits.csv").write_text("id,sex,day,lab\n" + "\n".join(lines) + "\n")
+    with pytest.raises(DataError, match=r"--[a-z-]+ is for .*, and these data are patient records; leave it out"):
+        load(tmp_path / "visits.csv", options=ReadOptions(key="id", time="day", **options))  # type: ignore[arg-type]
+    before = ReadOptions(key="id", time="day", reading=4, **options)  # type: ignore[arg-type]
+    assert len(load(tmp_path / "visits.csv", options=before).train), "runs made before are read as they were"
+
+
+def test_pictures_to_change_take_no_dedupe(tmp_path: Path) -> None:
+    from PIL import Image
+
+    g = np.random.default_rng(0)
+    for i in range(12):
+        Image.fromarray(g.integers(0, 255, (32, 32), dtype=np.uint8)).save(tmp_path / f"{i}.png")
+    with pytest.raises(DataError, match=r"--dedupe is for .*, and these data are pictures that are to be changed; leave it out"):
+        load(tmp_path, options=ReadOptions(task="denoise", patch=16, dedupe=True))

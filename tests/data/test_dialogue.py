@@ -228,7 +228,7 @@ def test_options_for_tables_and_sizes_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", 40)
     with pytest.raises(DataError, match="context must be between 4"):
         ReadOptions(context=2)
-    with pytest.raises(DataError, match="is for the columns of tables"):
+    with pytest.raises(DataError, match=r"--dedupe is for rows of tables.*these data are dialogue"):
         load(path, options=ReadOptions(dedupe=True))
     with pytest.raises(DataError, match="no table"):
         load(path, options=ReadOptions(kind="points"))

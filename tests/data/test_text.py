@@ -94,6 +94,16 @@ def test_no_token_is_long_or_rare() -> None:
     assert not any("establish" in name for name in coder.names)
 
 
+def test_what_one_line_repeats_makes_no_token() -> None:
+    """A name or a number that a single line says over and over; what many lines have is learned as before."""
+    secret = "Zwiebelhuber 88417723 " * 6
+    coder = BytePairs.learn([*lines(200), secret, "Zwiebelhuber called", *(["again and again and again"] * 5)], 4000)
+    assert not any("wieb" in name or "8841" in name for name in coder.names)
+    plain = BytePairs.learn([*lines(200), *(["again and again and again"] * 5)], 4000)
+    assert set(plain.names) <= set(coder.names)
+    assert coder.decode(coder.encode([secret.strip()])) == [secret.strip()], "it can be written all the same"
+
+
 @pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet", "txt.gz"])
 def test_text_in_columns_and_archives(tmp_path: Path, ending: str) -> None:
     rows, path = lines(100), tmp_path / f"captions.{ending}"

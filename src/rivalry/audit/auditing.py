@@ -161,4 +161,5 @@ def _assembled(
         risks=besides[0],
         risk_tests=risk_tests,
         spans=besides[1],
+        shared=sides.shared,
     )

@@ -21,7 +21,7 @@ from rivalry.data.words import count
 from rivalry.errors import RecipeError
 from rivalry.privacy import read_account
 from rivalry.run import Run
-from rivalry.training.session import duration
+from rivalry.training.session import check_same, duration
 
 
 def asked_about(run: Run, dataset: Dataset) -> Dataset | None:
@@ -48,8 +48,9 @@ def audit_run(
 
     step: that the samples are of.  shadows, planted: shadow models and canaries, each a training of `steps` steps (the run's own, MOST at most).
     say: told how many of these are to come and how long they may take, where they are not there yet.
-    RecipeError for runs with modules of their own, which cannot be trained anew.
+    RunError for data that have changed since the run began; RecipeError for runs with modules of their own, which cannot be trained anew.
     """
+    check_same(run, dataset)
     if (shadows or planted) and run.recipe.game.answers:
         raise RecipeError("--shadows and --canaries train models that speak of themselves, and this one replies; leave them out")
     if (shadows or planted) and run.settings["train"]["own_modules"]:
@@ -70,7 +71,7 @@ def audit_run(
         device=device,
         asked=networks,
         skipped=(f"LOGAN white box, since {why}",) if why else (),
-        promise=None if account is None else Promise(account[1].epsilon, account[0].delta),
+        promise=None if account is None else Promise(account[1].epsilon, account[0].delta, run.step("last")),
         private=run.path / "private",
         retraining=Retraining(
             run.recipe, each, shadows, planted, run.settings["train"]["precision"],
@@ -78,6 +79,6 @@ def audit_run(
         planned=planned,
     )
     found, scores = audit(dataset, draw, run.name, setting, tick)
-    found = replace(found, step=step)
+    found = replace(found, step=step, strangers=run.strangers, own=tuple(run.settings["train"]["own_modules"]))
     write(found, scores, run.path)
     return found

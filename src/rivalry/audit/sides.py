@@ -29,13 +29,15 @@ class Sides:
 
     members [m] of the training split, others [m] of the held-out rows.  known [r]: held-out rows that the attacker knows
     for a reference; they are no part of the first `apart` others, so attacks with a reference are judged on the first
-    `apart` of both sides.  trained [r]: training rows that are no members here, for the control.
+    `apart` of both sides.  trained [r]: training rows that are no members here, for the control.  shared: of the others,
+    those that are equal to a training row (of pictures, to one of those that were looked through).
     """
 
     members: Tensor
     others: Tensor
     known: Tensor
     trained: Tensor
+    shared: int
     apart: int
     distinct: tuple[Tensor, Tensor]
 
@@ -43,8 +45,9 @@ class Sides:
     def choose(cls, dataset: Dataset, most: int, seed: int) -> Sides:
         """At most `most` members.  DataError where fewer than LEAST distinct rows are on either side."""
         pictures, rows_are = dataset.spec.kind == "image", "conversations" if dataset.spec.context else "rows"
-        every_held = _mixed(distinct(dataset.held, LOOKED if pictures else None, seed), seed, "held")
-        every = _mixed(distinct(dataset.train, LOOKED if pictures else None, seed), seed, "train")
+        looked = LOOKED if pictures else None
+        (kept, kept_hashes), (own, hashes) = (distinct(side, looked, seed) for side in (dataset.held, dataset.train))
+        every_held, every = _mixed(kept, seed, "held"), _mixed(own, seed, "train")
         held, train = _apart(dataset.held, every_held), _apart(dataset.train, every)
         for what, side in (("held-out", held), ("training", train)):
             if len(side) < LEAST:
@@ -55,7 +58,8 @@ class Sides:
         rows = min(len(held), 3 * most // 2, 3 * len(train) // 4)
         apart = min(2 * rows // 3, most)
         size = min(rows, most)
-        return cls(train[:size], held[:size], held[apart:rows], train[size : size + rows - apart], apart, (every, every_held))
+        shared = int(torch.isin(held[:size], kept[torch.isin(kept_hashes, hashes)]).sum())
+        return cls(train[:size], held[:size], held[apart:rows], train[size : size + rows - apart], shared, apart, (every, every_held))
 
 
 def _apart(store: Store, index: Tensor) -> Tensor:
@@ -70,14 +74,15 @@ def _mixed(index: Tensor, seed: int, what: str) -> Tensor:
     return index[torch.randperm(len(index), generator=generator(CPU, seed, "audit", what))]
 
 
-def distinct(store: Store, most: int | None, seed: int) -> Tensor:
-    """The row number of one row of each kind of equal rows, among all or, of pictures, a random `most`."""
+def distinct(store: Store, most: int | None, seed: int) -> tuple[Tensor, Tensor]:
+    """(the row number of one row of each kind of equal rows, among all or, of pictures, a random `most`; the hash of each)."""
     index = torch.arange(len(store))
     block = ROWS if most is None else PICTURES
     if most is not None and len(store) > most:
         index = torch.randperm(len(store), generator=generator(CPU, seed, "audit", "looked"))[:most].sort().values
     hashes = torch.cat([hashed(store.raw(part)) for part in index.split(block)])
-    return index[torch.from_numpy(np.unique(hashes.numpy(), return_index=True)[1])]
+    found, first = np.unique(hashes.numpy(), return_index=True)
+    return index[torch.from_numpy(first)], torch.from_numpy(found)
 
 
 def hashed(raw: Tensor) -> Tensor:

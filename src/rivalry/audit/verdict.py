@@ -12,6 +12,7 @@ from rivalry.audit.attacking import MODEL, WHITE_BOX, Attack
 from rivalry.audit.canaries import Canaries
 from rivalry.audit.lines import Spans
 from rivalry.audit.memory import Memory
+from rivalry.run import hidden
 from rivalry.stats import Risk
 
 ALPHA = 0.01
@@ -21,10 +22,11 @@ Outcome = Literal["leaks", "nothing found", "unclear"]
 
 
 class Promise(NamedTuple):
-    """What training under differential privacy spent."""
+    """What training under differential privacy spent, in so many steps (0: not known)."""
 
     epsilon: float
     delta: float
+    steps: int = 0
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Audit:
     why.  delta: that the bounds on epsilon are for.  risks: singling out, linking and inferring, of tables; risk_tests: their
     corrected p-values.  canaries: what planted rows showed, where there were any.
     spans: runs of words that samples of text share with training.  step: of the checkpoint that drew the samples, None if unknown.
+    shared: of the held-out rows that were attacked, those that are equal to a training row.  strangers: runs whose networks it began with
+    and that learned from other rows, or parted them otherwise.  own: names of modules that somebody brought along.
     """
 
     name: str
@@ -60,6 +64,9 @@ class Audit:
     canaries: Canaries | None = None
     spans: Spans | None = None
     step: int | None = None
+    shared: int = 0
+    strangers: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
 
     @property
     def outcome(self) -> Outcome:
@@ -99,6 +106,8 @@ class Audit:
             "step": self.step,
             "members": self.rows,
             "non-members": self.rows,
+            "held-out rows equal to training rows": self.shared,
+            "began with": list(self.strangers),
             "reference rows": self.known,
             "outcome": self.outcome,
             "through samples": self.through_samples,
@@ -155,6 +164,7 @@ def _outcome(audit: Audit) -> str:
     attack = audit.attacks[audit.strongest]
     auc = f"AUC {attack.auc.value:.2f}, {attack.auc.low:.2f} to {attack.auc.high:.2f}"
     tests = _tests(audit)
+    hides = f"; the run began with {hidden(audit.strangers)}" if audit.strangers else ""
     if audit.outcome == "unclear":
         at = min(range(len(audit.controls)), key=lambda i: audit.control_tests[i])
         control = audit.controls[at]
@@ -166,7 +176,7 @@ def _outcome(audit: Audit) -> str:
     if audit.outcome == "nothing found":
         return (
             f"no attack here told members from non-members better than chance (strongest: {attack.name}, {auc}); "
-            "this does not prove that none could"
+            f"this does not prove that none could{hides}"
         )
     if min(audit.tests[audit.strongest], audit.memory_test) >= ALPHA:
         p, risk = min(zip(audit.risk_tests, audit.risks, strict=True), key=lambda pair: pair[0])
@@ -216,6 +226,11 @@ def _besides(audit: Audit) -> list[str]:
             f"only the run's own networks tell ({_telling(audit)}): no attack on samples alone was better than chance; hand on "
             "samples, and keep the checkpoints"
         )
+    if audit.shared:
+        found.append(
+            f"{audit.shared:,} of the {audit.rows:,} held-out rows that were attacked are equal to a training row, as few columns or coarse ones "
+            "make likely: no attack can tell these from members, so a leak of such rows would not be seen"
+        )
     found.append(_bound(audit))
     if audit.canaries is not None:
         found.append(_canaries(audit, audit.canaries))
@@ -249,6 +264,8 @@ def _canaries(audit: Audit, canaries: Canaries) -> str:
         f"of {canaries.count} planted rows {canaries.right} of {canaries.guesses} guesses were right: epsilon of the recipe is at "
         f"least {canaries.epsilon:.2f} at delta {canaries.delta:.1g} (95 %)"
     )
+    if audit.promise is not None and canaries.steps > audit.promise.steps > 0:
+        return f"{said}, after {canaries.steps} steps, more than the {audit.promise.steps} that the promised {audit.promise.epsilon:.3g} is for"
     if audit.promise is not None and canaries.epsilon > audit.promise.epsilon:
         return said + f", which contradicts the promised {audit.promise.epsilon:.3g}: please report this"
     return said
@@ -256,9 +273,10 @@ def _canaries(audit: Audit, canaries: Canaries) -> str:
 
 def assumptions(audit: Audit) -> list[str]:
     """What the verdict takes for granted, and what it leaves open."""
+    sides = f"{audit.shared:,} held-out ones are equal to a training row" if audit.shared else "never lie on both sides"
     found = [
         "Training and held-out rows are a random split of different people. The controls would notice many departures, "
-        "not all; equal rows were attacked once, and never lie on both sides.",
+        f"not all; equal rows were attacked once, and {sides}.",
         "Rows are independent. The bound on epsilon takes them for independent trials of one training, as is usual for "
         "audits of a single run; it is a statement about this training, not about the recipe.",
         f"The attacker has {audit.samples:,} samples and, where the table says so, {audit.known:,} rows of the same kind "
@@ -275,6 +293,13 @@ def assumptions(audit: Audit) -> list[str]:
         found.append(
             "Of a conversation one reply was attacked, since its turns depend on one another. Samples are replies to what was said in "
             "training and in held-out conversations, every context as often as any other; only replies were compared."
+        )
+    if audit.strangers:
+        found.append(f"The run began with {hidden(audit.strangers)}.")
+    if audit.own:
+        found.append(
+            f"Modules of one's own ({', '.join(audit.own)}) came without knowledge of these rows: if they were trained before, held-out rows may "
+            "have been among theirs, and attacks find too little."
         )
     if audit.promise is not None:
         found.append("The promised epsilon covers what the model card says it covers, and not the held-out rows.")

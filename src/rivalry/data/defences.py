@@ -30,7 +30,8 @@ def refuse(options: ReadOptions, kind: str, known: Sequence[str]) -> None:
     asked = {"--clip": bool(options.clip), "--k-anonymous": options.k_anonymous is not None, "--dedupe": options.dedupe}
     for flag, there in asked.items():
         if there and flag not in known:
-            raise DataError(f"{flag} is for the columns of tables, and these data are {kind}; leave it out")
+            what = "rows of tables, pictures, points and lines of text" if flag == "--dedupe" else "the columns of tables"
+            raise DataError(f"{flag} is for {what}, and these data are {kind}; leave it out")
 
 
 def bounds(values: Floats, clip: tuple[float, float], step: float = 0.0) -> tuple[float, float]:
@@ -70,13 +71,17 @@ def defended(
     if options.clip is not None:
         told.append(_clip(fields, cells, parts.train, options.clip))
     if options.k_anonymous is not None:
-        told.append(_merge(fields, cells, parts.train, options.k_anonymous, owners))
+        told.append(_merge(fields, cells, parts.train, options.k_anonymous, owners)[1])
         if options.quasi:
             found = quasi_anonymous(
                 fields, cells, parts, options.k_anonymous, options.quasi, table.where, None if owners is None else owners.of
             )
             told.append(found.told)
             cells, table, parts = _without(found, cells, table)
+            # Rows that were left out may have left levels rare; to merge those of quasi-identifiers makes no combination rarer.
+            left = None if owners is None else owners.take(found.kept)
+            levels, said = _merge(fields, cells, parts.train, options.k_anonymous, left) if options.reading > 4 else (0, "")
+            told += [said] if levels else []
     if not told:
         return table, fields, parts, ()
     anew = [
@@ -102,6 +107,19 @@ def _again(field: Field, cells: Cells, asked: Field | None, where: str) -> Field
     low, high = (None, None) if asked is None else (asked.low, asked.high)
     said = replace(said, step=field.step, low=low, high=high, spikes=None, by_rows=field.by_rows)
     return detect(field.name, cells, said, where)
+
+
+def once_more(
+    table: Columns, fields: list[Field], parts: Split, asked: dict[str, Field], options: ReadOptions, owners: Owners | None
+) -> tuple[Columns, list[Field], Split, tuple[str, ...]]:
+    """As `defended` under --k-anonymous, of a defended table of which constraints have left only the rows of `parts`: what they left may be
+    rare."""
+    kept = np.sort(np.concatenate([parts.train, parts.held]))
+    table = replace(table, rows=table.rows.take(kept), cells=tuple(c.take(kept) for c in table.cells))
+    parts = replace(parts, train=np.searchsorted(kept, parts.train), held=np.searchsorted(kept, parts.held))
+    left = None if owners is None else owners.take(kept)
+    table, fields, parts, told = defended(table, fields, parts, asked, replace(options, clip=None), left)
+    return table, fields, parts, tuple(line.replace(": ", ": once more, for constraints left rows out: ", 1) for line in told)
 
 
 # -- clip -------------------------------------------------------------------------------------------------------------
@@ -136,8 +154,8 @@ def _clip(fields: Sequence[Field], cells: list[Cells], train: Index, clip: tuple
 # -- rare levels ------------------------------------------------------------------------------------------------------
 
 
-def _merge(fields: Sequence[Field], cells: list[Cells], train: Index, k: int, owners: Owners | None) -> str:
-    """Changes `cells` in place."""
+def _merge(fields: Sequence[Field], cells: list[Cells], train: Index, k: int, owners: Owners | None) -> tuple[int, str]:
+    """Changes `cells` in place; (how many levels were merged, that in a sentence)."""
     levels, rows, changed = 0, 0, list[str]()
     for i, field in enumerate(fields):
         if field.type not in ("category", "boolean") or field.declared.levels is not None:
@@ -147,7 +165,7 @@ def _merge(fields: Sequence[Field], cells: list[Cells], train: Index, k: int, ow
             cells[i] = found.words
             levels, rows = levels + found.levels, rows + found.rows
             changed.append(field.name)
-    return (
+    return levels, (
         f"--k-anonymous {k}: {count(levels, 'level')} that fewer than {k} {'training rows' if owners is None else f'{owners.called} in training'} have were merged "
         f"({count(rows, 'cell')})" + (f", in {some(changed, 8)}" if changed else "")
     )

@@ -70,7 +70,7 @@ class DialogueModality:
         if len(parts.held) < 2:
             raise DataError(f"{told.where} holds back {count(len(parts.held), 'conversation')}, and scores need two at least; hold more back")
         train = [text for i in parts.train.tolist() for _, text in told.talks[i]]
-        coder = text_tokens.learned(train, options.tokenizer, options.vocabulary)
+        coder = text_tokens.learned(train, options.tokenizer, options.vocabulary, options.reading < 5)
         modality = DialogueModality(coder, options.context or CONTEXT, options.tokens or REPLY)
         sides = [modality.rows([told.talks[i] for i in part.tolist()]) for part in (parts.train, parts.held)]
         spec = modality.spec()

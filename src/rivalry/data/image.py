@@ -64,6 +64,8 @@ class ImageModality:
         """Raises DataError when there are too few pictures, most are broken, or arrays have no shape of pictures."""
         refuse(options, "pictures", ("--dedupe",))
         decision = layouts.decide(source, options) if isinstance(source, Encoded | Scans) else layouts.Decision()
+        if decision.task and options.reading > 4:
+            refuse(options, "pictures that are to be changed", ())
         if isinstance(source, Encoded) and decision.task:
             return changing.read(source, options, self, decision)
         if isinstance(source, Scans) and decision.task:

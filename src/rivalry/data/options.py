@@ -16,7 +16,7 @@ Tokenizer = Literal["bpe", "words"]
 GIB = 1 << 30
 GENERATE = "generate"
 """The task of learning pictures as they are, whatever their layout looks like."""
-READING = 4
+READING = 5
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,9 @@ class ReadOptions:
     reading: which edition of the rules the data are read by, so that a run's rows are always read as it learned them: 1 numbers
         levels by their training rows, 2 by their names, which tell nothing of the rows; 1 knows fewer layouts of pictures to change; 3 counts
         the groups of rows, where there are any, for what is rare, and reads times of day, dates with two-digit years, fractions of seconds and
-        offsets, and exact decimals; 4 keeps times in the steps that they are in, such as quarters of an hour.
+        offsets, and exact decimals; 4 keeps times in the steps that they are in, such as quarters of an hour; 5 looks for
+        what is rare again where constraints left rows out (--k-anonymous), counts a rare word of text once a line, and learns of few patients,
+        too, as many visits as five have.
     patch: side of the squares that are cut out of pictures for such a task.
     Raises DataError when a value makes no sense.
     """

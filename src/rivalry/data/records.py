@@ -22,6 +22,7 @@ from rivalry.data.columns.detect import coarser, detect, measured
 from rivalry.data.columns.fit import Column
 from rivalry.data.columns.people import GROUP
 from rivalry.data.columns.schema import Field, Schema
+from rivalry.data.defences import refuse
 from rivalry.data.inspection import Inspection
 from rivalry.data.options import ReadOptions
 from rivalry.data.record_codes import Bag
@@ -112,15 +113,17 @@ class RecordModality:
 
     def read(self, source: Source, options: ReadOptions) -> Dataset:
         """Raises DataError for keys, times and visits that do not fit together."""
+        if options.reading > 4:
+            refuse(options, "patient records", ())
         found, fields = self._found(source, options)
-        told = _told(found)
+        told = _told(found, False)
         patients = choose(Rows(len(found.names)), options)
         found = found.take(patients) if len(patients) < len(found.names) else found
         rows = Rows(len(found.names), held=found.held, groups=_groups(found, options))
         parts = split(rows, np.arange(len(rows)), options, f"the patients of {found.where}")
-        longest = _longest(found, parts.train)
-        lost = int((found.position >= longest).sum())
-        cut = (f"visits after the {longest}th, which fewer than {GROUP} patients have: {lost:,}, left out",) if lost else ()
+        longest = _longest(found, parts.train, options)
+        lost = bool((found.position >= longest).any())  # how many would tell how often the patient of most visits came
+        cut = (f"visits after the {longest}th, which fewer than {GROUP} patients have, are left out",) if lost else ()
         found = found.first(longest)
         made = admitted(_asked(found, fields, options), found, fields, parts, options.seed)
         (modality, raw), parts = _modality(made, longest, options.seed), made.parts
@@ -181,7 +184,7 @@ class RecordModality:
             whole=n,
             columns=tuple(table_look.column(fields[n], c) for n, c in _columns(found)),
             proposal={"columns to learn": learned, "patients held back": back},
-            notes=(*found.notes, *_told(found), *(s for f in fields.values() for s in f.notes)),
+            notes=(*found.notes, *_told(found, True), *(s for f in fields.values() for s in f.notes)),
             constraints={p.text: p.why for p in proposals(found, fields, options.seed)},
         )
 
@@ -337,21 +340,22 @@ def _groups(found: Records, options: ReadOptions) -> np.ndarray[tuple[int], np.d
     return np.array([*words.words.to_pylist(), ""], dtype=np.str_)[words.codes]
 
 
-def _longest(found: Records, train: Index) -> int:
-    """The number of visits that at least five training patients have, at most MOST; of fewer patients the most there are."""
+def _longest(found: Records, train: Index, options: ReadOptions) -> int:
+    """The number of visits that at least five training patients have, at most MOST; to runs of earlier readings, of few patients the most
+    there are."""
     visits = np.sort(np.diff(found.starts)[train])
-    place = min(GROUP, len(visits)) if len(visits) >= 10 * GROUP else 1
+    place = 1 if options.reading < 5 and len(visits) < 10 * GROUP else min(GROUP, len(visits))
     return int(max(1, min(visits[-place], MOST)))
 
 
-def _told(found: Records) -> list[str]:
-    """What does what."""
+def _told(found: Records, ends: bool) -> list[str]:
+    """What does what.  ends: with the fewest and the most visits that a patient has, which are for the screen, and recorded nowhere."""
     visits = np.diff(found.starts)
     r = found.roles
     static, dynamic = (", ".join(n for n, _ in side) or "none" for side in (found.static, found.dynamic))
     said = [
-        f"{count(len(visits), 'patient')} by {r.key!r}, {count(len(found.owner), 'visit')} by {r.time!r}, "
-        f"{visits.min():,} to {visits.max():,} each",
+        f"{count(len(visits), 'patient')} by {r.key!r}, {count(len(found.owner), 'visit')} by {r.time!r}"
+        + (f", {visits.min():,} to {visits.max():,} each" if ends else ""),
         f"columns of patients: {static}",
         f"columns of visits: {dynamic}",
     ]

@@ -271,8 +271,17 @@ def _admitted(
     same, copies = _same(fields, table)
     parts = split(table.rows, same, options, table.where)
     table, fields, parts, defended = defences.defended(table, fields, parts, _asked(options), options, _owners(table, options))
-    found = admit(texts, as_levels(fields, texts), table.cells, parts, options.seed, table.where, _owners(table, options))
-    return table, fields, replace(found, notes=(*copies, *parts.notes, *found.notes)), defended
+    notes = list(parts.notes)
+    while True:
+        found = admit(texts, as_levels(fields, texts), table.cells, parts, options.seed, table.where, _owners(table, options))
+        notes += found.notes
+        if options.k_anonymous is None or options.reading < 5 or len(found.parts.train) == len(parts.train):
+            break
+        table, fields, parts, again = defences.once_more(table, fields, found.parts, _asked(options), options, _owners(table, options))
+        defended += again
+    if len(notes) > len(parts.notes) + len(found.notes):
+        notes.append(f"left with constraints and defences: {len(parts.train):,} rows to train on, {len(parts.held):,} held back")
+    return table, fields, replace(found, notes=(*copies, *dict.fromkeys(notes))), defended
 
 
 def _owners(table: Columns, options: ReadOptions) -> Owners | None:

@@ -66,7 +66,7 @@ class TextModality:
             raise DataError(f"all lines of {texts.where} are the same, or nearly, so there is nothing to learn; give others")
         parts = split(texts.rows, found.group, options, texts.where)
         train = [texts.lines[i] for i in parts.train.tolist()]
-        coder = text_tokens.learned(train, options.tokenizer, options.vocabulary)
+        coder = text_tokens.learned(train, options.tokenizer, options.vocabulary, options.reading < 5)
         tokens = coder.encode(texts.lines)
         length, cut = _length(tokens, parts.train, options.tokens)
         modality = TextModality(coder, length)

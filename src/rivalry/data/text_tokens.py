@@ -6,7 +6,7 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -96,8 +96,8 @@ class BytePairs:
     merges: tuple[str, ...]
 
     @classmethod
-    def learn(cls, lines: Sequence[str], most: int) -> BytePairs:
-        """Raises MissingExtra where `tokenizers` is not installed."""
+    def learn(cls, lines: Sequence[str], most: int, repeats: bool = False) -> BytePairs:
+        """See `learned`.  Raises MissingExtra where `tokenizers` is not installed."""
         library = _library()
         tokenizer = library.Tokenizer(library.models.BPE())
         tokenizer.pre_tokenizer = library.pre_tokenizers.ByteLevel(add_prefix_space=True)
@@ -105,7 +105,7 @@ class BytePairs:
             vocab_size=most - len(SPECIALS), min_frequency=OFTEN, show_progress=False, max_token_length=LONGEST,
             initial_alphabet=sorted(_alphabet()),
         )  # fmt: skip
-        tokenizer.train_from_iterator(lines, trainer)
+        tokenizer.train_from_iterator(lines if repeats else _once(lines), trainer)
         state: dict[str, Any] = json.loads(tokenizer.to_str())
         pairs = [m.split(" ") if isinstance(m, str) else m for m in state["model"]["merges"]]
         return cls(tuple(f"{a} {b}" for a, b in pairs))
@@ -153,15 +153,32 @@ class BytePairs:
 Coder = Words | BytePairs
 
 
-def learned(lines: Sequence[str], kind: str, most: int | None) -> Coder:
-    """The tokenizer of that kind, from training lines.  DataError where words leave nothing to learn."""
+def learned(lines: Sequence[str], kind: str, most: int | None, repeats: bool = False) -> Coder:
+    """The tokenizer of that kind, from training lines.  repeats: whether a rare word that a line repeats counts as often, as it did in
+    runs of earlier readings.  DataError where words leave nothing to learn."""
     if kind == "words":
         found = Words.learn(lines, most or 30_000)
         if not found.words:
             raise DataError(f"no word is in {OFTEN} lines or more, so there are no words to learn; use the tokenizer 'bpe'")
         return found
     size = sum(len(line.encode()) for line in lines)
-    return BytePairs.learn(lines, most or max(320, min(8000, size // BYTES_A_TOKEN)))
+    return BytePairs.learn(lines, most or max(320, min(8000, size // BYTES_A_TOKEN)), repeats)
+
+
+def _once(lines: Sequence[str]) -> Iterator[str]:
+    """The lines, in each of which a word that fewer than OFTEN lines have stands once: what a single one says over and over, such as a name
+    or a number, would else become a token."""
+    had = Counter(w for line in lines for w in dict.fromkeys(line.split()))
+    for line in lines:
+        words = line.split()
+        if len(set(words)) < len(words) and any(had[w] < OFTEN for w in words):
+            seen, kept = set[str](), list[str]()
+            for word in words:
+                if had[word] >= OFTEN or word not in seen:
+                    kept.append(word)
+                seen.add(word)
+            line = " ".join(kept)
+        yield line
 
 
 def restored(state: Mapping[str, object]) -> Coder:

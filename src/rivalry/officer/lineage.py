@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rivalry.baselines import counted
 from rivalry.data import restore
 from rivalry.data.columns.codes import LevelCode, NumberCode
 from rivalry.data.columns.fit import Column
@@ -22,12 +23,26 @@ TREATED = {
 }
 
 
+ROWS = {"records": "Patients", "image": "Pictures", "tokens": "Texts"}
+KEPT = {
+    "tokens": "Text is learned as it stands, names in it included. With the model are kept the words, or parts of words, that it writes with, each from "
+    "at least five places.",
+    "image": "Pictures are learned as they are. With the model are kept names and shares of classes, where there are any.",
+    "points": "With the model are kept the rounded ends of the numbers.",
+}
+COLUMNS_KEPT = (
+    "Identifiers and free text are never learned. Of each column only smoothed quantiles, shares and names of values are "
+    "kept with the model."
+)
+
+
 def lineage(run: Run) -> list[Block]:
     data = run.settings["data"]
     source = Path(data["source"]).name if data["source"] else "given in memory by a program"
     facts = (
         f"Source: **{data['name']}** ({source}), kind '{run.spec.kind}'.",
-        f"Rows: {data['train']:,} were trained on, {data['held']:,} were kept back and used for measuring only.",
+        f"{ROWS.get(run.spec.kind, 'Rows')}: {data['train']:,} were trained on, {data['held']:,} were kept back"
+        + (f". Of the model: {run.before}." if run.before else " and used for measuring only."),
         f"Fingerprint of rows, split and reading options (sha256): `{data['fingerprint']}`. The same data read in the same way "
         "have the same fingerprint.",
         *(f"Reading option: `{name}` = {value}." for name, value in _changed(data["options"]).items()),
@@ -83,10 +98,8 @@ def making(run: Run, step: int) -> list[Block]:
 def defences(run: Run) -> list[Block]:
     """What is done by design, and differential privacy where it was used."""
     always = (
-        "Rows are invented by a network from random numbers; none is copied from the data by design. That alone guarantees "
-        "nothing: a network can remember rows.",
-        "Identifiers and free text are never learned. Of each column only smoothed quantiles, shares and names of values are "
-        "kept with the model. The model's folder has a part named `private/` that shows real rows and must never be handed on.",
+        _made(run),
+        f"{KEPT.get(run.spec.kind, COLUMNS_KEPT)} The model's folder has a part named `private/` that shows real rows and must never be handed on.",
     )
     blocks: list[Block] = [Heading("Defences"), Items(always), *_of_rows(run)]
     found = read_account(run.path)
@@ -105,9 +118,28 @@ def defences(run: Run) -> list[Block]:
     ]
 
 
+def _made(run: Run) -> str:
+    """Where what comes out is from."""
+    net = counted(run.recipe)
+    if run.recipe.game.changes:
+        return "What comes out is made from what is put in, and shows it: whoever is in that is in this. Besides, a network can remember what it was trained on."
+    if net is not None:
+        what = "single columns" if net.baseline == "independent" else "single columns and of pairs of columns"
+        how = "with noise" if net.private else "kept in multiples of five, those of fewer than five rows as none"
+        return (
+            f"Rows are drawn from counts of {what}, {how}; none is copied from the data by design. That alone "
+            "guarantees nothing: counts tell of rows."
+        )
+    return (
+        "Rows are invented by a network from random numbers; none is copied from the data by design. That alone guarantees nothing: a network "
+        "can remember rows."
+    )
+
+
 def _of_rows(run: Run) -> list[Block]:
     """What was done to the rows before anybody learned from them, in counts (`Dataset.defences`)."""
     told = run.settings["data"].get("defences", [])
     if not told:
-        return [Text("No defence was applied to the rows themselves before training (removal of copies, merging of rare values, clipping).")]
+        flags = "removal of copies, merging of rare values, clipping" if run.spec.kind in ("table", "points") else "removal of copies"
+        return [Text(f"No defence was applied to the rows themselves before training ({flags}).")]
     return [Text("Applied to the rows themselves before training:"), Items(tuple(f"{line}." for line in told))]

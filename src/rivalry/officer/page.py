@@ -36,12 +36,16 @@ NOT_INTENDED = (
     "Groups that this report does not show, or shows to be reproduced badly; rare cases may be missing altogether.",
     "Handing on the run's folder: only the synthetic rows, and this report. The folder's `private/` shows real rows.",
 )
-LIMITS = (
+COLUMNS = (
     "Scores compare distributions of columns, of pairs, and of whole rows by some methods. A relation of three columns or more, "
-    "or one in few rows, can be wrong without being seen.",
+    "or one in few rows, can be wrong without being seen."
+)
+FEATURES = "Scores compare distributions of features. What these do not see, and what is in few rows only, can be wrong without being seen."
+PATIENTS = "Every patient counts once, with all visits. Whoever is listed under several keys counts as often."
+PEOPLE = "Rows stand for people only if each person has one row. Otherwise guarantee, attacks and intervals are about rows."
+LIMITS = (
     "Intervals cover the drawing of the rows that were compared, not what another training with another seed would give.",
     "The model repeats the errors and biases of its data.",
-    "Rows stand for people only if each person has one row. Otherwise guarantee, attacks and intervals are about rows.",
     "Terms and laws that bind the real data may bind the synthetic ones; this report is no legal opinion.",
 )
 
@@ -53,7 +57,7 @@ WORDS = (
     "**95 %, interval**: of a hundred such intervals about ninety-five hold the value that very many rows would give.",
     "**AUC**: of two rows, one of each kind, how often the right one is ranked higher; .5 is a coin, 1 never errs.",
     "**R2**: the share of a number's variation that is predicted; 0 is always saying the mean, below 0 is worse than that.",
-    "**Epsilon, delta**: differential privacy. One row changes the chance of any outcome of training by a factor of at most "
+    "**Epsilon, delta**: differential privacy. One row (of patient records one patient, with all visits) changes the chance of any outcome of training by a factor of at most "
     "e^epsilon (1: 2.7, 3: 20), except with chance delta; what was read off the rows without noise before training (names of levels, ranges), where the guarantee names any, is outside it.",
     "**Member**: a row that training saw. An attack on membership asks whether a given person was in the data.",
 )
@@ -68,7 +72,8 @@ def officer_page(run: Run) -> list[Block]:
         Heading(f"Report on synthetic data: {run.name}", 1),
         Text(
             f"Made on {today} from the run `{run.name}`, for whoever decides whether synthetic rows may be used or handed on. "
-            "It holds no row of the real data. Counts of fewer than ten people are left out."
+            "It holds no row of the real data. Tables and curves leave out counts of fewer than ten people; what was noted while reading is "
+            "told as it is."
         ),
         Heading("Summary"),
         summary(run, sections, audit),
@@ -80,7 +85,7 @@ def officer_page(run: Run) -> list[Block]:
         *(block for kind in TITLES for block in _part(sections, kind)),
         *attacks(run, audit),
         Heading("Limits"),
-        Items(LIMITS),
+        Items(_limits(run)),
         Heading("Intended use"),
         Items(INTENDED),
         Heading("Not intended"),
@@ -92,6 +97,11 @@ def officer_page(run: Run) -> list[Block]:
         Heading("All settings"),
         Listing(run.recipe.to_toml().strip()),
     ]
+
+
+def _limits(run: Run) -> tuple[str, ...]:
+    kind = run.spec.kind
+    return (COLUMNS if kind in ("table", "records") else FEATURES, *LIMITS, PATIENTS if kind == "records" else PEOPLE)
 
 
 def _commands(run: Run, stored: Mapping[str, Any]) -> str:

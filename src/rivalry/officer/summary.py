@@ -128,7 +128,7 @@ def _guarantee(run: Run) -> tuple[str, str]:
     terms, account = found
     return (
         f"Differential privacy of training: epsilon {account.epsilon:.3g}, delta {terms.delta:.2g}.",
-        "Whether a given row was in training changes the chance of any trained networks by a factor of at most e^epsilon, apart from "
+        f"Whether a given {run.preparation.unit} was in training changes the chance of any trained networks by a factor of at most e^epsilon, apart from "
         "delta. "
         + ("Measuring is" if run.preparation.whole else "Preparation of some columns, and measuring, are")
         + " not covered; see Defences.",

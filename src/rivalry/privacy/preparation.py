@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
 class Preparation:
     """Names of columns: declared public, measured under differential privacy, and read off the rows without noise.  rules: whether
     constraints were fitted to the rows too; defended: whether flags such as --clip changed rows by what others hold; known: whether
-    the data are a table, of whose columns all this is known."""
+    the data are a table, of whose columns all this is known.  unit: what is there in one of two neighbouring data sets, and missing in
+    the other."""
 
     declared: tuple[str, ...] = ()
     paid: tuple[str, ...] = ()
@@ -18,6 +19,7 @@ class Preparation:
     rules: bool = False
     defended: bool = False
     known: bool = False
+    unit: str = "row"
 
     @property
     def whole(self) -> bool:
@@ -26,6 +28,8 @@ class Preparation:
 
 
 UNKNOWN = Preparation()
+UNITS = {"records": "patient", "image": "picture"}
+"""What a row is, by kinds of data."""
 
 
 def preparation(kind: str, state: Mapping[str, object], defences: Sequence[str] = ()) -> Preparation:
@@ -33,7 +37,7 @@ def preparation(kind: str, state: Mapping[str, object], defences: Sequence[str] 
     everything, so nothing of them is read."""
     columns = state.get("columns")
     if kind != "table" or not isinstance(columns, list | tuple):
-        return UNKNOWN
+        return replace(UNKNOWN, unit=UNITS.get(kind, UNKNOWN.unit))
     names: dict[object, list[str]] = {"declared": [], "paid": [], "": []}
     for column in columns:
         if isinstance(column, Mapping) and column.get("type") != "text":

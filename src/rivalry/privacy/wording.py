@@ -17,7 +17,7 @@ def withheld(notes: Sequence[str], defences: Sequence[str]) -> tuple[list[str], 
     """(notes, defences) as a run under differential privacy hands them over: exact counts of rows are no part of a guarantee, so none
     stands there.  Of a defence its flag is left, of the notes where they are."""
     kept = f"what was noted while reading (counts of rows, which no guarantee covers) is left out here, and kept in private/{NOTES}"
-    return ([kept] if notes or defences else []), [line.split(": ", 1)[0] for line in defences]
+    return ([kept] if notes or defences else []), list(dict.fromkeys(line.split(": ", 1)[0] for line in defences))
 
 
 def headline(terms: AnyTerms, account: Account) -> str:
@@ -30,6 +30,7 @@ def headline(terms: AnyTerms, account: Account) -> str:
 
 def guarantee(terms: AnyTerms, account: Account, columns: Preparation = UNKNOWN) -> list[str]:
     """What is promised, by which mechanism, under which assumptions."""
+    unit = columns.unit
     if isinstance(terms, VoteTerms):
         return [*_by_votes(terms, account), *_covered(columns)]
     if isinstance(terms, CountTerms):
@@ -42,7 +43,7 @@ def guarantee(terms: AnyTerms, account: Account, columns: Preparation = UNKNOWN)
     )
     return [
         f"{whole} (epsilon, delta)-differentially private with epsilon = {account.epsilon:.4g}, delta = "
-        f"{terms.delta:.3g}: for two training sets that differ by one row, there in one and missing in the other.",
+        f"{terms.delta:.3g}: for two training sets that differ by one {unit}, there in one and missing in the other.",
         "It covers the networks at every step, checkpoints and training curves, and samples as the networks give them. "
         + (
             "Turned into the data's own form, samples hold nothing more of the rows."
@@ -51,11 +52,11 @@ def guarantee(terms: AnyTerms, account: Account, columns: Preparation = UNKNOWN)
         ),
         *_covered(columns),
         *([paid] if terms.before else []),
-        f"Mechanism: the discriminator's gradient of each (real row, fake, draws) is cut to norm C = {terms.clip:g} and "
+        f"Mechanism: the discriminator's gradient of each (real {unit}, fake, draws) is cut to norm C = {terms.clip:g} and "
         f"summed, and normal noise of standard deviation sigma C, sigma = {terms.sigma:.4g}, is added in every "
         f"coordinate; the sum is divided by the expected batch, {terms.batch}. The generator learns from the "
         "discriminator only.",
-        f"Sampling: Poisson, each of {terms.rows:,} rows with chance q = {terms.rate:.4g} in every turn; "
+        f"Sampling: Poisson, each of {terms.rows:,} {unit}s with chance q = {terms.rate:.4g} in every turn; "
         f"{account.turns} of {terms.turns} planned turns are charged, those lost in crashes included.",
         f"Accountant: {account.accountant}.",
         "Noise and batches come from the operating system's secure source and were not kept.",
@@ -105,6 +106,8 @@ def _by_votes(terms: VoteTerms, account: Account) -> list[str]:
 
 def exclusions(terms: AnyTerms, columns: Preparation = UNKNOWN) -> list[str]:
     """What the guarantee does not cover."""
+    unit = columns.unit
+    persons = "a patient with all visits. Someone who is listed under k keys" if unit == "patient" else f"a {unit}. Someone with k {unit}s"
     found = [
         told(columns, "**Preparation**: "),
         "**Measuring**: scores, their floors and the counts beside them, in the evaluation and the audit too, are taken on raw held-out and "
@@ -112,10 +115,10 @@ def exclusions(terms: AnyTerms, columns: Preparation = UNKNOWN) -> list[str]:
         "**Choosing**: a checkpoint, a run or settings chosen by such scores tell of those rows. Samples come from the "
         "last checkpoint; none is kept for its score.",
         "**Several runs** on the same rows, resumed copies of a run's folder included, add up.",
-        f"**The number of rows** ({terms.rows:,}), and of those held back, is taken for public, and so are settings, names of columns and the "
+        f"**The number of {unit}s** ({terms.rows:,}), and of those held back, is taken for public, and so are settings, names of columns and the "
         "data's path in `run.toml`. Other counts of rows are not there.",
         "**The fingerprint**, a hash of all rows in `run.toml` and beside scores, confirms a guess of the rows to whoever knows all others.",
-        "**Persons**: the unit is a row. Someone with k rows has about k times the epsilon, and a larger delta.",
+        f"**Persons**: the unit is {persons} has about k times the epsilon, and a larger delta.",
         "**Floating point and timing**: the proof is about real numbers, and about nobody with a stop-watch.",
         "`private/` in the run folder shows raw rows and is never to be handed on.",
     ]

@@ -137,6 +137,8 @@ def start(dataset: Dataset, request: Request, say: Say = to_stderr, options: Rea
     if target is not None and target.metrics == ("fd",) and dataset.modality.kind == "text":
         say(f"on few lines text that is no language may come near in FD; guard it with likelihood, for example --until '{target}, lm<1.2x floor'")
     say(f"{plan.steps} steps, about {duration(plan.estimate)} on {engine.device}{coarse}; the run is {run.path}")
+    if base is not None and run.before:
+        say(run.before)
     ledger = Ledger.create(run.path / FILE, terms) if terms is not None else None
     if ledger is not None and spent is not None:
         ledger.spend()  # the counts were taken when the forest was fitted
@@ -247,11 +249,7 @@ def resume(run: Run, dataset: Dataset | None = None, say: Say = to_stderr, devic
         raise RunError(f"{run.path} has no checkpoint yet; start it again with --overwrite")
     engine = Engine(device, settings["train"]["precision"])
     dataset = dataset if dataset is not None else reload_data(run)
-    if dataset.fingerprint != settings["data"]["fingerprint"]:
-        raise RunError(
-            f"the data at {settings['data']['source']} have changed since the run {run.name} began; "
-            "put them back, or start a new run with --from"
-        )
+    check_same(run, dataset)
     data = dataset.to(engine.device)
     state = build_state(run.recipe, data.spec, settings["train"]["seed"], engine.device, run.own_players())
     tensors, meta = run.state("last")
@@ -294,12 +292,26 @@ def _reopened(run: Run) -> Ledger | None:
 
 
 def reload_data(run: Run) -> Dataset:
-    """The data as the run read them."""
+    """The data as the run read them; RunError where they have changed since."""
     settings = run.settings["data"]
     if not settings["source"]:
         raise RunError(f"the run {run.name} was made from data in memory; resume it from Python with the same data")
     options: ReadOptions = ReadOptions.from_dict(settings["options"])
-    return load(settings["source"], options=options)
+    dataset = load(settings["source"], options=options)
+    check_same(run, dataset)
+    return dataset
+
+
+def check_same(run: Run, dataset: Dataset) -> None:
+    """RunError for other rows than those the run learned from, or another order of them: what was held back would be others now, some of
+    them learned by heart."""
+    known = run.settings["data"]
+    if dataset.fingerprint != known["fingerprint"]:
+        what = f"the data at {known['source']} have" if known["source"] else "these data are not those of the run, or have"
+        raise RunError(
+            f"{what} changed since the run {run.name} began (other rows, or another order), so what it held back can no longer be told from what it "
+            "learned; put them back, or start a new run with --from"
+        )
 
 
 def make_judge(
@@ -328,6 +340,7 @@ def _settings(dataset: Dataset, request: Request, plan: Plan, options: ReadOptio
             "precision": request.precision,
             "weights": str(request.weights) if request.weights else "",
             "start": request.start,
+            "began": _began(request.start),
             "own_modules": sorted(request.players or {}),
             "tensorboard": request.tensorboard,
             "cap": request.cap,
@@ -350,6 +363,14 @@ def _settings(dataset: Dataset, request: Request, plan: Plan, options: ReadOptio
         },
         "recipe": dump(request.recipe),
     }
+
+
+def _began(start: str) -> list[dict[str, str]]:
+    """`Run.began` of a run that starts from this one."""
+    if not start:
+        return []
+    base = Run.open(start)
+    return [*base.began, {"run": base.name, "fingerprint": base.settings["data"]["fingerprint"]}]
 
 
 def _go(run: Run, trainer: Trainer, watch: Watch, engine: Engine, say: Say) -> Run:
