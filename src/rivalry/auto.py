@@ -41,7 +41,7 @@ SMALL = 32
 """Up to so many pixels a side are small pictures."""
 PER_CLASS = 20
 """Labels are used if every class has at least so many pictures."""
-SHARE = 0.01
+SHARE = 0.015
 """Of the rows, for each unit of epsilon: a private batch.  It makes sigma 1 to 1.4 (docs/lab/private-tables.md)."""
 LEAST_BATCH, CPU_BATCH, GPU_BATCH = 16, 1000, 4000
 
@@ -262,8 +262,8 @@ def _table(dataset: Dataset, device: str, epsilon: float | None) -> tuple[Recipe
     recipe = private_table(width, batch).recipe("house-table-private", TABLE)
     return recipe, (
         seen,
-        "The discriminator is 64 wide, since every parameter it has gets noise, and takes three turns to one of the "
-        f"generator, {3 * recipe.steps} in all: noise grows with the root of their number.",
+        f"The discriminator is 64 wide, since every parameter it has gets noise, and takes {recipe.steps} turns: noise grows with the root "
+        "of their number.",
         why,
     )
 
@@ -277,7 +277,7 @@ def _private_batch(rows: int, epsilon: float, gpu: bool) -> tuple[int, str]:
     most = GPU_BATCH if gpu else CPU_BATCH
     batch = max(LEAST_BATCH, min(most, round(rows * epsilon * SHARE)))
     return batch, (
-        f"Batches of {batch} rows are expected: about a hundredth of the rows for each unit of epsilon, where larger ones "
+        f"Batches of {batch} rows are expected: about a seventieth of the rows for each unit of epsilon, where larger ones "
         f"would not lower the noise any more (from {LEAST_BATCH} to {most} here)."
     )
 

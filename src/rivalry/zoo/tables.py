@@ -25,14 +25,14 @@ ABOUT = About(
 )
 
 
-def table(width: int, steps: int, lr: float = 1e-3, batch: int = 500, judge: tuple[int, ...] = (), penalty: float = 0.1) -> Duel:
-    """The house recipe for tables at a size; judge: the discriminator's layers, if not like the generator's; penalty: of R1 and R2."""
+def table(width: int, steps: int, lr: float = 1e-3, batch: int = 500, judge: tuple[int, ...] = ()) -> Duel:
+    """The house recipe for tables at a size; judge: the discriminator's layers, if not like the generator's."""
     return Duel(
         Relativistic(),
         TableNet(sizes=(width, width, width)),
         Discriminator(MLPTrunk(sizes=judge or (width, width, width), residual=True)),
         Sample(latent=64),
-        d=Player((R1(weight=penalty), R2(weight=penalty)), optimiser=Adam(lr, 0.0, 0.99)),
+        d=Player((R1(weight=0.1), R2(weight=0.1)), optimiser=Adam(lr, 0.0, 0.99)),
         g=Player(optimiser=Adam(lr, 0.0, 0.99)),
         schedules={"lr": Cosine(1.0, 0.02)},
         ema=EMA(halflife=1e9, ramp=0.05),
@@ -43,13 +43,14 @@ def table(width: int, steps: int, lr: float = 1e-3, batch: int = 500, judge: tup
 
 def private_table(width: int, batch: int) -> Duel:
     """The house recipe for tables under differential privacy (docs/lab/private-tables.md): a small discriminator, since
-    every parameter it has gets noise; few turns at high rates, since noise grows with the root of their number; three of
-    them to one of the generator, whose own turns cost nothing but follow whatever noise the discriminator has."""
-    duel = table(width, steps=200, batch=batch, judge=(64, 64), penalty=0.5)
+    every parameter it has gets noise; few turns at high rates, since noise grows with the root of their number; one of
+    them to each of the generator, whose weights are averaged over the last fifth of the way, as what it follows is mostly noise."""
+    duel = table(width, steps=250, batch=batch, judge=(64, 64))
     return replace(
         duel,
-        d=replace(duel.d, turns=3, optimiser=Adam(2e-3, 0.0, 0.99)),
-        g=replace(duel.g, optimiser=Adam(4e-3, 0.0, 0.99)),
+        d=replace(duel.d, optimiser=Adam(4e-3, 0.0, 0.99)),
+        g=replace(duel.g, optimiser=Adam(3e-3, 0.0, 0.99)),
+        ema=EMA(halflife=1e9, ramp=0.2),
     )
 
 
