@@ -83,6 +83,12 @@ def test_private_batches_need_noise_of_about_the_clip(rows: int, epsilon: float)
     assert 0.9 < sigma_for(epsilon, rows**-1.1, batch / rows, 250) < 1.6
 
 
+def test_a_private_batch_at_its_bound_needs_noise_of_about_the_clip_too() -> None:
+    batch, _ = _private_batch(32_561, 3.0, gpu=False)
+    assert batch == CPU_BATCH
+    assert 0.9 < sigma_for(3.0, 32_561**-1.1, batch / 32_561, 250) < 1.6
+
+
 def test_private_batches_have_bounds() -> None:
     assert _private_batch(500, 1.0, gpu=False)[0] == LEAST_BATCH
     assert _private_batch(10**6, 8.0, gpu=False)[0] == CPU_BATCH < _private_batch(10**6, 8.0, gpu=True)[0]
