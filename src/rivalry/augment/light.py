@@ -54,9 +54,9 @@ class Translate(Augment):
             return x
         moved = chosen(draw, "translate", n, p)
         u = draw.uniform("shift", n, 2)
-        most = torch.tensor([int(height * self.most + 0.5), int(width * self.most + 0.5)], device=x.device)
-        shift = torch.where(moved[:, None], (u * (2 * most + 1)).floor().long().minimum(2 * most) - most, 0)
-        return shifted(x, shift[:, 0], shift[:, 1], self.reflect)
+        most = [int(side * self.most + 0.5) for side in (height, width)]
+        down, right = (torch.where(moved, (u[:, i] * (2 * m + 1)).floor().long().clamp(max=2 * m) - m, 0) for i, m in enumerate(most))
+        return shifted(x, down, right, self.reflect)
 
 
 def shifted(x: Tensor, down: Tensor, right: Tensor, reflect: bool) -> Tensor:

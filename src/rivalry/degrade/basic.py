@@ -257,7 +257,8 @@ class Masked(Degradation):
         """Strokes: for each a straight piece, as wide as a tenth of the picture or so."""
         ys, xs = torch.meshgrid(*(torch.arange(s, device=draw.device).float() for s in (height, width)), indexing="ij")
         side = float(min(height, width))
-        ends = draw.uniform("ends", n, self.strokes + 1, 2) * torch.tensor([height, width], device=draw.device)
+        down, right = draw.uniform("ends", n, self.strokes + 1, 2).unbind(-1)
+        ends = torch.stack([down * height, right * width], -1)
         thick = side * (0.03 + 0.05 * draw.uniform("thick", n, self.strokes))
         many = 1 + draw.integers("many", self.strokes, n)
         mask = torch.zeros(n, height, width, device=draw.device)

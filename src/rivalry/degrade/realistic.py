@@ -40,10 +40,10 @@ class Realistic(Shrinks):
 
     def __call__(self, x: Tensor, draw: Draw) -> Tensor:
         n, _, h, w = x.shape
-        whole = torch.tensor([[h, w]], device=x.device).expand(n, 2)
+        whole = _sizes(n, h, w, x.device)
         canvas = (math.ceil(h * LARGEST), math.ceil(w * LARGEST))
         side = (h // self.scale, w // self.scale)
-        end = torch.tensor([side], device=x.device).expand(n, 2)
+        end = _sizes(n, *side, x.device)
         first, second = draw.at("first"), draw.at("second")
         x = self._blurred(x, first, (0.2, 3.0), 1.0)
         x, size = self._resized(x, whole, whole, first, (0.2, 0.7), (0.15, 1.5), canvas)
@@ -117,3 +117,8 @@ class Realistic(Shrinks):
 
         order = (draw.uniform("order", n) < 0.5).view(-1, 1, 1, 1)
         return torch.where(order, self._compressed(rung(small), draw), rung(self._compressed(small, draw)))
+
+
+def _sizes(n: int, height: int, width: int, device: torch.device) -> Tensor:
+    """[n, 2] of (height, width), made on the device, so that it is not waited for."""
+    return torch.stack([torch.full((n,), side, device=device) for side in (height, width)], 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from rivalry.catalogue import register
 from rivalry.errors import RecipeError
 from rivalry.games.lazy import LazyPlay, draw_codes, join_codes, latent, lazy, need_label
+from rivalry.nets.stylegan2 import Styled
 from rivalry.parts import Game, Play, Source, Turn, Wiring
 from rivalry.streams import Draw
 from rivalry.types import Match, Point, Spec
@@ -177,17 +178,6 @@ class Sample(Game):
 def truncate(z: Tensor, truncation: float) -> Tensor:
     """BigGAN's truncation by scaling: 1 leaves the latents as they are, 0 is the mean picture."""
     return z if truncation >= 1 else z * truncation
-
-
-@runtime_checkable
-class Styled(Protocol):
-    """What a style-based generator offers beside being called."""
-
-    layers: int
-
-    def mapping(self, z: Tensor, *cond: Tensor) -> Tensor: ...
-    def synthesis(self, w: Tensor) -> Tensor: ...
-    def truncated(self, z: Tensor, *cond: Tensor, psi: float) -> Tensor: ...
 
 
 def _styled(module: nn.Module) -> Styled:

@@ -40,7 +40,7 @@ from rivalry.nets.spectral import spectral
 from rivalry.nets.square import SquareTable, SquareTrunk
 from rivalry.nets.style_judges import StyleJudge
 from rivalry.nets.style_transformer import StyleTransformer
-from rivalry.nets.stylegan2 import StyleGAN2, StyleGAN2Trunk, Truncates
+from rivalry.nets.stylegan2 import Styled, StyleGAN2, StyleGAN2Trunk, Truncates
 from rivalry.nets.summary import count, describe
 from rivalry.nets.table import TableNet
 from rivalry.nets.teachers import Teachers
@@ -110,6 +110,7 @@ __all__ = [
     "StyleGAN2Trunk",
     "StyleJudge",
     "StyleTransformer",
+    "Styled",
     "TableNet",
     "Teachers",
     "TextCNN",

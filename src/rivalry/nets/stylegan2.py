@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -36,6 +37,15 @@ class Truncates(ABC):
         """x [N, *shape]; psi = 1 changes nothing, 0 gives the average example."""
 
 
+class Styled(Truncates):
+    """Marks style-based generators: mapping(z, *cond) -> w [N, style], synthesis(w or ws [N, layers, style]) -> x [N, *shape].  By a mark
+    and not by their members: where those are modules, Python 3.12 and later do not see them."""
+
+    layers: int
+    mapping: Callable[..., Tensor]
+    synthesis: Callable[..., Tensor]
+
+
 @register("net", "stylegan2")
 @dataclass(frozen=True)
 class StyleGAN2(Net):
@@ -59,14 +69,14 @@ class StyleGAN2(Net):
         return StyleGAN2Generator(self, spec, wiring)
 
 
-class StyleGAN2Generator(nn.Module, Truncates):
+class StyleGAN2Generator(nn.Module, Styled):
     """mapping(z, *cond) -> w [N, style]; synthesis(w or ws [N, layers, style]) -> x [N, C, H, W]."""
 
     def __init__(self, settings: StyleGAN2, spec: Spec, wiring: Wiring) -> None:
         super().__init__()
         self.mapping = Mapping(wiring, settings.style, settings.depth, settings.mapping_lr)
-        self.synthesis = Synthesis(settings, spec)
-        self.layers, self.latent, self.classes = self.synthesis.layers, wiring.latent, wiring.classes
+        self.synthesis = synthesis = Synthesis(settings, spec)
+        self.layers, self.latent, self.classes = synthesis.layers, wiring.latent, wiring.classes
 
     def forward(self, z: Tensor, *cond: Tensor) -> Tensor:
         out: Tensor = self.synthesis(self.mapping(z, *cond))

@@ -157,10 +157,10 @@ class Choose(nn.Module):
     def surprise(self, scores: Tensor, rows: Tensor, sigma: float) -> Tensor:
         """[N]: -log p(rows | scores) of encoded rows [N, D], sigma that of numbers; without the numbers' constant."""
         logs = self.soft(scores).clamp_min(1e-30).log()
-        chosen = -(rows * logs)[:, self.options].sum(1)
+        chosen = -torch.where(self.options, rows * logs, 0.0).sum(1)
         there = torch.where(self.gated, rows[:, self.gate], 1.0)
         apart = ((rows - scores) / sigma).square() * there
-        found: Tensor = chosen + 0.5 * apart[:, ~self.options].sum(1)
+        found: Tensor = chosen + 0.5 * torch.where(self.options, 0.0, apart).sum(1)
         return found
 
     def _top(self, logits: Tensor) -> Tensor:

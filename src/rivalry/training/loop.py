@@ -8,8 +8,10 @@ discriminator are turns of the recipe's sides, in the recipe's order; (6) repeat
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -21,10 +23,12 @@ from rivalry.parts import Play, Refreshes, Sampler, Source, Turn
 from rivalry.privacy import Ledger, asks
 from rivalry.recipe import Recipe, Side, Stage
 from rivalry.training.engine import Engine
+from rivalry.training.graphs import Graphs
 from rivalry.training.pool import PooledPlay
 from rivalry.training.private import PrivateTurns
 from rivalry.training.state import State, draw_for, optimiser_key, own_parameters, pool_key
 from rivalry.training.step import freeze, losses, total
+from rivalry.training.tape import Tape
 from rivalry.training.votes import VoteGuard
 from rivalry.types import Batch
 
@@ -52,9 +56,13 @@ class StoreSource:
     store: Store
     sampler: Sampler
     device: torch.device
+    tape: Tape | None = None
+    slots: int = 1
 
     def batch(self, stream: str, turn: Turn) -> Batch:
         rows = len(self.store)
+        if self.tape is not None:
+            return self.store.batch(self.tape.index(self.sampler, stream, rows, turn, self.slots), self.device)
         found = self.store.batch(self.sampler.index(stream, rows, turn), self.device)
         self.store.prefetch(self.sampler.index(stream, rows, replace(turn, position=turn.position + 1)))
         return found
@@ -108,17 +116,19 @@ def private_turns(recipe: Recipe, steps: int) -> int:
 class Trainer:
     """Holds what does not change during training; `step` advances a State by one step of the recipe.
 
-    ledger: pays for the turns of a side that learns under differential privacy.
+    ledger: pays for the turns of a side that learns under differential privacy.  recorded: on a GPU, steps may be played from
+    recordings of their kernels (`graphs`).
     """
 
     def __init__(
-        self, state: State, store: Store, steps: int, engine: Engine, ledger: Ledger | None = None
+        self, state: State, store: Store, steps: int, engine: Engine, ledger: Ledger | None = None, recorded: bool = True
     ) -> None:
         self.state, self.engine, self.steps, self.ledger = state, engine, steps, ledger
         self.recipe = state.recipe
         self.layout = spans(self.recipe, steps)
         self.source: Source = StoreSource(store, self.recipe.sampler.over(state.spec, store), state.device)
         self.charged = self.recipe
+        self.tape: Tape | None = None
         self.plays: dict[tuple[int, int], Play] = {}
         self.refreshers = {
             side.name: [m for n in side.modules for m in state.nets[n].modules() if isinstance(m, Refreshes)]
@@ -133,6 +143,7 @@ class Trainer:
         self.guard: VoteGuard | None = None
         if isinstance(self.recipe.game, Pate):
             self.guard = VoteGuard(state, self.recipe.game, self.source, ledger, engine.world)
+        self.graphs = Graphs.of(self) if recorded else None
 
     @property
     def exhausted(self) -> bool:
@@ -147,12 +158,7 @@ class Trainer:
         state = self.state
         span = span_at(self.layout, state.step)
         scheduled = self._schedule(span)
-        notes: dict[str, Tensor] = {}
-        self.plays.clear()
-        for side, number, position in self._turns(span):
-            knobs = {**state.knobs, **scheduled}
-            notes |= self._turn(span, side, number, position, knobs)
-        self.plays.clear()
+        notes = self.graphs.turns(span, scheduled) if self.graphs is not None else self.turns(span, scheduled)
         if self.recipe.controllers:
             notes = self.engine.average_notes(notes)
             batch = self._batch(scheduled)
@@ -161,9 +167,36 @@ class Trainer:
         state.step += 1
         state.images += self._batch(scheduled)
         self._average(scheduled)
+        known = [name for name in notes if name in state.sums]
+        if known:
+            added = torch._foreach_add([state.sums[n] for n in known], [notes[n] for n in known])
+            state.sums |= dict(zip(known, added, strict=True))
         for name, value in notes.items():
-            state.sums[name] = state.sums[name] + value if name in state.sums else value
+            state.sums.setdefault(name, value)
             state.counts[name] = state.counts.get(name, 0) + 1
+
+    def turns(self, span: Span, scheduled: Mapping[str, float | Tensor]) -> dict[str, Tensor]:
+        """Every side's turns of the present step; the notes of them."""
+        notes: dict[str, Tensor] = {}
+        self.plays.clear()
+        knobs = {**self.state.knobs, **scheduled}
+        if self.tape is not None:
+            knobs = self.tape.knobs(knobs)
+        for side, number, position in self._turns(span):
+            notes |= self._turn(span, side, number, position, knobs)
+        self.plays.clear()
+        return notes
+
+    @contextmanager
+    def taped(self, span: Span, tape: Tape) -> Iterator[None]:
+        """What turns take from outside goes over the tape."""
+        assert isinstance(self.source, StoreSource)
+        source, self.source = self.source, replace(self.source, tape=tape, slots=span.slots)
+        self.tape = tape
+        try:
+            yield
+        finally:
+            self.source, self.tape = source, None
 
     def knobs(self) -> dict[str, float | Tensor]:
         """The knobs as the last step left them: scheduled ones, and those of controllers."""
@@ -225,7 +258,8 @@ class Trainer:
             source = self.source
             if self.guard is not None:
                 source, turn = self.guard.admitted(side, turn)
-            turn.draw.seed_globally("modules")
+            if self.graphs is None:
+                turn.draw.seed_globally("modules")
             with engine.autocast():
                 play = self.plays.get((number, part)) or recipe.game.play(state.nets, source, turn)
                 if together:
@@ -256,6 +290,8 @@ class Trainer:
         step = self.state.step
         place = (span.number, "together" if span.stage.together else side.name, step, number)
         draw = draw_for(self.state, *place, share=share)
+        if self.tape is not None:
+            draw = self.tape.draw(draw)
         return Turn(side.name, step, (step - span.start) * side.turns + number, position, draw, knobs, {}, batch)
 
     def _move(self, span: Span, side: Side, optimiser: torch.optim.Optimizer, turn: Turn) -> Tensor:
@@ -266,9 +302,8 @@ class Trainer:
         norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(slopes)))
         if side.clip_gradient:
             nn.utils.clip_grad_norm_(parameters, side.clip_gradient)
-        factor = float(turn.knob("lr")) * float(turn.knob(f"lr.{side.name}")) * float(turn.knob("mend.lr"))
         for group in optimiser.param_groups:
-            group["lr"] = group["initial_lr"] * factor
+            group["lr"] = self._rate(side, group["initial_lr"], turn)
             if "beta2" in turn.knobs and "betas" in group:
                 group["betas"] = (group["betas"][0], float(turn.knobs["beta2"]))
         optimiser.step()
@@ -277,6 +312,14 @@ class Trainer:
             for i, after in enumerate(side.after):
                 after([p.data for p in parameters], self.state.memory[f"{key}.{i}"], turn)
         return norm
+
+    def _rate(self, side: Side, initial: float, turn: Turn) -> float | Tensor:
+        """The side's learning rate: a number, a tensor where steps are taped."""
+
+        def factor(knobs: Mapping[str, float | Tensor]) -> float:
+            return math.prod(float(knobs.get(name, 1.0)) for name in ("lr", f"lr.{side.name}", "mend.lr"))
+
+        return initial * factor(turn.knobs) if self.tape is None else self.tape.rate(initial, factor)
 
     def _average(self, scheduled: Mapping[str, float | Tensor]) -> None:
         """EMA by half-life in examples; buffers (batch-norm statistics) are copied."""
@@ -292,8 +335,8 @@ class Trainer:
                 theirs: list[Tensor] = list(live.parameters())
                 if mine:
                     torch._foreach_lerp_(mine, theirs, 1 - keep)
-                for a, b in zip(average.buffers(), live.buffers(), strict=True):
-                    a.copy_(b)
+                if kept := list(average.buffers()):
+                    torch._foreach_copy_(kept, list(live.buffers()))
 
 
 def train(trainer: Trainer, watch: Watcher) -> str:
