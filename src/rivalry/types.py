@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -165,6 +166,12 @@ def square_norm(x: Tensor) -> Tensor:
     """[N, ...] -> [N]: the squared Euclidean norm of each example."""
     wide = x if x.dtype == torch.float64 else x.float()  # bfloat16 would keep three figures of each square and of their sum
     return wide.flatten(1).square().sum(1)
+
+
+@lru_cache(maxsize=256)
+def constant(values: tuple[Any, ...], device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
+    """The numbers (or rows of them) as a tensor, made once for each device: copying them anew at every step would make the processor wait."""
+    return torch.tensor(values, dtype=dtype, device=device)
 
 
 def device_of(tensors: Mapping[str, Tensor]) -> torch.device:

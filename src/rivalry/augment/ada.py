@@ -13,6 +13,7 @@ from rivalry.augment.common import chosen, column, hues, idle, images, with_alph
 from rivalry.catalogue import register
 from rivalry.parts import Augment
 from rivalry.streams import Draw
+from rivalry.types import constant
 
 
 @register("augment", "ada")
@@ -52,7 +53,7 @@ class ADA(Augment):
     def _placement(self, x: Tensor, draw: Draw, p: float | Tensor) -> Tensor:
         """[N, 3, 3] from a pixel of the result to where it comes from, both counted from the centre."""
         n, height, width = images(x, "ada")
-        size = torch.tensor([width, height], dtype=torch.float32, device=x.device)
+        size = constant((width, height), x.device)
         dice = _Dice(draw, n, p)
         m = torch.eye(3, device=x.device).expand(n, 3, 3)
         if self.blit:
@@ -144,8 +145,8 @@ def _turning(angle: Tensor) -> Tensor:
 def _quarter_turns(u: Tensor, on: Tensor) -> Tensor:
     """Turns by 0, 90, 180 or 270 degrees as u in [0, 1) says, with exact entries."""
     k = torch.where(on, (u * 4).floor().long(), 0)
-    c = torch.tensor([1.0, 0.0, -1.0, 0.0], device=u.device)[k]
-    s = torch.tensor([0.0, 1.0, 0.0, -1.0], device=u.device)[k]
+    c = constant((1.0, 0.0, -1.0, 0.0), u.device)[k]
+    s = constant((0.0, 1.0, 0.0, -1.0), u.device)[k]
     zero, one = torch.zeros_like(u), torch.ones_like(u)
     return _matrix(c, -s, zero, s, c, zero, zero, zero, one)
 
@@ -153,7 +154,7 @@ def _quarter_turns(u: Tensor, on: Tensor) -> Tensor:
 def _hue(angle: Tensor, saturation: Tensor, along: Tensor, across: Tensor) -> Tensor:
     """[N, 3, 3]: times `along` on the luma axis (1, 1, 1); across it, turned and times saturation x `across`."""
     luma = torch.full((3, 3), 1 / 3, device=angle.device)
-    cross = torch.tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]], device=angle.device) / math.sqrt(3)
+    cross = constant(((0.0, -1.0, 1.0), (1.0, 0.0, -1.0), (-1.0, 1.0, 0.0)), angle.device) / math.sqrt(3)
     size = (saturation * across)[:, None, None]
     c, s = angle.cos()[:, None, None], angle.sin()[:, None, None]
     return size * c * torch.eye(3, device=angle.device) + size * s * cross + (along[:, None, None] - size * c) * luma

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, pad
 
+from rivalry.types import constant
+
 LUMA = (
     16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51, 87, 80, 62,
     18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99,
@@ -36,7 +38,7 @@ def tables(base: tuple[int, ...], quality: Tensor) -> Tensor:
     """[N, 8, 8]: the quantisation table at quality [N] in 1..100."""
     q = quality.round().clamp(1, 100)
     scale = torch.where(q < 50, (5000 / q).floor(), 200 - 2 * q)
-    plain = torch.tensor(base, device=quality.device, dtype=torch.float32).view(1, 8, 8)
+    plain = constant(base, quality.device).view(1, 8, 8)
     return ((plain * scale[:, None, None] + 50) / 100).floor().clamp(1, 255)
 
 

@@ -15,6 +15,7 @@ from rivalry.degrade.kernels import blurred, gaussian, sinc
 from rivalry.degrade.resize import FILTERS, resize_each
 from rivalry.errors import RecipeError
 from rivalry.streams import Draw
+from rivalry.types import constant
 
 KERNEL = 21
 LARGEST = 1.5
@@ -81,7 +82,7 @@ class Realistic(Shrinks):
         up, down = between(draw, "up", n, 1, span[1]), between(draw, "down", n, low, 1)
         factor = torch.where(which < shares[0], up, torch.where(which < shares[0] + shares[1], down, torch.ones_like(up)))
         new = (base * factor[:, None]).round().long().clamp_min(2)
-        new = torch.minimum(new, torch.tensor(canvas, device=x.device))
+        new = torch.minimum(new, constant(canvas, x.device, torch.long))
         return resize_each(x, old, new, draw.integers("filter", len(FILTERS), n), canvas), new
 
     def _noisy(self, x: Tensor, draw: Draw, sigma: tuple[float, float], scale: tuple[float, float]) -> Tensor:

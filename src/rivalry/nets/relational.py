@@ -12,7 +12,7 @@ from rivalry.catalogue import register
 from rivalry.errors import RecipeError
 from rivalry.nets.language import SILENT, LanguageModel, check_text
 from rivalry.parts import Net, Wiring
-from rivalry.types import BOS, EOS, PAD, Heads, Spec
+from rivalry.types import BOS, EOS, PAD, Heads, Spec, constant
 
 
 class RelationalMemory(LanguageModel):
@@ -73,7 +73,7 @@ class RelationalMemory(LanguageModel):
         noise = -torch.log(-torch.log(uniform.clamp(1e-6, 1 - 1e-6)))
         word, (memory,) = self.embed(torch.full((n,), BOS, device=uniform.device)), self.start(n, uniform.device)
         nothing = one_hot(torch.full((n,), PAD, device=uniform.device), self.vocabulary).to(noise.dtype)
-        silent = torch.zeros(self.vocabulary, device=uniform.device, dtype=uniform.dtype).index_fill(0, torch.tensor(SILENT, device=uniform.device), -torch.inf)
+        silent = torch.zeros(self.vocabulary, device=uniform.device, dtype=uniform.dtype).index_fill(0, constant(tuple(SILENT), uniform.device, torch.long), -torch.inf)
         ended = torch.zeros(n, 1, dtype=torch.bool, device=uniform.device)
         out = list[Tensor]()
         for t in range(length):

@@ -1,8 +1,7 @@
 """Steps played from recordings of their kernels (CUDA graphs): on small networks a GPU otherwise waits for Python most of the time.
 
 A recording is used only where it has shown to do what the step does: when it is made, and once more later, a step is taken both ways from the
-same weights.  A step that takes something which cannot be recorded (a number read back from the device, a module that draws by itself, shapes
-that change) goes on as it did.
+same weights.  A step that takes something which cannot be recorded (a number read back from the device, a draw of the processor's) goes on as it did.
 """
 
 from __future__ import annotations
@@ -60,9 +59,11 @@ class Graphs:
     _pool: Any = None
 
     @classmethod
-    def of(cls, trainer: Trainer) -> Graphs | None:
-        """None where no step can be recorded."""
-        return cls(trainer) if trainer.state.device.type == "cuda" and recordable(trainer) else None
+    def of(cls, trainer: Trainer, asked: bool) -> Graphs | None:
+        """None where no step can be recorded; without recordings where none are asked for, so that draws are the same either way."""
+        if trainer.state.device.type != "cuda" or not recordable(trainer):
+            return None
+        return cls(trainer, "" if asked else "none are asked for")
 
     def turns(self, span: Span, scheduled: Mapping[str, float | Tensor]) -> Notes:
         """As the trainer's own."""
@@ -129,8 +130,10 @@ class Graphs:
         torch._foreach_copy_(before, kept)
         try:
             recording = self._captured(tape, span, scheduled, stream)
-        except RuntimeError as error:  # of CUDA, where the processor waits for the device
+        except RuntimeError as error:  # of CUDA, for what cannot be captured
             torch.cuda.synchronize()
+            # a capture that broke off leaves torch's own generator as if it still went on
+            torch.cuda.default_generators[stream.device_index].graphsafe_set_state(torch.Generator(device))
             self.why = str(error).splitlines()[0]
         else:
             self._pool = recording.graph.pool()
@@ -142,12 +145,20 @@ class Graphs:
         return notes
 
     def _taped(self, tape: Tape, span: Span, scheduled: Mapping[str, float | Tensor], stream: torch.cuda.Stream) -> Notes:
-        """The step as it is, its takings written down; on the stream on which it will be captured, as CUDA wants it."""
+        """The step as it is, its takings written down; on the stream on which it will be captured, as CUDA wants it.  Untaped where the processor
+        would wait for the device."""
         current = torch.cuda.current_stream(stream.device)
         stream.wait_stream(current)
         self._seed()
-        with torch.cuda.stream(stream), self.trainer.taped(span, tape):
-            notes = self.trainer.turns(span, scheduled)
+        mode = torch.cuda.get_sync_debug_mode()
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            with torch.cuda.stream(stream), self.trainer.taped(span, tape):
+                notes = self.trainer.turns(span, scheduled)
+        except RuntimeError as error:
+            raise Untaped(str(error).splitlines()[0]) from error
+        finally:
+            torch.cuda.set_sync_debug_mode(mode)
         current.wait_stream(stream)
         return notes
 

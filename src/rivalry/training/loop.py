@@ -143,7 +143,7 @@ class Trainer:
         self.guard: VoteGuard | None = None
         if isinstance(self.recipe.game, Pate):
             self.guard = VoteGuard(state, self.recipe.game, self.source, ledger, engine.world)
-        self.graphs = Graphs.of(self) if recorded else None
+        self.graphs = Graphs.of(self, recorded)
 
     @property
     def exhausted(self) -> bool:

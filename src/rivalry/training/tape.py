@@ -6,7 +6,8 @@ one step can be recorded and played again for the next (`graphs`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -62,7 +63,8 @@ class Tape:
             if self._place > len(self._buffers):
                 raise Untaped("a step took more than the one before")
             return self._buffers[self._place - 1]
-        buffer = make(self.step).to(self.device, copy=True)
+        with _unwatched(self.device):
+            buffer = make(self.step).to(self.device, non_blocking=True, copy=True)
         self._makes.append(make)
         self._buffers.append(buffer)
         return buffer
@@ -102,6 +104,20 @@ class Tape:
             value = given[name]
             assert isinstance(value, Tensor)
             buffer.copy_(value)
+
+
+@contextmanager
+def _unwatched(device: torch.device) -> Iterator[None]:
+    """What stands outside a recording may wait for the device."""
+    if device.type != "cuda":
+        yield
+        return
+    mode = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("default")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode(mode)
 
 
 @dataclass(frozen=True)
