@@ -43,7 +43,7 @@ def cells(points: Tensor, k: int, seed: int = 0) -> Tensor:
 def frontier_area(real: Tensor, made: Tensor) -> float:
     """Counts of the k cells [k] of either set -> the area, in [0, 1]."""
     p, q = ((counts.double() + 0.5) / (counts.double() + 0.5).sum() for counts in (real, made))
-    a = torch.linspace(0, 1, STEPS + 2, dtype=torch.float64)[1:-1, None]
+    a = torch.linspace(0, 1, STEPS + 2, dtype=torch.float64, device=p.device)[1:-1, None]
     mixed = a * p + (1 - a) * q
     # as a rises, r goes from q to p: KL(q | r) rises and KL(p | r) falls
     x = torch.exp(-SCALE * (q * (q / mixed).log()).sum(1))
