@@ -146,5 +146,15 @@ def test_what_is_charged_every_few_turns_has_recordings_of_its_own(monkeypatch: 
     assert len(found.recordings) > 1
 
 
+def test_the_switch(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = set_up("dcgan")
+    monkeypatch.setattr(trainer.state, "device", torch.device("cuda", 0))
+    found = {value: Graphs.of(trainer, True) for value in ("0", "1") if monkeypatch.setenv(graphs.SWITCH, value) is None}
+    assert found["0"] is not None
+    assert found["0"].why
+    assert found["1"] is not None
+    assert not found["1"].why
+
+
 def test_there_are_none_on_the_processor() -> None:
     assert set_up("dcgan").graphs is None

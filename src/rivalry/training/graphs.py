@@ -6,6 +6,7 @@ same weights.  A step that takes something which cannot be recorded (a number re
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from rivalry.training.loop import Span, Trainer
 
 Notes = dict[str, Tensor]
+SWITCH = "RIVALRY_GRAPHS"
+"""The environment variable that, at 0, says to record nothing."""
 WARM, AGAIN = 3, 50
 """Steps of a kind before one is recorded; plays of a recording after which it is held against the step once more."""
 APART = 0.25
@@ -63,7 +66,7 @@ class Graphs:
         """None where no step can be recorded; without recordings where none are asked for, so that draws are the same either way."""
         if trainer.state.device.type != "cuda" or not recordable(trainer):
             return None
-        return cls(trainer, "" if asked else "none are asked for")
+        return cls(trainer, "" if asked and os.environ.get(SWITCH) != "0" else "none are asked for")
 
     def turns(self, span: Span, scheduled: Mapping[str, float | Tensor]) -> Notes:
         """As the trainer's own."""
