@@ -122,6 +122,7 @@ def start(dataset: Dataset, request: Request, say: Say = to_stderr, options: Rea
         judge.gate(live(trial.state, data), 0)
         looked = time.perf_counter() - made
         drawn = seconds_a_preview(trial.state, data, run.path / "private") if engine.main else 0.0
+        del trial  # what it holds of the device's memory, the training needs
         per_step, per_look, per_preview, rulers = engine.agree([per_step, looked, drawn, made - begun])
         plan = Plan.make(_left(budget, recipe, rulers, say), recipe, per_step, per_look, per_preview)
         recipe, terms = _agreed(recipe, plan.steps, data, say) if spent is None else (recipe, spent)
