@@ -5,6 +5,7 @@ So what would break on a GPU breaks here.  Its numbers are computed on the proce
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -98,7 +99,7 @@ def register() -> torch.device:
     register.library = library  # type: ignore[attr-defined]
     for name in ("tensor", "as_tensor"):  # these ask a backend's own code in C++
         setattr(torch, name, _made_near(getattr(torch, name)))
-    torch.inference_mode = torch.no_grad  # type: ignore[misc, assignment]
+    torch.inference_mode = lambda mode=True: torch.no_grad() if mode else nullcontext()  # type: ignore[misc, assignment]
     return torch.device(NAME, 0)
 
 

@@ -15,6 +15,7 @@ from rivalry.catalogue import build, dump
 from rivalry.errors import RecipeError
 from rivalry.parts import Augment
 from rivalry.streams import Draw
+from rivalry.types import constant
 
 DRAW = Draw(3, ("augment",))
 ALL: list[Augment] = [
@@ -217,3 +218,13 @@ def test_points_jitter_and_pictures_only() -> None:
     for augment in (Flip(), Translate(), Cutout(), DiffAugment(), ADA()):
         with pytest.raises(RecipeError, match="pictures"):
             augment(x, DRAW, 0.5)
+
+
+def test_constants_that_were_first_asked_for_while_sampling_serve_training_too() -> None:
+    constant.cache_clear()
+    with torch.inference_mode():
+        constant((2.0, 3.0), torch.device("cpu"))
+    x = torch.ones(2, requires_grad=True)
+    (x * constant((2.0, 3.0), torch.device("cpu"))).sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [2.0, 3.0]

@@ -171,7 +171,8 @@ def square_norm(x: Tensor) -> Tensor:
 @lru_cache(maxsize=256)
 def constant(values: tuple[Any, ...], device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
     """The numbers (or rows of them) as a tensor, made once for each device: copying them anew at every step would make the processor wait."""
-    return torch.tensor(values, dtype=dtype, device=device)
+    with torch.inference_mode(False):  # who asks first may be sampling, and who asks next training
+        return torch.tensor(values, dtype=dtype, device=device)
 
 
 def device_of(tensors: Mapping[str, Tensor]) -> torch.device:
