@@ -43,7 +43,7 @@ def cases() -> list[Case]:
     return [
         *(("DCGAN, 64 px", plain["DCGAN, 64 px"][1], 64, batch) for batch in (64, 256, 1024)),
         *(("ResNet, 32 px", plain["ResNet, 32 px"][1], 32, batch) for batch in (64, 256, 1024)),
-        *(("house, 28 px", zoo.get("house"), 28, batch) for batch in (128,)),
+        ("house, 28 px", zoo.get("house"), 28, 128),
         *(("house, 64 px", zoo.get("house"), 64, batch) for batch in (128, 512)),
         *(("dcgan, published, 64 px", zoo.get("dcgan"), 64, batch) for batch in (128, 512)),
         *(("stylegan2-ada, 64 px", zoo.get("stylegan2-ada"), 64, batch) for batch in (32, 128)),

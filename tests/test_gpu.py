@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,29 +21,11 @@ from rivalry.training.loop import Trainer
 from rivalry.training.session import Request, usual_precision
 from rivalry.training.state import build_state, pack_state, unpack_state
 from rivalry.training.tape import Tape
-from rivalry.types import Batch, Spec
-from test_zoo import PAIRS, SPEC, pairs, rows
-from tiny import (
-    DIALOGUE,
-    POINTS,
-    RECORDS,
-    STYLES,
-    TABLE,
-    TOKENS,
-    Rows,
-    histories,
-    people,
-    ring,
-    sentences,
-    styled,
-    talks,
-)
+from rivalry.types import Batch
+from tiny import Rows, flat, suited
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 GPU = torch.device("cuda", 0)
-GROUPS = {
-    "points": (POINTS, ring), "tables": (TABLE, people), "styles": (STYLES, styled), "records": (RECORDS, histories),
-}  # fmt: skip
 
 
 class OnDevice(Rows):
@@ -58,24 +39,10 @@ class OnDevice(Rows):
         return super().batch(index.to(GPU, non_blocking=True), device)
 
 
-def tiny(recipe: Recipe) -> tuple[Spec, Rows]:
-    """Data that the recipe can learn from."""
-    spec, make = GROUPS.get(recipe.about.group, (SPEC, rows))
-    if recipe.about.group not in GROUPS:
-        if recipe.game.changes:
-            spec, make = PAIRS, pairs
-        elif recipe.game.answers:
-            spec, make = DIALOGUE, talks
-        elif recipe.about.group == "text":
-            spec, make = TOKENS, sentences
-    return spec, OnDevice(make())
-
-
 def trainer(recipe: Recipe, steps: int, recorded: bool = True) -> Trainer:
-    spec, store = tiny(recipe)
-    small = replace(recipe, batch=8, schedules={k: v for k, v in recipe.schedules.items() if k != "batch"})
+    small, spec, rows = suited(recipe)
     engine = Engine("cuda", usual_precision(Request(small), spec))
-    return Trainer(build_state(small, spec, 0, engine.device), store, steps, engine, recorded=recorded)
+    return Trainer(build_state(small, spec, 0, engine.device), OnDevice(rows), steps, engine, recorded=recorded)
 
 
 @pytest.fixture
@@ -116,7 +83,7 @@ def test_nothing_leaves_the_device_inside_a_step(name: str, strict: None) -> Non
 @pytest.mark.parametrize("name", ["gan", "dcgan", "wgan-gp", "sngan", "acgan", "stylegan2-ada", "house", "house-labels", "house-table", "ctgan", "fastgan", "pix2pix", "fastcut"])
 def test_recorded_steps_are_the_steps(name: str) -> None:
     plain, recorded = (trainer(zoo.get(f"{name}-small"), 12, recorded=r) for r in (False, True))
-    first = {k: _flat(n) for k, n in plain.state.nets.items()}
+    first = {k: flat(n) for k, n in plain.state.nets.items()}
     for one in (plain, recorded):
         for _ in range(12):
             one.step()
@@ -124,7 +91,7 @@ def test_recorded_steps_are_the_steps(name: str) -> None:
     assert recorded.graphs.recordings, recorded.graphs.why
     assert not recorded.graphs.why
     for key, begun in first.items():
-        right, found = (_flat(t.state.nets[key]) for t in (plain, recorded))
+        right, found = (flat(t.state.nets[key]) for t in (plain, recorded))
         assert float((right - found).norm()) <= 0.5 * float((right - begun).norm()), key
     assert plain.state.counts == recorded.state.counts
 
@@ -142,10 +109,6 @@ def test_a_recording_that_goes_astray_is_dropped(monkeypatch: pytest.MonkeyPatch
     assert not one.graphs.recordings
 
 
-def _flat(net: torch.nn.Module) -> Tensor:
-    return torch.cat([p.detach().float().flatten() for p in net.parameters()])
-
-
 class Moved(Draw):
     """Draws on the processor, used on the GPU."""
 
@@ -161,11 +124,9 @@ def test_steps_are_those_of_the_processor(name: str, monkeypatch: pytest.MonkeyP
     """The same weights, rows and noise give the same losses and slopes (of rows whose networks draw nothing by themselves)."""
     for backend in (torch.backends.cudnn, torch.backends.cuda.matmul):
         monkeypatch.setattr(backend, "allow_tf32", False)
-    recipe = replace(zoo.get(f"{name}-small"), batch=8)
-    spec, store = tiny(recipe)
-    here = Rows(store.x.cpu(), None if store.labels is None else store.labels.cpu(), {k: v.cpu() for k, v in store.extra.items()})
+    recipe, spec, rows = suited(zoo.get(f"{name}-small"))
     found = {}
-    for engine, data, kind in ((Engine("cpu"), here, Draw), (Engine("cuda"), store, Moved)):
+    for engine, data, kind in ((Engine("cpu"), rows, Draw), (Engine("cuda"), OnDevice(rows), Moved)):
         monkeypatch.setattr(loop, "draw_for", lambda state, *place, share=(0, 1), kind=kind: kind(state.seed, place, torch.device("cpu"), share))
         one = Trainer(build_state(recipe, spec, 0, engine.device), data, 2, engine)
         one.step()

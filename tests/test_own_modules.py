@@ -11,6 +11,8 @@ from torch import Tensor, nn
 import rivalry
 from rivalry.api import Run
 from rivalry.errors import RunError
+from rivalry.training import session
+from rivalry.training.loop import Trainer
 
 
 class Maker(nn.Module):
@@ -90,6 +92,25 @@ def test_training_goes_on_with_ones_own_modules_as_if_unbroken() -> None:
         ring("part", "6steps", players=ours)
     part = rivalry.load("part", players=players()).resume(say=lambda _: None)
     assert torch.equal(part.sample(4, which="last"), whole.sample(4, which="last"))
+
+
+def test_steps_of_ones_own_modules_are_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their Python may decide anew at every step, which a recording would not."""
+    asked: list[bool] = []
+
+    class Seen(Trainer):
+        def __init__(self, *given: object, recorded: bool = True) -> None:
+            asked.append(recorded)
+            super().__init__(*given, recorded=recorded)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(session, "Trainer", Seen)
+    ring("own", players={"generator": Maker()})
+    rivalry.load("own", players={"generator": Maker()}).resume(say=lambda _: None)
+    assert len(asked) == 3  # to measure a step, to train, to go on
+    assert not any(asked)
+    asked.clear()
+    ring("house")
+    assert asked == [True, True]
 
 
 def test_a_critic_that_scores_plainly_is_heard_as_one_that_names_its_scores() -> None:

@@ -14,26 +14,8 @@ from rivalry.training.graphs import recordable
 from rivalry.training.loop import Trainer, span_at
 from rivalry.training.state import build_state
 from rivalry.training.tape import Tape, Untaped
-from test_zoo import PAIRS, SPEC, pairs, rows
-from tiny import (
-    CPU,
-    DIALOGUE,
-    ENGINE,
-    POINTS,
-    RECORDS,
-    STYLES,
-    TABLE,
-    TOKENS,
-    Rows,
-    histories,
-    people,
-    ring,
-    sentences,
-    styled,
-    talks,
-)
+from tiny import CPU, ENGINE, LABELLED, flat, labelled, suited
 
-HERE = torch.device("cpu")
 ROWS = (
     "gan", "dcgan", "wgan-gp", "acgan", "infogan", "stylegan2-ada", "began", "house", "house-labels", "house-table", "ctgan", "tvae",
     "timegan", "pix2pix", "cyclegan", "mle", "veegan", "bigan",
@@ -41,19 +23,9 @@ ROWS = (
 
 
 def set_up(name: str) -> Trainer:
-    recipe = zoo.get(f"{name}-small")
-    spec, store = SPEC, rows
-    for group, (one, make) in {"points": (POINTS, ring), "tables": (TABLE, people), "styles": (STYLES, styled), "records": (RECORDS, histories)}.items():
-        if recipe.about.group == group:
-            spec, store = one, make
-    if recipe.about.group == "text":
-        spec, store = (DIALOGUE, talks) if recipe.game.answers else (TOKENS, sentences)
-    if recipe.game.changes:
-        spec, store = PAIRS, pairs
-    schedules = {**{k: v for k, v in recipe.schedules.items() if k != "batch"}, "lr": Linear(1.0, 0.2), "penalty": Linear(1.0, 3.0)}
-    recipe = replace(recipe, batch=4, schedules=schedules)
-    made: Rows = store()
-    return Trainer(build_state(recipe, spec, 0, CPU), made, 40, ENGINE)
+    recipe, spec, store = suited(zoo.get(f"{name}-small"), 4)
+    recipe = replace(recipe, schedules={**recipe.schedules, "lr": Linear(1.0, 0.2), "penalty": Linear(1.0, 3.0)})
+    return Trainer(build_state(recipe, spec, 0, CPU), store, 40, ENGINE)
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -71,7 +43,7 @@ def test_a_taped_step_is_the_step(name: str) -> None:
         due = tuple(taped.state.step % p.every == 0 for s in where.stage.sides for p in (*s.penalties, *s.terms))
         tape = tapes.get((where.number, due))
         if tape is None:
-            tape = tapes[where.number, due] = Tape(taped.state.step, HERE)
+            tape = tapes[where.number, due] = Tape(taped.state.step, CPU)
         else:
             tape.rewind()
             tape.fill(taped.state.step, {**taped.state.knobs, **taped._schedule(where)})
@@ -84,18 +56,14 @@ def test_a_taped_step_is_the_step(name: str) -> None:
     assert any(t.reading for t in tapes.values())
     start = set_up(name).state.nets
     for net, module in plain.state.nets.items():
-        one, two, begun = (_flat(m) for m in (module, taped.state.nets[net], start[net]))
+        one, two, begun = (flat(m) for m in (module, taped.state.nets[net], start[net]))
         assert float((one - two).norm()) <= 1e-2 * float((one - begun).norm()), net  # a rate is rounded to float32 on its way
     for what, value in plain.state.sums.items():
         assert float(taped.state.sums[what]) == pytest.approx(float(value), rel=1e-2, abs=1e-4), what
 
 
-def _flat(net: torch.nn.Module) -> torch.Tensor:
-    return torch.cat([p.detach().flatten() for p in net.parameters()])
-
-
 def test_a_tape_gives_every_step_its_own_draws() -> None:
-    tape = Tape(3, HERE)
+    tape = Tape(3, CPU)
     first = tape.draw(Draw(0, (0, "g", 3, 0))).at("deeper").normal("z", 4, 2)
     assert torch.equal(first, Draw(0, (0, "g", 3, 0, "deeper")).normal("z", 4, 2))
     tape.rewind()
@@ -106,7 +74,7 @@ def test_a_tape_gives_every_step_its_own_draws() -> None:
 
 
 def test_what_cannot_stand_on_a_tape_is_said() -> None:
-    tape = Tape(0, HERE)
+    tape = Tape(0, CPU)
     with pytest.raises(Untaped, match="zoom"):
         tape.draw(Draw(0, (0, "g", 0, 0))).key("zoom")
     tape.rewind()
@@ -117,4 +85,4 @@ def test_what_cannot_stand_on_a_tape_is_said() -> None:
 def test_what_decides_by_itself_is_not_recorded() -> None:
     assert not recordable(set_up("wgan"))  # weights are clipped after each update
     recipe = replace(zoo.get("dcgan-small"), batch=4, accumulate=2)
-    assert not recordable(Trainer(build_state(recipe, SPEC, 0, CPU), rows(), 4, ENGINE))
+    assert not recordable(Trainer(build_state(recipe, LABELLED, 0, CPU), labelled(), 4, ENGINE))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -162,3 +162,44 @@ def talks(n: int = 512) -> Rows:
     said = torch.tensor([PAD, PAD, 10, 0, EOS, BOS]).repeat(n, 1)
     said[:, 3:4] = 4 + start
     return Rows(torch.cat([said, reply], 1), extra={"talk": torch.arange(n)})
+
+
+LABELLED = Spec("image", (1, 28, 28), (-1.0, 1.0), ("shirt", "shoe", "bag"))
+
+
+def labelled(n: int = 48) -> Rows:
+    g = torch.Generator().manual_seed(1)
+    return Rows(torch.rand(n, 1, 28, 28, generator=g) * 2 - 1, torch.randint(3, (n,), generator=g))
+
+
+PAIRS = Spec("image", (3, 32, 32), (-1.0, 1.0), ("day", "night"), source=(3, 32, 32))
+
+
+def pairs(n: int = 24) -> Rows:
+    g = torch.Generator().manual_seed(2)
+    x, source = (torch.rand(n, 3, 32, 32, generator=g) * 2 - 1 for _ in range(2))
+    label = torch.arange(n) % 2
+    return Rows(x, label, extra={"source": source, "source-label": label})
+
+
+GROUPS = {"points": (POINTS, ring), "tables": (TABLE, people), "styles": (STYLES, styled), "records": (RECORDS, histories)}
+
+
+def suited(recipe: Recipe, batch: int = 8) -> tuple[Recipe, Spec, Rows]:
+    """(the recipe at so small a batch, data that it can learn from)."""
+    spec, make = LABELLED, labelled
+    if recipe.about.group in GROUPS:
+        spec, make = GROUPS[recipe.about.group]
+    elif recipe.game.changes:
+        spec, make = PAIRS, pairs
+    elif recipe.game.answers:
+        spec, make = DIALOGUE, talks
+    elif recipe.about.group == "text":
+        spec, make = TOKENS, sentences
+    schedules = {k: v for k, v in recipe.schedules.items() if k != "batch"}
+    return replace(recipe, batch=batch, schedules=schedules), spec, make()
+
+
+def flat(net: torch.nn.Module) -> Tensor:
+    """All parameters in one row."""
+    return torch.cat([p.detach().float().flatten() for p in net.parameters()])

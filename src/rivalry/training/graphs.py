@@ -28,7 +28,7 @@ WARM, AGAIN = 3, 50
 """Steps of a kind before one is recorded; plays of a recording after which it is held against the step once more."""
 APART = 0.25
 """How far the two ways' changes of a network may lie apart, of the change's own length: orders of adding differ, and Adam's first steps enlarge
-that; another draw or another rate would lie at 1."""
+that; other draws lie at about 1.  A rate that is a fifth off is not seen: that rates and knobs are filled in anew, the tests of the tape say."""
 
 
 def recordable(trainer: Trainer) -> bool:

@@ -104,7 +104,7 @@ def start(dataset: Dataset, request: Request, say: Say = to_stderr, options: Rea
             load_nets(state, base)
         if forest:
             take(state.nets, forest)
-        return Trainer(state, data.train, steps, engine, ledger)
+        return Trainer(state, data.train, steps, engine, ledger, recorded=not request.players)
 
     own = deepcopy(dict(request.players or {}))  # calibration trains a copy of one's own modules
     trial = make(recipe, 1, players=own)
@@ -264,7 +264,7 @@ def resume(run: Run, dataset: Dataset | None = None, say: Say = to_stderr, devic
     watch.restore(meta, state.step)
     ledger = _reopened(run)
     say(f"going on at step {state.step} of {plan.steps}")
-    return _go(run, Trainer(state, data.train, plan.steps, engine, ledger), watch, engine, say)
+    return _go(run, Trainer(state, data.train, plan.steps, engine, ledger, recorded=not run.own_players()), watch, engine, say)
 
 
 def _reopened(run: Run) -> Ledger | None:

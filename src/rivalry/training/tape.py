@@ -77,9 +77,8 @@ class Tape:
         """Row numbers on the device.  slots: turns of the stage in a step, by which positions go on."""
 
         def make(step: int) -> Tensor:
-            place = (*turn.draw.place[:STEP], step, *turn.draw.place[STEP + 1 :])
-            plain = Draw(turn.draw.seed, place, turn.draw.device, turn.draw.share)
-            return sampler.index(stream, rows, replace(turn, step=step, position=turn.position + slots * (step - self.step), draw=plain))
+            there = replace(turn, step=step, position=turn.position + slots * (step - self.step), draw=_at(turn.draw, step))
+            return sampler.index(stream, rows, there)
 
         return self.take(make)
 
@@ -106,6 +105,11 @@ class Tape:
             buffer.copy_(value)
 
 
+def _at(draw: Draw, step: int) -> Draw:
+    """The draws of the same turn at another step, from no tape."""
+    return Draw(draw.seed, (*draw.place[:STEP], step, *draw.place[STEP + 1 :]), draw.device, draw.share)
+
+
 @contextmanager
 def _unwatched(device: torch.device) -> Iterator[None]:
     """What stands outside a recording may wait for the device."""
@@ -127,10 +131,7 @@ class TapedDraw(Draw):
     tape: Tape = field(default_factory=lambda: Tape(0, torch.device("cpu")))
 
     def _taken(self, drawn: Callable[[Draw], Tensor]) -> Tensor:
-        def make(step: int) -> Tensor:
-            return drawn(Draw(self.seed, (*self.place[:STEP], step, *self.place[STEP + 1 :]), self.device, self.share))
-
-        return self.tape.take(make)
+        return self.tape.take(lambda step: drawn(_at(self, step)))
 
     def key(self, name: str) -> int:
         raise Untaped(f"{name!r} is drawn by the processor")
