@@ -122,8 +122,7 @@ class Moved(Draw):
 @pytest.mark.parametrize("name", ["gan", "dcgan", "wgan-gp", "r3gan", "house-labels", "timegan", "srgan"])
 def test_steps_are_those_of_the_processor(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same weights, rows and noise give the same losses and slopes (of rows whose networks draw nothing by themselves)."""
-    for backend in (torch.backends.cudnn, torch.backends.cuda.matmul):
-        monkeypatch.setattr(backend, "allow_tf32", False)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     recipe, spec, rows = suited(zoo.get(f"{name}-small"))
     found = {}
     for engine, data, kind in ((Engine("cpu"), rows, Draw), (Engine("cuda"), OnDevice(rows), Moved)):
