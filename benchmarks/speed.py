@@ -1,6 +1,6 @@
 """Images per second of our loop, with logging, averaging and previews on, against two plain loops on the same nets.
 
-'rivalry' is what `rivalry train` does by itself: bfloat16 where the processor has matrix units for it; 'float32' is the same
+'rivalry' is what `rivalry train` does by itself: bfloat16 where the processor has instructions for it; 'float32' is the same
 with --precision float32.  'tutorial' is the loop as introductions write it: Adam as it comes, two backward passes for the discriminator, .item()
 every step, a DataLoader of pictures; 'careful' detaches, keeps data as uint8 in memory, uses fused Adam and
 channels-last, and synchronises never.  Each loop has a process of its own, as a user would run it (ours sets the
@@ -211,7 +211,7 @@ def main() -> None:
     head = ("nets", *LOOPS, *(" / ".join(pair) for pair in RATIOS))
     text = table(head, rows) + (
         f"\n\nImages per second, medians of {given.rounds} alternating rounds of {given.steps} steps, batch {BATCH}; ratios are "
-        "medians of the rounds' own. 'rivalry' is the loop as it comes, in bfloat16 where the processor has matrix units for it, 'float32' the "
+        "medians of the rounds' own. 'rivalry' is the loop as it comes, in bfloat16 where the processor has instructions for it, 'float32' the "
         "same with --precision float32; the plain loops are in float32."
     )
     keep("speed", "Speed of the loop", text)

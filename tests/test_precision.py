@@ -63,3 +63,12 @@ def test_a_gpu_that_only_emulates_bfloat16_is_not_fast_at_it(monkeypatch: pytest
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
     assert Engine._precision("cuda", "auto") == "32-true"
     assert Engine._precision("cuda", "bfloat16") == "bf16-mixed"
+
+
+@pytest.mark.parametrize(("tiles", "dots", "expected"), [(True, True, "bf16-mixed"), (False, True, "bf16-mixed"), (False, False, "32-true")])
+def test_processors_with_instructions_for_bfloat16_use_them(tiles: bool, dots: bool, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: dots)
+    assert Engine._precision("auto", "auto") == expected
+    assert Engine._precision("cpu", "float32") == "32-true"

@@ -46,8 +46,8 @@ def keep_freed_memory() -> None:
 class Engine:
     """One process of a training; `world` of them share each batch.
 
-    device: 'auto', 'cpu', 'cuda', 'mps'.  precision: 'auto' (bfloat16 autocast on a GPU that has it and on a CPU with matrix
-    units for it (AMX), for forward and backward; parameters stay float32), 'float32' or 'bfloat16'.
+    device: 'auto', 'cpu', 'cuda', 'mps'.  precision: 'auto' (bfloat16 autocast on a GPU that has it and on a CPU with instructions
+    for it (AVX512-BF16, and AMX, which comes with it), for forward and backward; parameters stay float32), 'float32' or 'bfloat16'.
     """
 
     def __init__(self, device: str = "auto", precision: str = "float32") -> None:
@@ -77,7 +77,7 @@ class Engine:
         if precision not in ("auto", "float32", "bfloat16"):
             raise RecipeError(f"precision must be auto, float32 or bfloat16, not {precision!r}")
         gpu = device in ("auto", "cuda") and torch.cuda.is_available()
-        fast = torch.cuda.is_bf16_supported(including_emulation=False) if gpu else torch.cpu._is_amx_tile_supported()
+        fast = torch.cuda.is_bf16_supported(including_emulation=False) if gpu else torch.cpu._is_avx512_bf16_supported()
         return "bf16-mixed" if precision == "bfloat16" or (precision == "auto" and fast) else "32-true"
 
     @property
