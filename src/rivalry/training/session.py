@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -10,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from rivalry.baselines import counted, fitted, take
@@ -38,6 +40,7 @@ from rivalry.run import Run, free_name, machine
 from rivalry.sampling import class_shares
 from rivalry.training.engine import Engine, is_main_process
 from rivalry.training.loop import Span, Trainer, calibrate, private_turns, train
+from rivalry.training.neighbours import crowded, now, others
 from rivalry.training.plan import Plan, seconds_a_preview
 from rivalry.training.showing import live
 from rivalry.training.state import build_state, load_nets, unpack_state
@@ -108,7 +111,10 @@ def start(dataset: Dataset, request: Request, say: Say = to_stderr, options: Rea
 
     own = deepcopy(dict(request.players or {}))  # calibration trains a copy of one's own modules
     trial = make(recipe, 1, players=own)
+    before = now()
     per_step = seconds_a_step(trial)
+    if budget.seconds is not None and (note := crowded(others(before, now()), torch.get_num_threads(), os.cpu_count() or 1)):
+        say(note)
     name = engine.tell(request.run or free_name(f"{Path(dataset.name).stem}-{recipe.name}"))
     if base is not None and request.overwrite and base.path.resolve() == Run.at(name).path.resolve():
         raise RunError(f"a run cannot replace {base.path}, which it starts from; name another with --run")
