@@ -18,7 +18,6 @@ from rivalry.nets.table import RowGenerator
 from rivalry.parts import Play, Term, Turn
 from rivalry.types import per_example
 
-
 NOTHING = 1e-8
 """Where a fault ends to count in decibels: 80 dB."""
 
