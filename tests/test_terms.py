@@ -12,7 +12,6 @@ from contests import Table, turn
 from rivalry.catalogue import build, dump
 from rivalry.errors import RecipeError
 from rivalry.parts import Term
-from rivalry.stats.pictures import psnr
 from rivalry.terms import (
     KL,
     L1,
@@ -20,7 +19,6 @@ from rivalry.terms import (
     Bernoulli,
     Cluster,
     CrossEntropy,
-    Decibels,
     Gaussian,
     LatentReconstruction,
     Orthogonal,
@@ -34,32 +32,6 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 
 def held(term: Term, *pair: Tensor, name: str = "reconstruction") -> Tensor:
     return term(Table(pairs={name: pair}), turn("generator"))
-
-
-def test_decibels_are_the_peak_signal_to_noise_ratio_with_its_sign_turned() -> None:
-    truth = normal(3, 1, 5, 7, seed=1).clamp(-1, 1)
-    off = torch.tensor([0.5, 0.05, 0.005], dtype=torch.float64).view(3, 1, 1, 1) * normal(3, 1, 5, 7, seed=2)
-    wanted = torch.stack([10 * torch.log10((o**2).mean() / 4) for o in off])
-    torch.testing.assert_close(held(Decibels(), truth + off, truth), wanted)
-    torch.testing.assert_close(-held(Decibels(), truth + off, truth), psnr(truth + off, truth))
-
-
-def test_decibels_weigh_a_faint_fault_as_much_as_a_strong_one() -> None:
-    truth, fault = normal(2, 1, 6, 6, seed=1), normal(1, 1, 6, 6, seed=2)
-    pushed = torch.tensor([1.0, 1e-2], dtype=torch.float64).view(2, 1, 1, 1).requires_grad_()
-    held(Decibels(), truth + pushed * fault, truth).sum().backward()
-    assert pushed.grad is not None
-    relative = (pushed.grad * pushed).flatten()  # what a percent less of the fault gains
-    torch.testing.assert_close(relative[0], relative[1], rtol=1e-3, atol=0)
-
-
-def test_decibels_of_no_fault_are_finite() -> None:
-    same = torch.zeros(2, 1, 4, 4, requires_grad=True)
-    found = held(Decibels(), same, torch.zeros(2, 1, 4, 4))
-    found.sum().backward()
-    assert found.isfinite().all()
-    assert same.grad is not None
-    assert same.grad.isfinite().all()
 
 
 def test_l1_and_l2_are_means_per_example() -> None:
@@ -183,7 +155,6 @@ def test_cluster_and_latent_reconstruction() -> None:
     [
         L1(10.0, pair="cycle"),
         L2(),
-        Decibels(),
         KL(),
         Bernoulli(),
         Gaussian(),

@@ -18,9 +18,6 @@ from rivalry.nets.table import RowGenerator
 from rivalry.parts import Play, Term, Turn
 from rivalry.types import per_example
 
-NOTHING = 1e-8
-"""Where a fault ends to count in decibels: 80 dB."""
-
 
 @dataclass(frozen=True)
 class Charge(Term):
@@ -78,17 +75,6 @@ class L2(Paired):
     def __call__(self, play: Play, turn: Turn) -> Tensor:
         a, b, mask = self.compared(play)
         return per_example((a - b).square(), mask)
-
-
-@register("term", "decibels")
-@dataclass(frozen=True)
-class Decibels(Paired):
-    """10 log10 of the mean squared difference over 4, per example of the pair (a, b) or (a, b, mask) in [-1, 1]: the peak
-    signal-to-noise ratio with its sign turned, so that faint faults count as much as strong ones (Chen et al. 2021, HINet)."""
-
-    def __call__(self, play: Play, turn: Turn) -> Tensor:
-        a, b, mask = self.compared(play)
-        return 10 * torch.log10((per_example((a - b).square(), mask) / 4).clamp_min(NOTHING))
 
 
 @register("term", "kl")

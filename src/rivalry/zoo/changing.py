@@ -18,7 +18,7 @@ from rivalry.parts import Net, Objective, Penalty, Term
 from rivalry.penalties import GP, R1, Classification, SeenAlike
 from rivalry.recipe import EMA, About, Pool, Recipe, Side, Stage
 from rivalry.schedules import Cosine, Linear
-from rivalry.terms import KL, L1, L2, Decibels
+from rivalry.terms import KL, L1, L2
 from rivalry.zoo.rows import Row, row
 
 GROUP = "changing"
@@ -379,11 +379,9 @@ def house(task: Task, gpu: bool, channels: int, size: int, adversarial: bool | N
         )  # fmt: skip
     enlarges = isinstance(task.degradation, Down) or (isinstance(task.degradation, Realistic) and task.degradation.scale > 1)
     net = Restorer(64, 16 if gpu else 8, shrink=1 if enlarges else 2)
-    # of noise that may be faint or strong the strong would decide by L1 (docs/lab/changing.md)
-    pixels: Term = Decibels() if isinstance(task.degradation, Noise) and not play else L1(pair="reconstruction", weight=3.0)
     # judges that halve first are cheap: four times the steps of one that judges every pixel (docs/lab/changing.md)
     judge = PatchGAN(64 if gpu else 32, 3, norm="none", spectral=True)
     return mending(
-        name, about, net, Change(task.degradation, zoom=ZOOM if enlarges else 1.0), judge if play else None, GAN() if play else None, (pixels,),
+        name, about, net, Change(task.degradation, zoom=ZOOM if enlarges else 1.0), judge if play else None, GAN() if play else None, (L1(pair="reconstruction", weight=3.0),),
         (SeenAlike(weight=10.0),), first=0.6, optimiser=BRISK, fine=replace(GENTLE, lr=2e-4), swift=4.0, batch=16, steps=20_000,
     )  # fmt: skip
