@@ -6,6 +6,7 @@ import pytest
 
 from rivalry.data import load
 from rivalry.training import neighbours, session
+from rivalry.training.engine import Engine
 from rivalry.training.neighbours import Moment, crowded, others
 from rivalry.training.session import Request, start
 from rivalry.zoo import get
@@ -32,7 +33,23 @@ def test_the_systems_own_count_is_read(tmp_path: Path, monkeypatch: pytest.Monke
 def test_nothing_is_said_where_there_is_room() -> None:
     assert crowded(0.2, threads=2, processors=2) == ""
     assert crowded(1.0, threads=1, processors=2) == ""
+    assert crowded(0.1, threads=4, processors=2) == ""  # more threads than processors are nobody else's doing
     assert "1.0 of the 2 processors" in crowded(1.0, threads=2, processors=2)
+
+
+def test_several_processes_of_one_training_are_not_strangers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def engine(device: str, precision: str) -> Engine:
+        one = Engine(device, precision)
+        one.world = 2
+        return one
+
+    ticks = iter([Moment(10, 100, 5), Moment(14, 108, 9)])
+    monkeypatch.setattr(session, "Engine", engine)
+    monkeypatch.setattr(session, "now", lambda: next(ticks))
+    monkeypatch.setattr(session.torch, "get_num_threads", lambda: 10**6)
+    heard: list[str] = []
+    start(load("ring8"), Request(get("house-points"), budget="1s", run=str(tmp_path / "run"), device="cpu", tensorboard=False), say=heard.append)
+    assert not [line for line in heard if "other programs" in line]
 
 
 @pytest.mark.parametrize(("budget", "told"), [("1s", True), ("3steps", False)])

@@ -65,10 +65,9 @@ def test_a_gpu_that_only_emulates_bfloat16_is_not_fast_at_it(monkeypatch: pytest
     assert Engine._precision("cuda", "bfloat16") == "bf16-mixed"
 
 
-@pytest.mark.parametrize(("tiles", "dots", "expected"), [(True, True, "bf16-mixed"), (False, True, "bf16-mixed"), (False, False, "32-true")])
-def test_processors_with_instructions_for_bfloat16_use_them(tiles: bool, dots: bool, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("known", "expected"), [(True, "bf16-mixed"), (False, "32-true")])
+def test_processors_with_instructions_for_bfloat16_use_them(known: bool, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles)
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: dots)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: known)
     assert Engine._precision("auto", "auto") == expected
     assert Engine._precision("cpu", "float32") == "32-true"

@@ -38,8 +38,10 @@ def others(before: Moment | None, after: Moment | None) -> float:
 
 
 def crowded(others: float, threads: int, processors: int) -> str:
-    """What to say of a step's time that was measured beside others; '' if there was room for all."""
-    if others + threads <= processors + LEEWAY:
+    """What to say of a step's time that was measured beside others; '' if there was room for all.
+
+    threads: that the training itself computes with."""
+    if others <= LEEWAY or others + threads <= processors + LEEWAY:
         return ""
     return (
         f"other programs keep {others:.1f} of the {processors} processors busy, and a step was timed among them: a budget of time is as many steps as fit at this pace, "

@@ -111,9 +111,10 @@ def start(dataset: Dataset, request: Request, say: Say = to_stderr, options: Rea
 
     own = deepcopy(dict(request.players or {}))  # calibration trains a copy of one's own modules
     trial = make(recipe, 1, players=own)
-    before = now()
+    before = now() if engine.world == 1 else None  # the other processes of one training would be taken for strangers
     per_step = seconds_a_step(trial)
-    if budget.seconds is not None and (note := crowded(others(before, now()), torch.get_num_threads(), os.cpu_count() or 1)):
+    threads = torch.get_num_threads() if engine.device.type == "cpu" else 1
+    if budget.seconds is not None and (note := crowded(others(before, now()), threads, os.cpu_count() or 1)):
         say(note)
     name = engine.tell(request.run or free_name(f"{Path(dataset.name).stem}-{recipe.name}"))
     if base is not None and request.overwrite and base.path.resolve() == Run.at(name).path.resolve():
