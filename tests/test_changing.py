@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from rivalry.degrade import Down, Masked, Noise
 from rivalry.errors import Diverged, RecipeError
 from rivalry.evaluate import PairedJudge
 from rivalry.evaluate.extractor import Pixels
 from rivalry.games import Change, Cycle
-from rivalry.games.change import Untouched, turned
+from rivalry.games.change import Untouched, moved, turned
 from rivalry.nets import PatchGAN, Restorer, UNet, UNetJudge
 from rivalry.nets.contrast import PatchContrast, PatchProjector, contrast
 from rivalry.nets.translators import ResNetTranslator
@@ -109,6 +110,21 @@ def test_only_holes_are_filled() -> None:
     made = game.change({"generator": lambda s: torch.full_like(x, 0.5)}, source, DRAW)  # type: ignore[dict-item]
     assert torch.equal(made * (1 - hole), x * (1 - hole))
     assert torch.equal(made * hole, 0.5 * hole.expand_as(made))
+
+
+def test_pairs_are_moved_alike_and_borders_reflect() -> None:
+    """Every picture is a piece of its own reflection at the borders, and both of a pair are the same piece."""
+    x = torch.rand(64, 1, 8, 8)
+    a, b = moved((x, x * 2), 0.25, DRAW)
+    assert torch.equal(b, a * 2)
+    wide = pad(x, (2, 2, 2, 2), mode="reflect")
+    places = {(i, j): wide[:, :, i : i + 8, j : j + 8] for i in range(5) for j in range(5)}
+    found = [[k for k, v in places.items() if torch.equal(v[n], a[n])] for n in range(64)]
+    assert all(len(f) == 1 for f in found)
+    assert len({f[0] for f in found}) > 15
+    assert torch.equal(moved((x,), 0.0, DRAW)[0], x)
+    with pytest.raises(RecipeError, match="shift"):
+        Change(shift=0.6)
 
 
 def test_zoomed_pictures_stay_multiples_and_shares_agree() -> None:

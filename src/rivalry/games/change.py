@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from rivalry.augment.light import shifted
 from rivalry.catalogue import register
 from rivalry.degrade.basic import Masked
 from rivalry.degrade.resize import bicubic
@@ -40,6 +41,17 @@ def turned(pictures: tuple[Tensor, ...], how: Turned, draw: Draw) -> tuple[Tenso
     if pictures[0].shape[2] != pictures[0].shape[3]:
         return pictures
     return by_chance("transposed", pictures, tuple(p.transpose(2, 3) for p in pictures))
+
+
+def moved(pictures: tuple[Tensor, ...], most: float, draw: Draw) -> tuple[Tensor, ...]:
+    """The pictures of an example, all by the same whole pixels: down and right, uniformly up to the share `most` of each side; what comes in is
+    the picture's reflection.  (The jitter of Isola et al. 2017, section 6.2, without what resizing does to thin lines.)"""
+    if most == 0:
+        return pictures
+    u = draw.uniform("moved", len(pictures[0]), 2)
+    far = [int(side * most + 0.5) for side in pictures[0].shape[2:]]
+    down, right = ((u[:, i] * (2 * m + 1)).floor().long().clamp(max=2 * m) - m for i, m in enumerate(far))
+    return tuple(shifted(p, down, right, reflect=True) for p in pictures)
 
 
 def from_two_sets(source: Source, turn: Turn, how: Turned) -> tuple[Callable[[], Tensor], Callable[[], Tensor]]:
@@ -75,7 +87,8 @@ class Change(Changing):
 
     Match 'main': x against G(source), seen with the source if `conditional`; pair 'reconstruction' = (G(source), x); with a
     latent the generator gets z as well, and pair 'latent-neighbour' = (G(s, z), G(s, z')) tells whether it minds.
-    turned: how pictures are turned by chance.  Of pictures with holes only what lies in the holes is made.
+    turned: how pictures are turned by chance; shift: up to which share of their sides they are moved.  Of pictures with holes only what lies in
+    the holes is made.
     """
 
     degradation: Degradation | None = None
@@ -83,8 +96,11 @@ class Change(Changing):
     conditional: bool = False
     latent: int = 0
     zoom: float = 1.0
+    shift: float = 0.0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.shift <= 0.5:
+            raise RecipeError(f"shift lies between 0 and 0.5 of a picture's side, not {self.shift}")
         if not 0.25 <= self.zoom <= 1:
             raise RecipeError(f"zoom lies between 0.25 and 1, not {self.zoom}")
 
@@ -104,9 +120,9 @@ class Change(Changing):
     def _both(self, batch: Batch, draw: Draw) -> tuple[Tensor, Tensor]:
         """(x, source), turned alike."""
         if self.degradation is None:
-            x, source = turned((batch.x, batch.extra["source"]), self.turned, draw)
+            x, source = moved(turned((batch.x, batch.extra["source"]), self.turned, draw), self.shift, draw)
             return x, source
-        (x,) = turned((batch.x,), self.turned, draw)
+        (x,) = moved(turned((batch.x,), self.turned, draw), self.shift, draw)
         x = self._zoomed(x, draw)
         return x, self.source(Batch(x), draw)
 
