@@ -264,10 +264,10 @@ class Trainer:
                 seen = self._seen(span, side, play, turn, part)
                 loss = total(losses(self.charged, side, seen, turn, state.joint))
             turn.note(f"{side.name}.loss", loss)
-            for name, value in turn.notes.items():
-                notes[name] = notes[name] + value / micro if name in notes else value / micro
+            for name, value in _divided(turn.notes, micro).items():
+                notes[name] = notes[name] + value if name in notes else value
             if optimiser is not None:
-                (loss / micro).backward()  # type: ignore[no-untyped-call]
+                (loss / micro if micro > 1 else loss).backward()  # type: ignore[no-untyped-call]
         if optimiser is not None:
             notes[f"{side.name}.gradient"] = self._move(span, side, optimiser, turn)
         return {} if recipe.game.secret & set(side.modules) else notes
@@ -325,6 +325,11 @@ class Trainer:
         if ema.ramp:
             halflife = min(halflife, ema.ramp * state.images)
         return 0.5 ** (self._batch(scheduled) / halflife) if halflife > 0 else 0.0
+
+
+def _divided(notes: Mapping[str, Tensor], by: int) -> dict[str, Tensor]:
+    """Each note by a number, in one operation, in tensors of their own."""
+    return dict(zip(notes, torch._foreach_div(list(notes.values()), by), strict=True)) if notes else {}
 
 
 def train(trainer: Trainer, watch: Watcher) -> str:
