@@ -19,6 +19,7 @@ from rivalry.training import graphs, loop
 from rivalry.training.engine import Engine
 from rivalry.training.loop import Trainer
 from rivalry.training.session import Request, usual_precision
+from rivalry.training.staging import SLOTS, Staging
 from rivalry.training.state import build_state, pack_state, unpack_state
 from rivalry.training.tape import Tape
 from rivalry.types import Batch
@@ -94,6 +95,49 @@ def test_recorded_steps_are_the_steps(name: str) -> None:
         right, found = (flat(t.state.nets[key]) for t in (plain, recorded))
         assert float((right - found).norm()) <= 0.5 * float((right - begun).norm()), key
     assert plain.state.counts == recorded.state.counts
+
+
+@pytest.mark.parametrize("name", ["gan", "dcgan", "house", "house-labels"])
+def test_nothing_is_waited_for_between_recordings(name: str, strict: None) -> None:
+    one = trainer(zoo.get(f"{name}-small"), 30)
+    for step in range(30):
+        if step >= 8:
+            torch.cuda.set_sync_debug_mode("error")
+        one.step()
+    torch.cuda.set_sync_debug_mode("default")
+    assert one.graphs is not None
+    assert one.graphs.recordings, one.graphs.why
+    assert not any(r.draws for r in one.graphs.recordings.values())
+
+
+def test_what_is_sent_arrives_in_order() -> None:
+    """Also where the GPU is behind by more steps than there are slots."""
+    staging = Staging([torch.zeros(3), torch.arange(5)], GPU)
+    seen = []
+    for i in range(4 * SLOTS):
+        if i % SLOTS == 0:
+            torch.cuda._sleep(20_000_000)
+        staging.send([torch.full((3,), float(i)), torch.arange(i, i + 5)])
+        seen.append([piece.clone() for piece in staging.pieces])
+    for i, (numbers, rows) in enumerate(seen):
+        assert numbers.tolist() == [i] * 3
+        assert rows.tolist() == list(range(i, i + 5))
+
+
+def test_what_is_drawn_into_its_place_is_what_is_drawn_anew() -> None:
+    kinds = {
+        "normal": lambda d: d.normal("z", 128, 100), "uniform": lambda d: d.uniform("z", 33, 5), "integers": lambda d: d.integers("z", 9, 33),
+        "permutation": lambda d: d.permutation("z", 64),
+    }  # fmt: skip
+    tape = Tape(3, GPU)
+    for drawn in kinds.values():
+        drawn(tape.draw(Draw(0, (0, "g", 3, 0), GPU)))
+    for step in (7, 8):
+        tape.rewind()
+        tape.fill(step, {})
+        for kind, drawn in kinds.items():
+            found, right = (drawn(d) for d in (tape.draw(Draw(0, (0, "g", step, 0), GPU)), Draw(0, (0, "g", step, 0), GPU)))
+            assert torch.equal(found, right), kind
 
 
 def test_a_recording_that_goes_astray_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -155,3 +155,26 @@ def test_the_switch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_there_are_none_on_the_processor() -> None:
     assert set_up("dcgan").graphs is None
+
+
+@pytest.mark.parametrize("draws", [False, True])
+def test_only_what_draws_by_itself_is_seeded(draws: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = recorded("dcgan", monkeypatch, again=99)
+    if draws:
+        generator = found.trainer.state.nets["generator"]
+        generator.register_forward_pre_hook(lambda module, given: (given[0] + torch.randn_like(given[0]), *given[1:]))
+    steps(found.trainer, 6)
+    assert [r.draws for r in found.recordings.values()] == [draws]
+    seeds: list[int] = []
+    monkeypatch.setattr(Graphs, "_seed", lambda self: seeds.append(self.trainer.state.step))
+    steps(found.trainer, 2)
+    assert bool(seeds) == draws
+
+
+def test_notes_of_a_played_step_are_summed_in_one_tensor(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = recorded("dcgan", monkeypatch, again=99)
+    steps(found.trainer, 6)
+    one = dict(found.trainer.state.sums)
+    steps(found.trainer, 2)
+    for name, value in found.trainer.state.sums.items():
+        assert value.data_ptr() == one[name].data_ptr(), name

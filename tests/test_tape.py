@@ -73,6 +73,39 @@ def test_a_tape_gives_every_step_its_own_draws() -> None:
     assert torch.equal(again, Draw(0, (0, "g", 7, 0, "deeper")).normal("z", 4, 2))
 
 
+def test_what_is_drawn_into_its_place_is_what_is_drawn_anew() -> None:
+    kinds = {
+        "normal": lambda d: d.normal("z", 33, 5), "uniform": lambda d: d.uniform("z", 33, 5), "integers": lambda d: d.integers("z", 9, 33),
+        "permutation": lambda d: d.permutation("z", 33), "few": lambda d: d.normal("z", 3, 2), "none": lambda d: d.uniform("z", 3, 0),
+        "half": lambda d: replace(d, share=(1, 2)).normal("z", 33, 5),
+    }  # fmt: skip
+    tape = Tape(3, CPU)
+    for drawn in kinds.values():
+        drawn(tape.draw(Draw(0, (0, "g", 3, 0))))
+    for step in (7, 8):
+        tape.rewind()
+        tape.fill(step, {})
+        for kind, drawn in kinds.items():
+            found, right = (drawn(d) for d in (tape.draw(Draw(0, (0, "g", step, 0))), Draw(0, (0, "g", step, 0))))
+            assert torch.equal(found, right), kind
+
+
+def test_numbers_and_rows_come_anew_to_where_they_stand() -> None:
+    tape = Tape(3, CPU)
+    tape.knobs({"lr": 0.5, "k": torch.tensor(2.0), "batch": 4})
+    rate, rows = tape.rate(0.1, lambda given: float(given["lr"])), tape.take(lambda step: torch.arange(step, step + 3))
+    assert float(rate) == pytest.approx(0.05)
+    assert rows.tolist() == [3, 4, 5]
+    for step, lr in ((3, 0.5), (7, 0.25), (8, 0.125)):
+        tape.rewind()
+        tape.fill(step, {"lr": lr, "k": torch.tensor(lr + 1), "batch": 4})
+        knobs = tape.knobs({"lr": 9.0, "k": torch.tensor(9.0), "batch": 4})
+        assert knobs["batch"] == 4
+        assert (float(knobs["lr"]), float(knobs["k"])) == (lr, lr + 1)
+        assert float(tape.rate(0.1, lambda given: 9.0)) == pytest.approx(0.1 * lr)
+        assert tape.take(lambda step: torch.zeros(3)).tolist() == [step, step + 1, step + 2]
+
+
 def test_what_cannot_stand_on_a_tape_is_said() -> None:
     tape = Tape(0, CPU)
     with pytest.raises(Untaped, match="zoom"):

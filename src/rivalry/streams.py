@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -78,4 +79,18 @@ class Draw:
 
     def seed_globally(self, name: str) -> None:
         """Seeds torch's own generators, for modules that draw by themselves (dropout)."""
-        torch.manual_seed(key(self.seed, *self.place, name, self.share[0]))
+        seed = key(self.seed, *self.place, name, self.share[0])
+        # torch.manual_seed also seeds kinds of devices that the machine lacks: each of them notes the whole call stack
+        if self.device.type in ("cpu", "cuda") and _accelerator() in ("", "cuda"):
+            torch.default_generator.manual_seed(seed)
+            if _accelerator():
+                torch.cuda.manual_seed_all(seed)
+        else:
+            torch.manual_seed(seed)
+
+
+@cache
+def _accelerator() -> str:
+    """The kind of the machine's accelerator; '' where there is none."""
+    found = torch.accelerator.current_accelerator(check_available=True)
+    return "" if found is None else found.type

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from rivalry.training.state import draw_for
+from rivalry.training.tally import Noted
 from rivalry.training.tape import SIZES, Tape, Untaped
 from rivalry.types import Knobs
 
@@ -41,13 +42,21 @@ def recordable(trainer: Trainer) -> bool:
 
 @dataclass
 class Recording:
-    """The kernels of one kind of step, what it takes and what it notes."""
+    """The kernels of one kind of step, what it takes and what it notes.
+
+    draws: whether modules draw by themselves in it; the kernels of a recording never change, so that this does not either.
+    """
 
     graph: torch.cuda.CUDAGraph
     tape: Tape
     names: list[str]
     noted: Tensor
+    draws: bool = True
     plays: int = 0
+    notes: Noted = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.notes = Noted(self.names, self.noted)
 
 
 @dataclass
@@ -107,9 +116,10 @@ class Graphs:
 
     def _played(self, recording: Recording, knobs: Knobs) -> Notes:
         recording.tape.fill(self.trainer.state.step, knobs)
-        self._seed()
+        if recording.draws:
+            self._seed()
         recording.graph.replay()
-        return dict(zip(recording.names, recording.noted.clone().unbind(), strict=True))
+        return recording.notes
 
     def _recorded(self, kind: object, span: Span, scheduled: Mapping[str, float | Tensor]) -> Notes:
         """Takes the step as it is, then records it; the recording is kept if it leads to the same weights."""
@@ -120,12 +130,15 @@ class Graphs:
                 group["capturable"] = True
         before = self._weights()
         kept = [w.clone() for w in before]
+        self._seed()
+        seeded = _generators(device)
         try:
             notes = self._taped(tape, span, scheduled, stream)
         except Untaped as error:
             self.why = str(error)
             torch._foreach_copy_(before, kept)
             return self._plain(span, scheduled)
+        draws = any(not torch.equal(a, b) for a, b in zip(seeded, _generators(device), strict=True))
         after = [w.clone() for w in self._weights()]
         if [w.data_ptr() for w in self._weights()] != [w.data_ptr() for w in before]:
             self.why = "a module puts other tensors in the place of its own"
@@ -139,7 +152,7 @@ class Graphs:
             torch.cuda.default_generators[stream.device_index].graphsafe_set_state(torch.Generator(device))
             self.why = str(error).splitlines()[0]
         else:
-            self._pool = recording.graph.pool()
+            self._pool, recording.draws = recording.graph.pool(), draws
             self._played(recording, {**trainer.state.knobs, **scheduled})
             self._judge(self._weights(), kept, after)
             if not self.why:
@@ -206,6 +219,11 @@ class Graphs:
             if not apart <= APART * whole:
                 self.why = f"a recording of the step changes {name!r} otherwise, by {apart / max(whole, 1e-30):.2g} of the change"
             first = last
+
+
+def _generators(device: torch.device) -> list[Tensor]:
+    """The states of torch's own generators: of the processor, of the device."""
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])]
 
 
 def _length(tensors: list[Tensor] | tuple[Tensor, ...]) -> float:

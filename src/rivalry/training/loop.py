@@ -22,12 +22,14 @@ from rivalry.games import Pate
 from rivalry.parts import Play, Refreshes, Sampler, Source, Turn
 from rivalry.privacy import Ledger, asks
 from rivalry.recipe import Recipe, Side, Stage
+from rivalry.training.averages import Averages
 from rivalry.training.engine import Engine
 from rivalry.training.graphs import Graphs
 from rivalry.training.pool import PooledPlay
 from rivalry.training.private import PrivateTurns
 from rivalry.training.state import State, draw_for, optimiser_key, own_parameters, pool_key
 from rivalry.training.step import freeze, losses, total
+from rivalry.training.tally import Noted, Tally
 from rivalry.training.tape import Tape
 from rivalry.training.votes import VoteGuard
 from rivalry.types import Batch
@@ -143,6 +145,7 @@ class Trainer:
         self.guard: VoteGuard | None = None
         if isinstance(self.recipe.game, Pate):
             self.guard = VoteGuard(state, self.recipe.game, self.source, ledger, engine.world)
+        self.averages, self.tally = Averages(state.ema, state.nets), Tally()
         self.graphs = Graphs.of(self, recorded)
 
     @property
@@ -160,20 +163,14 @@ class Trainer:
         scheduled = self._schedule(span)
         notes = self.graphs.turns(span, scheduled) if self.graphs is not None else self.turns(span, scheduled)
         if self.recipe.controllers:
-            notes = self.engine.average_notes(notes)
+            told = notes.kept() if isinstance(notes, Noted) else (notes := self.engine.average_notes(notes))
             batch = self._batch(scheduled)
             for controller in self.recipe.controllers:
-                state.knobs |= controller(state.knobs, notes, batch)
+                state.knobs |= controller(state.knobs, told, batch)
         state.step += 1
         state.images += self._batch(scheduled)
-        self._average(scheduled)
-        known = [name for name in notes if name in state.sums]
-        if known:
-            added = torch._foreach_add([state.sums[n] for n in known], [notes[n] for n in known])
-            state.sums |= dict(zip(known, added, strict=True))
-        for name, value in notes.items():
-            state.sums.setdefault(name, value)
-            state.counts[name] = state.counts.get(name, 0) + 1
+        self.averages.step(self._keep(scheduled), same=isinstance(notes, Noted))  # no module's own code runs where a recording is played
+        self.tally.add(state, notes)
 
     def turns(self, span: Span, scheduled: Mapping[str, float | Tensor]) -> dict[str, Tensor]:
         """Every side's turns of the present step; the notes of them."""
@@ -267,10 +264,10 @@ class Trainer:
                 seen = self._seen(span, side, play, turn, part)
                 loss = total(losses(self.charged, side, seen, turn, state.joint))
             turn.note(f"{side.name}.loss", loss)
-            for name, value in turn.notes.items():
-                notes[name] = notes[name] + value / micro if name in notes else value / micro
+            for name, value in _divided(turn.notes, micro).items():
+                notes[name] = notes[name] + value if name in notes else value
             if optimiser is not None:
-                (loss / micro).backward()  # type: ignore[no-untyped-call]
+                (loss / micro if micro > 1 else loss).backward()  # type: ignore[no-untyped-call]
         if optimiser is not None:
             notes[f"{side.name}.gradient"] = self._move(span, side, optimiser, turn)
         return {} if recipe.game.secret & set(side.modules) else notes
@@ -321,22 +318,18 @@ class Trainer:
 
         return initial * factor(turn.knobs) if self.tape is None else self.tape.rate(initial, factor)
 
-    def _average(self, scheduled: Mapping[str, float | Tensor]) -> None:
-        """EMA by half-life in examples; buffers (batch-norm statistics) are copied."""
+    def _keep(self, scheduled: Mapping[str, float | Tensor]) -> float:
+        """What averages keep of themselves at this step: EMA by half-life in examples."""
         state, ema = self.state, self.recipe.ema
         halflife = ema.halflife * float(scheduled.get("ema", 1.0))
         if ema.ramp:
             halflife = min(halflife, ema.ramp * state.images)
-        keep = 0.5 ** (self._batch(scheduled) / halflife) if halflife > 0 else 0.0
-        with torch.no_grad():
-            for name, average in state.ema.items():
-                live = state.nets[name]
-                mine: list[Tensor] = list(average.parameters())
-                theirs: list[Tensor] = list(live.parameters())
-                if mine:
-                    torch._foreach_lerp_(mine, theirs, 1 - keep)
-                if kept := list(average.buffers()):
-                    torch._foreach_copy_(kept, list(live.buffers()))
+        return 0.5 ** (self._batch(scheduled) / halflife) if halflife > 0 else 0.0
+
+
+def _divided(notes: Mapping[str, Tensor], by: int) -> dict[str, Tensor]:
+    """Each note by a number, in one operation, in tensors of their own."""
+    return dict(zip(notes, torch._foreach_div(list(notes.values()), by), strict=True)) if notes else {}
 
 
 def train(trainer: Trainer, watch: Watcher) -> str:
