@@ -31,10 +31,10 @@ def by_hand(average: nn.Module, live: nn.Module, keep: float) -> list[Tensor]:
 @torch.no_grad()
 def test_averages_are_the_half_life_s(same: bool) -> None:
     live, average = net(0), net(1)
-    averages = Averages({"g": average}, {"g": live})
+    averages, both = Averages(), ({"g": average}, {"g": live})
     for keep in (0.5, 0.9, 0.99):
         right = by_hand(average, live, keep)
-        averages.step(keep, same)
+        averages.step(*both, keep, same)
         for found, value in zip([*average.parameters(), *average.buffers()], right, strict=True):
             assert torch.equal(found, value)
 
@@ -42,17 +42,17 @@ def test_averages_are_the_half_life_s(same: bool) -> None:
 @torch.no_grad()
 def test_a_module_may_put_others_in_the_place_of_its_tensors() -> None:
     live, average = net(0), net(1)
-    averages = Averages({"g": average}, {"g": live})
-    averages.step(0.5, True)
+    averages, both = Averages(), ({"g": average}, {"g": live})
+    averages.step(*both, 0.5, True)
     live[0].weight = nn.Parameter(torch.ones(4, 3))
     live[1].running_mean = torch.full((4,), 7.0)
     right = by_hand(average, live, 0.5)
-    averages.step(0.5, True)
+    averages.step(*both, 0.5, True)
     for found, value in zip([*average.parameters(), *average.buffers()], right, strict=True):
         assert torch.equal(found, value)
     live.append(nn.Linear(3, 2))
     average.append(nn.Linear(3, 2))
-    averages.step(0.0, False)
+    averages.step(*both, 0.0, False)
     assert torch.equal(average[4].weight, live[4].weight)
 
 

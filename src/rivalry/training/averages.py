@@ -20,19 +20,18 @@ class Averages:
     than the sums.
     """
 
-    def __init__(self, averages: Mapping[str, nn.Module], nets: Mapping[str, nn.Module]) -> None:
-        self.averages, self.nets = averages, nets
+    def __init__(self) -> None:
         self._learned: list[Pairs] = []
         self._copied: list[Pairs] = []
         self._known = False
 
-    def step(self, keep: float, same: bool) -> None:
+    def step(self, averages: Mapping[str, nn.Module], nets: Mapping[str, nn.Module], keep: float, same: bool) -> None:
         """Parameters: average * keep + live * (1 - keep); buffers (batch-norm statistics) are copied.
 
-        same: modules consist of what they did at the last step.
+        same: the modules are those of the last step, and consist of what they did then.
         """
         if not same or not self._known:
-            self._find()
+            self._find(averages, nets)
         self._known = same
         with torch.no_grad():
             for pairs in self._learned:
@@ -40,10 +39,10 @@ class Averages:
             for pairs in self._copied:
                 torch._foreach_copy_(*_tensors(pairs))
 
-    def _find(self) -> None:
+    def _find(self, averages: Mapping[str, nn.Module], nets: Mapping[str, nn.Module]) -> None:
         self._learned, self._copied = [], []
-        for name, average in self.averages.items():
-            live = self.nets[name]
+        for name, average in averages.items():
+            live = nets[name]
             if learned := list(zip(_places(average, False), _places(live, False), strict=True)):
                 self._learned.append(learned)
             of_a_kind: dict[torch.dtype, Pairs] = {}  # of one type they are copied at once

@@ -145,7 +145,7 @@ class Trainer:
         self.guard: VoteGuard | None = None
         if isinstance(self.recipe.game, Pate):
             self.guard = VoteGuard(state, self.recipe.game, self.source, ledger, engine.world)
-        self.averages, self.tally = Averages(state.ema, state.nets), Tally()
+        self.averages, self.tally = Averages(), Tally()
         self.graphs = Graphs.of(self, recorded)
 
     @property
@@ -169,7 +169,8 @@ class Trainer:
                 state.knobs |= controller(state.knobs, told, batch)
         state.step += 1
         state.images += self._batch(scheduled)
-        self.averages.step(self._keep(scheduled), same=isinstance(notes, Noted))  # no module's own code runs where a recording is played
+        # no module's own code runs where a recording is played
+        self.averages.step(state.ema, state.nets, self._keep(scheduled), same=isinstance(notes, Noted))
         self.tally.add(state, notes)
 
     def turns(self, span: Span, scheduled: Mapping[str, float | Tensor]) -> dict[str, Tensor]:
