@@ -18,6 +18,10 @@ MIXING = ("_to_copy", "copy_", "_local_scalar_dense", "is_pinned", "_pin_memory"
 """Operations that go between devices."""
 INDEXING = ("index.Tensor", "index_put_.default", "index_put.default", "_index_put_impl_.default", "_unsafe_index.Tensor")
 """Operations whose indices may stay on the processor."""
+READ = ("_local_scalar_dense", "nonzero", "masked_select", "_unique", "unique_")
+"""Operations whose result, or its size, the processor has to know."""
+watching = False
+"""Whether what would make the processor wait for a GPU, or the other way round, is an error."""
 
 
 class Away(Tensor):
@@ -72,6 +76,8 @@ def elsewhere(func: Any, *args: Any, **kwargs: Any) -> Any:
     given = tree_flatten((args, kwargs))[0]
     aways = [x for x in given if isinstance(x, Away)]
     name = str(func).removeprefix("aten.")
+    if watching and waits(name, args, kwargs):
+        raise RuntimeError(f"the device is waited for in {func}")
     if not name.startswith(MIXING):
         looked = tree_flatten((args[0], args[2:]) if name in INDEXING else (args, kwargs))[0]
         near = [x for x in looked if isinstance(x, Tensor) and not isinstance(x, Away) and x.dim() > 0]
@@ -89,6 +95,20 @@ def elsewhere(func: Any, *args: Any, **kwargs: Any) -> Any:
         return known.get(id(x), Away(x)) if isinstance(x, Tensor) and not isinstance(x, Away) else x
 
     return tree_map(far, out) if there else out
+
+
+def waits(name: str, args: Any, kwargs: Any) -> bool:
+    """As CUDA's own mode of debugging has it: values read back, copies between devices, masks and far lists as indices."""
+    far = isinstance(args[0], Away)
+    if name in INDEXING:
+        found = [i for i in args[1] if i is not None]
+        return any(i.dtype == torch.bool or (isinstance(i, Away) != far and i.dim() > 0) for i in found)
+    if name.startswith("_to_copy"):
+        to = kwargs.get("device")
+        return to is not None and (torch.device(to).type == NAME) != far and not kwargs.get("non_blocking")
+    if name.startswith("copy_"):
+        return isinstance(args[1], Away) != far and not (len(args) > 2 and args[2])
+    return far and name.startswith(READ)
 
 
 def register() -> torch.device:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from torch.utils import backend_registration
 
+from rivalry import zoo
+
 HERE = Path(__file__).parent
 SLOW = pytest.mark.slow
 pytestmark = pytest.mark.skipif(
@@ -22,6 +24,32 @@ pytestmark = pytest.mark.skipif(
 def test_a_run_elsewhere(kind: str, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, str(HERE / "away_run.py"), kind], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+LENGTHS = ("text", "styles")
+"""Groups of rows where lengths of lines decide on shapes, so that they are waited for."""
+ASKED = ("dp-gan", "rcgan", "pate-gan")
+"""Draws of the operating system's; torch's own slope of a running product; votes that the processor counts."""
+
+
+@pytest.mark.parametrize("names", [("real-esrgan", "ctgan"), pytest.param(tuple(n for n in zoo.names() if n not in ASKED and zoo.get(n).about.group not in LENGTHS), marks=SLOW)])
+def test_nothing_is_waited_for_within_a_step(names: tuple[str, ...], tmp_path: Path) -> None:
+    """What a GPU would be waited for cannot be recorded either."""
+    done = subprocess.run([sys.executable, str(HERE / "away_waits.py"), *(f"{n}-small" for n in names)], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert not done.stdout
+
+
+def test_waiting_is_seen(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import torch, away; d = away.register(); x = torch.zeros(3, device=d) + 1; away.watching = True\n"
+        "waits = [lambda: float(x[0]), lambda: x.cpu(), lambda: torch.ones(3).to(d), lambda: x[torch.tensor([0, 1])], lambda: x[x > 1], lambda: x.nonzero()]\n"
+        "for do in waits:\n    try: do()\n    except RuntimeError as e: print('waited for' in str(e))\n"
+        "y = x + 1; y = torch.ones(3).to(d, non_blocking=True); y = torch.where(x > 1, x, y)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(HERE)], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.split() == ["True"] * 6, done.stderr
+    assert done.returncode == 0, done.stderr
 
 
 def test_mixing_is_seen(tmp_path: Path) -> None:

@@ -64,7 +64,9 @@ class RMSprop(Optimiser):
 
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         listed, _ = _ready(parameters)
-        return torch.optim.RMSprop(listed, self.lr, self.alpha, self.eps, self.weight_decay, self.momentum)
+        # on a GPU steps are counted there from the beginning, since recorded steps need it
+        there = listed[0].device.type == "cuda"
+        return torch.optim.RMSprop(listed, self.lr, self.alpha, self.eps, self.weight_decay, self.momentum, capturable=there)
 
 
 @register("optimiser", "sgd")

@@ -17,6 +17,7 @@ from rivalry.degrade.resize import bicubic
 from rivalry.errors import RecipeError
 from rivalry.parts import Degradation
 from rivalry.streams import Draw
+from rivalry.types import constant
 
 LUMA = (0.299, 0.587, 0.114)
 
@@ -186,7 +187,7 @@ class Grey(Degradation):
         return (1, *shape[1:])
 
     def __call__(self, x: Tensor, draw: Draw) -> Tensor:
-        return (x * x.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+        return (x * constant(LUMA, x.device, x.dtype).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
 @register("degradation", "outline")
@@ -203,7 +204,7 @@ class Outline(Degradation):
 
     def __call__(self, x: Tensor, draw: Draw) -> Tensor:
         n = len(x)
-        luma = (x[:, :3] * x.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True) if x.shape[1] >= 3 else x[:, :1]
+        luma = (x[:, :3] * constant(LUMA, x.device, x.dtype).view(1, 3, 1, 1)).sum(1, keepdim=True) if x.shape[1] >= 3 else x[:, :1]
         sigma = between(draw, "sigma", n, self.low, self.high)
         ones = torch.ones_like(sigma)
         narrow = blurred(luma, gaussian(13, sigma, sigma, ones * 0, ones, ones < 0))

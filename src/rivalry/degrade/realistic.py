@@ -94,7 +94,7 @@ class Realistic(Shrinks):
         loud = between(draw, "loud", n, sigma[0], max(sigma[0], sigma[1] * self.strength)).view(-1, 1, 1, 1) * (2 / 255)
         light = (x.clamp(-1, 1) + 1) / 2
         if x.shape[1] >= 3:
-            luma = (light[:, :3] * x.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+            luma = (light[:, :3] * constant(LUMA, x.device, x.dtype).view(1, 3, 1, 1)).sum(1, keepdim=True)
             light = torch.where(grey, luma, light)
         # a Poisson count at 2^8 levels of light, times the scale: its deviation is sqrt(light / 256)
         counted = log_between(draw, "counted", n, scale[0], max(scale[0], scale[1] * self.strength)).view(-1, 1, 1, 1)

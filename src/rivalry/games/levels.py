@@ -14,7 +14,7 @@ from torch.nn.functional import one_hot
 
 from rivalry.errors import RecipeError
 from rivalry.streams import Draw
-from rivalry.types import Block
+from rivalry.types import Block, constant
 
 
 def categories(blocks: Sequence[Block]) -> tuple[Block, ...]:
@@ -34,8 +34,8 @@ class Levels:
         widths = [b.width for b in self.blocks]
         self.width = sum(widths)
         self.first = tuple(sum(widths[:i]) for i in range(len(widths)))
-        self._places = torch.tensor([b.start + i for b in self.blocks for i in range(b.width)], dtype=torch.long)
-        self._owner = torch.arange(len(widths)).repeat_interleave(torch.tensor(widths, dtype=torch.long))
+        self._places = tuple(b.start + i for b in self.blocks for i in range(b.width))
+        self._owner = tuple(i for i, width in enumerate(widths) for _ in range(width))
 
     def drawn_columns(self, draw: Draw, n: int) -> Tensor:
         """[n]: the category that each row is to be drawn by, all with equal chance; the same numbers for whoever asks at
@@ -44,8 +44,8 @@ class Levels:
 
     def within(self, x: Tensor, column: Tensor) -> Tensor:
         """Scores of encoded rows x [N, D] -> [N, W], -inf outside the options of the row's own column [N]."""
-        inside = self._owner.to(x.device)[None] == column[:, None]
-        return x[:, self._places.to(x.device)].masked_fill(~inside, -torch.inf)
+        owner, places = (constant(numbers, x.device, torch.long) for numbers in (self._owner, self._places))
+        return x[:, places].masked_fill(owner[None] != column[:, None], -torch.inf)
 
     def of(self, rows: Tensor, column: Tensor) -> Tensor:
         """[N]: the option that encoded rows [N, D] have in a column [N]."""
@@ -65,7 +65,7 @@ class Levels:
             shares = torch.tensor(b.shares or (1.0,) * b.width, dtype=torch.float64)
             table[i, : b.width - 1] = (shares.cumsum(0) / shares.sum())[:-1]
         level = (table.to(u.device)[column] <= u.double()).sum(1)
-        return torch.tensor(self.first, device=u.device)[column] + level
+        return constant(self.first, u.device, torch.long)[column] + level
 
     def option(self, name: str, level: int) -> int:
         """The option that stands for level number `level` of a category; of one with many levels, for its group.
