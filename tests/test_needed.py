@@ -83,24 +83,24 @@ def test_the_weakest_rewriting_that_is_sure_is_kept_or_the_nearest(monkeypatch: 
         text[:, 0] = 4 + rungs.index(strength)
         return text
 
-    # of texts by their second word: how they lean as they are (first word 9), and at each rung
-    leans = {4: [5.0] + [0.0] * 5, 5: [-5.0, 4.0, 9.0, 9.0, 9.0, 9.0], 6: [-5.0, 0.0, 1.0, 3.0, 9.0, 9.0], 7: [2.0, -3.0, -1.0, 1.0, 0.0, -2.0]}
+    # of texts by their second word: how they lean as they are (first word 10), and at each rung
+    leans = {4: [5.0] + [0.0] * 6, 5: [-5.0, 4.0] + [9.0] * 5, 6: [-5.0, 0.0, 1.0, 3.0] + [9.0] * 3, 7: [2.0, -3.0, -1.0, 1.0, 0.0, -2.0, -1.0]}
 
     def lean(net: TextEditor, nets: dict[str, torch.nn.Module], tokens: Tensor, style: Tensor) -> Tensor:
-        return torch.tensor([leans[second][0 if first == 9 else first - 3] for first, second in tokens[:, :2].tolist()])
+        return torch.tensor([leans[second][0 if first == 10 else first - 3] for first, second in tokens[:, :2].tolist()])
 
     monkeypatch.setattr(net, "write", write)
     monkeypatch.setattr(needed, "leaning", lean)
-    x = torch.tensor([[9, kind, 8, EOS, PAD, PAD, PAD, PAD] for kind in (4, 5, 6, 7)])
+    x = torch.tensor([[10, kind, 8, EOS, PAD, PAD, PAD, PAD] for kind in (4, 5, 6, 7)])
     found = as_needed(net, nets, x, torch.tensor([0, 1, 0, 1]))
-    assert found[:, 0].tolist() == [9, 4, 6, 6], "as it is; at the first rung; at the third; at the third, which comes nearest, not as it is"
+    assert found[:, 0].tolist() == [10, 4, 6, 6], "as it is; at the first rung; at the third; at the third, which comes nearest, not as it is"
     assert torch.equal(found[:, 1:], x[:, 1:])
-    assert tried == list(zip(rungs, (3, 2, 2, 1, 1), strict=True)), "what is sure is not tried further"
+    assert tried == list(zip(rungs, (3, 2, 2, 1, 1, 1), strict=True)), "what is sure is not tried further"
 
 
 def test_strengths_are_those_at_which_what_stood_there_counts_the_same() -> None:
     net, _ = networks()
-    for power in (0.5, 1.0, 1.5):
+    for power in (0.5, 1.0, 1.25):
         net.power = power
         assert [power / strength for strength in strengths(net)] == pytest.approx([1 / rung for rung in RUNGS])
     net.power = 0.0

@@ -12,7 +12,7 @@ from rivalry.games.text import fitted, trimmed
 from rivalry.nets.editor import TextEditor
 from rivalry.nets.style_judges import StyleJudgeModule
 
-RUNGS = (1 / 3, 2 / 3, 5 / 6, 1.0, 1.23)
+RUNGS = (1 / 3, 2 / 3, 5 / 6, 1.0, 1.23, 1.5)
 """What is tried, the weakest first, in strengths at which a dictionary is taken at its word."""
 STRONGEST = 1.9
 """At 2 all words would go."""
