@@ -163,8 +163,9 @@ class Trainer:
         scheduled = self._schedule(span)
         notes = self.graphs.turns(span, scheduled) if self.graphs is not None else self.turns(span, scheduled)
         if self.recipe.controllers:
-            told = notes.kept() if isinstance(notes, Noted) else (notes := self.engine.average_notes(notes))
-            batch = self._batch(scheduled)
+            if not isinstance(notes, Noted):
+                notes = self.engine.average_notes(notes)
+            told, batch = notes.kept() if isinstance(notes, Noted) else notes, self._batch(scheduled)
             for controller in self.recipe.controllers:
                 state.knobs |= controller(state.knobs, told, batch)
         state.step += 1
