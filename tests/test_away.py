@@ -18,9 +18,8 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.mark.parametrize(
-    "kind", ["text", "table", *(pytest.param(k, marks=SLOW) for k in ("points", "pictures", "style", "denoise", "ctgan", "private"))]
-)
+@SLOW
+@pytest.mark.parametrize("kind", ["text", "table", "points", "pictures", "style", "denoise", "ctgan", "private"])
 def test_a_run_elsewhere(kind: str, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, str(HERE / "away_run.py"), kind], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
