@@ -377,6 +377,8 @@ def house(task: Task, gpu: bool, channels: int, size: int, adversarial: bool | N
         return mending(
             name, about, net, game, judge if play else None, GAN(), terms, (SeenAlike(weight=10.0),), first=0.0 if damaged is None else 0.6,
             optimiser=BRISK, fine=replace(PIX2PIX, lr=5e-4), batch=batch, steps=10_000,
+            # of pairs, what is made gets worse as the rate falls (docs/lab/changing.md)
+            decay=Cosine(end=0.6, begin=0.1) if task.layout == "pairs" else None,
         )  # fmt: skip
     enlarges = isinstance(task.degradation, Down) or (isinstance(task.degradation, Realistic) and task.degradation.scale > 1)
     net = Restorer(64, 16 if gpu else 8, shrink=1 if enlarges else 2)
