@@ -29,9 +29,11 @@ LENGTHS = ("text", "styles")
 """Groups of rows where lengths of lines decide on shapes, so that they are waited for."""
 ASKED = ("dp-gan", "rcgan", "pate-gan")
 """Draws of the operating system's; torch's own slope of a running product; votes that the processor counts."""
+FUSED = ("house-records", "timegan")
+"""A recurrent cell in one kernel, which such a device does not have."""
 
 
-@pytest.mark.parametrize("names", [("real-esrgan", "ctgan"), pytest.param(tuple(n for n in zoo.names() if n not in ASKED and zoo.get(n).about.group not in LENGTHS), marks=SLOW)])
+@pytest.mark.parametrize("names", [("real-esrgan", "ctgan"), pytest.param(tuple(n for n in zoo.names() if n not in (*ASKED, *FUSED) and zoo.get(n).about.group not in LENGTHS), marks=SLOW)])
 def test_nothing_is_waited_for_within_a_step(names: tuple[str, ...], tmp_path: Path) -> None:
     """What a GPU would be waited for cannot be recorded either."""
     done = subprocess.run([sys.executable, str(HERE / "away_waits.py"), *(f"{n}-small" for n in names)], cwd=tmp_path, capture_output=True, text=True)
