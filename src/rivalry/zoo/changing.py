@@ -360,7 +360,7 @@ def house(task: Task, gpu: bool, channels: int, size: int, adversarial: bool | N
     about = replace(HOUSE, applications=(task.name,))
     if task.layout == "unpaired":
         wide, deep = (64, 9) if gpu else (24, 4)
-        one_way = "FastCUT, and what is already of the other kind must stay (L1); learns five times as fast."
+        one_way = "FastCUT against a judge of hinge and spectral norm, and what is already of the other kind must stay (L1); learns five times as fast."
         return _contrast(
             # instance norm and least squares let the judge win, and colours come back, after two thousand steps (docs/lab/changing.md)
             name, replace(about, distinctive=one_way), ResNetTranslator(wide, deep), PatchGAN(wide, 2 if size <= 96 else 3, norm="none", spectral=True),
