@@ -26,6 +26,11 @@ def model(double: bool = True) -> ReplyLanguageModel:
     return found.double() if double else found
 
 
+def replied(net: ReplyLanguageModel, context: Tensor, tokens: Tensor, whose: Tensor | None = None) -> Tensor:
+    """Logits [N, r, V] of each token of the replies."""
+    return net.read(net.thought(context, tokens, whose)[:, :-1])
+
+
 def rows(n: int = 6) -> Tensor:
     return talks().batch(torch.arange(n), CPU).x
 
@@ -36,15 +41,15 @@ def test_trimmed_rows_score_as_whole_ones() -> None:
     context, reply = x[:, :C], x[:, C:]
     assert int((context[:, :2] != PAD).sum()) == 0, "the case has padding on the left"
     for c, r in ((context, reply), (context[:, 2:], reply[:, :5])):
-        assert torch.allclose(net.replied(c, r), whole[:, : r.shape[1]], atol=1e-12)
+        assert torch.allclose(replied(net, c, r), whole[:, : r.shape[1]], atol=1e-12)
 
 
 def test_a_reply_does_not_depend_on_who_else_is_in_the_batch() -> None:
     net, x = model(), rows()
     longer = x.clone()
     longer[0, :2] = torch.tensor([5, EOS])
-    alone = net.replied(x[1:2, 2:C], x[1:2, C:])
-    beside = net.replied(longer[:2, :C], longer[:2, C:])[1:]
+    alone = replied(net, x[1:2, 2:C], x[1:2, C:])
+    beside = replied(net, longer[:2, :C], longer[:2, C:])[1:]
     assert torch.allclose(alone, beside, atol=1e-12)
 
 
@@ -61,8 +66,8 @@ def test_contexts_are_read_once_for_several_replies() -> None:
     net, x = model(), rows()
     whose = torch.tensor([0, 0, 3, 5, 3])
     reply = x[torch.tensor([0, 1, 2, 3, 4]), C:]
-    apart = net.replied(x[whose, :C], reply)
-    assert torch.allclose(net.replied(x[:, :C], reply, whose), apart, atol=1e-12)
+    apart = replied(net, x[whose, :C], reply)
+    assert torch.allclose(replied(net, x[:, :C], reply, whose), apart, atol=1e-12)
 
 
 def test_what_is_drawn_token_by_token_is_what_one_pass_says() -> None:
@@ -71,20 +76,20 @@ def test_what_is_drawn_token_by_token_is_what_one_pass_says() -> None:
     context = x[:, 1:C]
     drawn = net.answer(context, torch.rand(len(x) * 2, R), temperature=0.0)
     assert torch.equal(drawn[0::2], drawn[1::2])
-    logits = net.replied(context, drawn[0::2]).clone()
+    logits = replied(net, context, drawn[0::2]).clone()
     logits[..., [PAD, BOS, 3]] = -torch.inf
     going = (drawn[0::2] != PAD).double()
     assert bool(((logits.argmax(2) == drawn[0::2]) | (going == 0)).all())
     _, state = net.advance(context[:, -1], net.told(context), C)
     hidden, _ = net.advance(x[:, C], state, C + 1)
-    assert torch.allclose(net.read(hidden), net.replied(context, x[:, C:])[:, 1], atol=1e-12)
+    assert torch.allclose(net.read(hidden), replied(net, context, x[:, C:])[:, 1], atol=1e-12)
 
 
 def test_markers_are_never_said() -> None:
     net = model(double=False)
     drawn = net.answer(rows()[:, :C], torch.rand(600, R, generator=torch.Generator().manual_seed(0)))
     assert not bool(((drawn == BOS) | (drawn == DIALOGUE.vocabulary - 1)).any())
-    shares = net.replied(rows()[:, :C], rows()[:, C:]).detach().softmax(2)
+    shares = replied(net, rows()[:, :C], rows()[:, C:]).detach().softmax(2)
     assert float(shares[..., [BOS, DIALOGUE.vocabulary - 1]].max()) < 1e-6
 
 
@@ -93,7 +98,7 @@ def test_lessons_are_all_that_was_said_and_nothing_else() -> None:
     logits, tokens, mask = net.lesson(x[:, 2:C], x[:, C:], whole=True)
     said = (tokens != PAD) & (tokens != BOS) & (tokens != DIALOGUE.vocabulary - 1)
     assert torch.equal(mask.bool(), said)
-    assert torch.allclose(logits[:, C - 2 :], net.replied(x[:, 2:C], x[:, C:]), atol=1e-12)
+    assert torch.allclose(logits[:, C - 2 :], replied(net, x[:, 2:C], x[:, C:]), atol=1e-12)
     only = net.lesson(x[:, 2:C], x[:, C:], whole=False)[2]
     assert torch.equal(only.bool(), said & (torch.arange(tokens.shape[1]) >= C - 2))
 
@@ -101,7 +106,7 @@ def test_lessons_are_all_that_was_said_and_nothing_else() -> None:
 def test_surprise_is_the_log_of_a_softmax() -> None:
     net, x = model(), rows()
     found = net.surprise_of(x[:, :C], x[:, C:])
-    shares = net.replied(x[:, :C], x[:, C:]).log_softmax(2)
+    shares = replied(net, x[:, :C], x[:, C:]).log_softmax(2)
     for i in range(len(x)):
         for t in range(R):
             wanted = -shares[i, t, x[i, C + t]] if x[i, C + t] != PAD else torch.tensor(0.0, dtype=torch.float64)

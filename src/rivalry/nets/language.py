@@ -56,17 +56,22 @@ class LanguageModel(nn.Module):
 
     def surprise(self, tokens: Tensor) -> Tensor:
         """[N, T] -> -log p of each token [N, T] in nats, 0 where there is none."""
-        logits = self(tokens)
-        loss = cross_entropy(logits.flatten(0, 1).float(), tokens.flatten(), reduction="none").view(tokens.shape)
-        return loss * (tokens != PAD)
+        return self.surprised(self.hidden(shifted(tokens)), tokens)
+
+    def surprised(self, hidden: Tensor, tokens: Tensor) -> Tensor:
+        """[N, T, H] what is thought before each of the tokens [N, T] -> -log p [N, T]; as above.  Only what is there is read: half and more of a
+        batch of lines is padding, and the vocabulary is what costs."""
+        there = tokens != PAD
+        logits = self.read(hidden[there])
+        loss = cross_entropy(logits.to(torch.promote_types(logits.dtype, torch.float32)), tokens[there], reduction="none")
+        return torch.zeros(tokens.shape, dtype=loss.dtype, device=tokens.device).masked_scatter(there, loss)
 
     @torch.no_grad()
     def thoughts(self, tokens: Tensor) -> Tensor:
         """[N, T] -> [N, T, H + 1]: what is thought before each token, and how surprising it then was; without dropout."""
         with evaluating(self):
             hidden = self.hidden(shifted(tokens)).float()
-            logits = self.read(hidden).float()
-        surprise = cross_entropy(logits.flatten(0, 1), tokens.flatten(), reduction="none").view(tokens.shape) * (tokens != PAD)
+            surprise = self.surprised(hidden, tokens)
         return torch.cat([hidden, surprise[..., None]], 2)
 
     @torch.no_grad()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, dropout, gelu, normalize, one_hot
+from torch.nn.functional import dropout, gelu, normalize, one_hot
 
 from rivalry.catalogue import register
 from rivalry.errors import RecipeError
@@ -67,18 +67,14 @@ class ReplyLanguageModel(TransformerLanguageModel):
         y: Tensor = self.norm(x)
         return y
 
-    def replied(self, context: Tensor, tokens: Tensor, whose: Tensor | None = None) -> Tensor:
-        """Logits [N, r, V] of each token of replies [N, r] to contexts [M, c]; see `thought`."""
-        return self.read(self.thought(context, tokens, whose)[:, :-1])
-
     def surprise_of(self, context: Tensor, tokens: Tensor, whose: Tensor | None = None) -> Tensor:
         """-log p [N, r] of each token of a reply, in nats; 0 for padding."""
-        return surprise(self.replied(context, tokens, whose), tokens)
+        return self.surprised(self.thought(context, tokens, whose)[:, :-1], tokens)
 
     def thoughts_of(self, context: Tensor, tokens: Tensor, whose: Tensor | None = None) -> Tensor:
         """[N, r, H + 1]: what is thought once each token of a reply was read, and how surprising it was."""
         hidden = self.thought(context, tokens, whose)
-        return torch.cat([hidden[:, 1:], surprise(self.read(hidden[:, :-1]), tokens)[..., None]], 2)
+        return torch.cat([hidden[:, 1:], self.surprised(hidden[:, :-1], tokens)[..., None]], 2)
 
     def words(self, tokens: Tensor) -> Tensor:
         """[N, T] -> [N, T, H] embeddings, zeros for padding."""
@@ -133,12 +129,6 @@ def looked_at(inputs: Tensor) -> Tensor:
     causal = torch.ones(s, s, dtype=torch.bool, device=inputs.device).tril()
     oneself = torch.eye(s, dtype=torch.bool, device=inputs.device)
     return (causal & (inputs != PAD)[:, None, :]) | oneself
-
-
-def surprise(logits: Tensor, tokens: Tensor) -> Tensor:
-    """-log p [N, T] in nats of tokens [N, T] under logits [N, T, V]; 0 for padding."""
-    loss = cross_entropy(logits.flatten(0, 1), tokens.flatten(), reduction="none").view(tokens.shape)
-    return loss * (tokens != PAD)
 
 
 class ThoughtJudge(nn.Module):
