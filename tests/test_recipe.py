@@ -26,6 +26,9 @@ def test_settings_by_path() -> None:
     side = set_value(r, "discriminator.optimiser.lr", "1e-4").stages[0].sides[0]
     assert side.optimiser == Adam(1e-4, 0.5, 0.999)
     assert set_value(r, "generator.width", "8").nets["generator"].width == 8  # type: ignore[attr-defined]
+    for text in (".5", "5e-1", "0.5", "+.5"):  # TOML alone wants a digit on either side of the point
+        assert set_value(r, "ema.ramp", text).ema.ramp == 0.5
+    assert set_value(r, "ema.ramp", "5.").ema.ramp == 5.0
     assert set_value(r, "objective", "hinge").objective == zoo.get("hinge-small").objective
     changed = set_value(r, "schedules.lr", '{part = "linear", end = 0.5}')
     assert changed.schedules["lr"](1.0) == 0.5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
@@ -251,11 +252,16 @@ def set_value(recipe: Recipe, path: str, text: str) -> Recipe:
     return changed
 
 
+NUMBER = re.compile(r"[+-]?(\d+\.|\.\d+)([eE][+-]?\d+)?")
+"""Numbers that TOML does not know as such."""
+
+
 def _parse(text: str) -> Any:
+    """As TOML has it; numbers also as people write them (.3, 5.), the rest as words."""
     try:
         return tomllib.loads(f"v = {text}")["v"]
     except tomllib.TOMLDecodeError:
-        return text
+        return float(text) if NUMBER.fullmatch(text) else text
 
 
 def _resolve(recipe: Recipe, keys: list[str]) -> list[str]:
