@@ -1,12 +1,13 @@
 """Dialogue: adversarial replies against the teacher-forced model they began as, and against one taught as long by likelihood alone.
 
-    python benchmarks/dialogue.py --train self --row dialogue --seed 0 --budget 8m
-    python benchmarks/dialogue.py --train self --row dialogue-mle --seed 0 --budget 8m
+    python benchmarks/dialogue.py --train self --row dialogue --seed 0
+    python benchmarks/dialogue.py --train self --row dialogue-mle --seed 0
     python benchmarks/dialogue.py --measure
 
-A budget is CPU seconds of one core, spent on steps; what is looked at meanwhile comes on top.  Runs lie in work/runs.  Held-out conversations
-are others than those learned from (self: by other people); everything is measured with one decoding for all.  What was measured is kept in
-work/measured by the weights it was measured of, so that a measurement goes on where it was interrupted.
+and so on for the data daily and chitchat, and for more seeds: all that were trained are measured.  A budget is CPU seconds of one core, spent on
+steps; what is looked at meanwhile comes on top.  Runs lie in work/runs.  Held-out conversations are others than those learned from (self: by
+other people); everything is measured with one decoding for all.  What was measured is kept in work/measured by the weights it was measured
+of, so that a measurement goes on where it was interrupted.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ CPU = torch.device("cpu")
 READING = {
     "self": ReadOptions(vocabulary=3000), "daily": ReadOptions(vocabulary=1500, kind="dialogue"), "chitchat": ReadOptions(vocabulary=3000),
 }  # fmt: skip
-SETTINGS = {"self": ("batch=32",), "daily": ("batch=32", "generator.dropout=.3"), "chitchat": ("batch=32",)}
+SETTINGS = {"self": ("batch=32",), "daily": ("batch=32", "generator.dropout=0.3"), "chitchat": ("batch=32",)}
+BUDGETS = {"self": "8m", "daily": "3m", "chitchat": "4m"}
+"""CPU time of the steps; DailyDialog's validation part is a twentieth of the self-dialogues."""
 SHOWN = ("chitchat",)
 """Data whose licence lets dialogues be printed: the BYU Chit-Chat set (MIT)."""
 DECODINGS = ((1.0, 1.0, 1), (1.0, 1.0, 4))
@@ -52,6 +55,7 @@ DECODINGS = ((1.0, 1.0, 1), (1.0, 1.0, 4))
 ASKED = 1600
 """Held-out contexts that are replied to; half of their conversations train the judges of AdverSuc."""
 RANKED = 800
+SEEDS = range(10)
 JUDGES = 2
 """Fresh judges of each contender, trained from different seeds; their verdicts are averaged."""
 
@@ -165,15 +169,17 @@ class Bench:
         return self.judge.asked(min(ASKED, len(self.dataset.held)))
 
     def contenders(self, seed: int) -> list[Contender]:
-        own, twin = (Run.open(f"talk-{self.data}-{row}-{seed}") for row in ("dialogue", "dialogue-mle"))
+        own = Run.open(f"talk-{self.data}-dialogue-{seed}")
         game = own.recipe.game
         assert isinstance(game, Reply)
+        # conversations that are only to be shown need no rival of equal time
+        twins = [Run.open(f"talk-{self.data}-dialogue-mle-{seed}")] if trained(self.data, "dialogue-mle", seed) else []
         common = max(set(self.asked.human), key=self.asked.human.count)
         moved = fresh.displaced(self.asked.talk)
         return [
             Contender("teacher-forced start", game, {"generator": own.networks(stage_checkpoint("likelihood"))["generator"]}),
             Contender("adversarial", game, own.networks("last")),
-            Contender("teacher-forced, equal time", game, {"generator": twin.networks("last")["generator"]}),
+            *(Contender("teacher-forced, equal time", game, {"generator": t.networks("last")["generator"]}) for t in twins),
             Contender(f"always '{common}'", game, None, (common,) * len(self.asked)),
             Contender("human reply to something else", game, None, tuple(self.asked.human[i] for i in moved.tolist())),
         ]
@@ -250,39 +256,74 @@ def named(decoding: Decoding) -> str:
     return f"{decoding[0]:g} / {decoding[1]:g}" + (f", best of {decoding[2]}" if decoding[2] > 1 else "")
 
 
-def measure(data: str, seed: int) -> str:
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a seed's contenders reached, by their names; averaged over seeds, contexts being the same for all."""
+
+    likely: Mapping[str, Mapping[str, Floats]]
+    fooled: Mapping[tuple[str, Decoding], Floats]
+    shapes: Mapping[tuple[str, Decoding], list[float]]
+
+    @classmethod
+    def mean(cls, seeds: Sequence[Found]) -> Found:
+        first = seeds[0]
+        return cls(
+            {w: {k: np.mean([s.likely[w][k] for s in seeds], 0) for k in found} for w, found in first.likely.items()},
+            {w: np.mean([s.fooled[w] for s in seeds], 0) for w in first.fooled},
+            {w: np.mean([s.shapes[w] for s in seeds], 0).tolist() for w in first.shapes},
+        )
+
+
+def found_of(bench: Bench, seed: int) -> Found:
+    who = bench.contenders(seed)
+    models = [w for w in who if w.nets is not None]
+    pairs = [(w, d) for d in DECODINGS for w in (who if d == DECODINGS[0] else models)]
+    return Found(
+        {w.name: bench.likelihood(w) for w in models},
+        {(w.name, d): bench.fooled(w, d, JUDGES if w.nets is not None else 1)[0] for w, d in pairs},
+        {(w.name, d): variety(bench.replies(w, d), bench.asked.human)[0] for w, d in pairs},
+    )
+
+
+def measure(data: str, seeds: Sequence[int]) -> str:
     """A section of the results page."""
     bench = Bench(data)
-    who, asked = bench.contenders(seed), bench.asked
+    who, asked = bench.contenders(seeds[0]), bench.asked
+    each = [found_of(bench, seed) for seed in seeds]
+    all_ = Found.mean(each)
     models = [w for w in who if w.nets is not None]
-    likely = {w.name: bench.likelihood(w) for w in models}
-    n = len(next(iter(likely.values()))["hits1"])
-    rows, fooled, shapes = [], dict[tuple[str, Decoding], Floats](), dict[tuple[str, Decoding], list[float]]()
-    talk, human = asked.talk, [0.0]
-    for decoding in DECODINGS:
-        for w in who if decoding == DECODINGS[0] else models:
-            shapes[w.name, decoding], human = variety(bench.replies(w, decoding), asked.human)
-            fooled[w.name, decoding], talk = bench.fooled(w, decoding, JUDGES if w.nets is not None else 1)
-            called = named(decoding) if w.nets is not None else ""
-            rows.append((w.name, called, mean(fooled[w.name, decoding], talk), *(f"{v:.3f}" for v in shapes[w.name, decoding])))
+    names = [w.name for w in models]
+    n = len(all_.likely[names[0]]["hits1"])
+    talk = bench.fooled(who[0], DECODINGS[0], JUDGES)[1]
+    human = variety(asked.human, asked.human)[0]
+    rows = [
+        (name, named(d) if name in names else "", mean(all_.fooled[name, d], talk), *(f"{v:.3f}" for v in all_.shapes[name, d]))
+        for name, d in all_.fooled
+    ]
     rows.append(("human", "", "0.5 at best", *(f"{v:.3f}" for v in human)))
     judged = bench.controls()
     first = [
-        (w.name, told(*_perplexity(likely[w.name], asked.talk), 2), mean(likely[w.name]["hits1"], asked.talk[:n]),
-         mean(likely[w.name]["hits1-critic"], asked.talk[:n]) if "hits1-critic" in likely[w.name] else "")
-        for w in models
+        (name, told(*_perplexity(likely, asked.talk), 2), mean(likely["hits1"], asked.talk[:n]),
+         mean(likely["hits1-critic"], asked.talk[:n]) if "hits1-critic" in likely else "")
+        for name, likely in all_.likely.items()
     ]  # fmt: skip
-    checks = targets(*(w.name for w in models), likely, fooled, shapes, human, talk, asked.talk)
-    trained = "; ".join(f"{row}: {steps(data, row, seed)}" for row in ("dialogue", "dialogue-mle"))
+    checks = targets(names[0], names[1], names[2:], all_, human, talk, asked.talk)
+    alone = [targets(names[0], names[1], names[2:], one, human, talk, asked.talk) for one in each]
+    lines = [(what, value, ", ".join(one[i][1].split(" ")[0] for one in alone), said) for i, (what, value, said) in enumerate(checks)]
+    rows_of = [r for r in ("dialogue", "dialogue-mle") if trained(data, r, seeds[0])]
+    took = "; ".join(f"{row}: {', '.join(steps(data, row, seed) for seed in seeds)}" for row in rows_of)
     return (
         f"## {data}\n\n{len(bench.dataset.train):,} replies to learn from; {len(asked):,} held-out contexts of {len(np.unique(asked.talk)):,} conversations. "
-        f"Seed {seed}; {trained}. Checkpoints: the last ones; the start is the one that its adversarial run went on from.\n\n"
+        f"{BUDGETS[data]} of training; means of seeds {', '.join(map(str, seeds))}; steps of {took}. Checkpoints: the last ones; the start is the one that its "
+        "adversarial run went on from.\n\n"
         f"Likelihood (perplexity per token of human replies; Hits@1 of {CANDIDATES} candidates, {n:,} contexts, by likelihood and by the discriminator):\n\n"
         + table(("", "perplexity", "Hits@1, likelihood", "Hits@1, discriminator"), first)
-        + f"\n\nReplies (AdverSuc by {JUDGES} judges trained afresh on one half of the held-out conversations and asked about the other; decoding: temperature / top-p):\n\n"
+        + f"\n\nReplies (AdverSuc by {JUDGES} judges for each seed, trained afresh on one half of the held-out conversations and asked about the other; decoding: "
+        "temperature / top-p):\n\n"
         + table(("", "decoding", "AdverSuc", "distinct-1", "distinct-2", "repetition", "words"), rows)
         + f"\n\nThe judge itself: people against people {float(judged['same']):.3f} right (.5 is right), people's replies to something else "
-        f"{float(judged['misplaced']):.3f}.\n\n" + table(("target", "value", "verdict"), checks) + dialogues(bench, models[1])
+        f"{float(judged['misplaced']):.3f}.\n\n"
+        + table(("target", "mean of seeds", "each seed", "verdict"), lines) + dialogues(bench, models[1])
     )
 
 
@@ -301,13 +342,13 @@ def dialogues(bench: Bench, who: Contender) -> str:
 
 
 def targets(
-    start: str, ours: str, twin: str, likely: Mapping[str, Mapping[str, np.ndarray]], fooled: Mapping[tuple[str, Decoding], Floats],
-    shapes: Mapping[tuple[str, Decoding], list[float]], human: Sequence[float], judged: Ints, talk: Ints,
+    start: str, ours: str, twins: Sequence[str], found: Found, human: Sequence[float], judged: Ints, talk: Ints,
 ) -> list[tuple[str, str, str]]:  # fmt: skip
     """(target, value, verdict): differences are of the same conversations, drawn anew together."""
+    likely, fooled, shapes = found.likely, found.fooled, found.shapes
     checks = list[tuple[str, str, str]]()
     n = len(likely[ours]["hits1"])
-    for rival in (start, twin):
+    for rival in (start, *twins):
         for decoding in DECODINGS:
             checks.append(above(f"AdverSuc above {rival}'s, {named(decoding)}", fooled[ours, decoding], fooled[rival, decoding], judged))
         checks.append(above(f"Hits@1 by likelihood above {rival}'s", likely[ours]["hits1"], likely[rival]["hits1"], talk[:n]))
@@ -336,9 +377,14 @@ def verdict(better: bool, worse: bool) -> str:
     return "met" if better else "worse" if worse else "not shown"
 
 
+def trained(data: str, row: str, seed: int) -> bool:
+    """Whether there is a run, and it has come to its end."""
+    return (ROOT / f"talk-{data}-{row}-{seed}" / "report.md").exists()
+
+
 def steps(data: str, row: str, seed: int) -> str:
     run = Run.open(f"talk-{data}-{row}-{seed}")
-    return f"{run.settings['plan']['steps']:,} steps"
+    return f"{run.settings['plan']['steps']:,}"
 
 
 def main() -> None:
@@ -346,23 +392,23 @@ def main() -> None:
     parser.add_argument("--train", choices=sorted(READING))
     parser.add_argument("--row", default="dialogue", choices=["dialogue", "dialogue-mle"])
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--budget", default="8m", help="CPU time of the steps")
+    parser.add_argument("--budget", help=f"CPU time of the steps (default: {BUDGETS})")
     parser.add_argument("--measure", action="store_true")
     given = parser.parse_args()
     torch.set_num_threads(1)
     WORK.mkdir(parents=True, exist_ok=True)
     os.chdir(WORK)
     if given.train:
-        train_row(given.train, given.row, given.seed, given.budget)
+        train_row(given.train, given.row, given.seed, given.budget or BUDGETS[given.train])
     if given.measure:
-        there = [d for d in READING if all((ROOT / f"talk-{d}-{row}-{given.seed}").exists() for row in ("dialogue", "dialogue-mle"))]
-        keep("dialogue", "Dialogue: adversarial against teacher-forced", INTRO + "\n\n".join(measure(d, given.seed) for d in there))
+        there = {d: [s for s in SEEDS if trained(d, "dialogue", s)] for d in READING}
+        sections = [measure(d, seeds) for d, seeds in there.items() if seeds]
+        keep("dialogue", "Dialogue: adversarial against teacher-forced", INTRO + "\n\n".join(sections))
 
 
-INTRO = """Rows were trained for equal CPU time of one core (7 minutes), looks left out: so of its steps the adversarial row spends a part on likelihood
-only. The likelihood stage of the adversarial run below was taken over from an earlier run of the same seed and settings, and the
-rest computed anew with the row as it is now: 399 CPU seconds in all, looks included (docs/lab/dialogue.md). Intervals are over conversations, drawn anew 1,000
-times. Self-dialogues and DailyDialog may not be shown (research use), so none of their dialogues are printed.
+INTRO = """Rows were trained for equal CPU time of one core, looks left out: so of its steps the adversarial row spends a part on likelihood
+only. Intervals are over conversations, drawn anew 1,000 times, of what the seeds reached on average. Self-dialogues and DailyDialog may not be shown
+(research use), so none of their dialogues are printed.
 
 """
 
