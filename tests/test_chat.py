@@ -166,3 +166,19 @@ def test_the_automatic_recipe_is_for_dialogue(here: Path) -> None:
     assert "a discriminator that reads context" in why[0]
     with pytest.raises(RecipeError, match="differential privacy yet"):
         choose(load_data(here / "talk.jsonl"), epsilon=3.0)
+
+
+def test_what_is_replied_to_is_never_written_over(run: Run, here: Path) -> None:
+    (here / "asked.txt").write_text("do you like tea ?\n")
+    found = CliRunner().invoke(cli, ["apply", "talk", "asked.txt", "-o", "./asked.txt"])
+    assert isinstance(found.exception, DataError)
+    assert "name another file with -o" in str(found.exception)
+    assert (here / "asked.txt").read_text() == "do you like tea ?\n"
+
+
+def test_bytes_that_are_no_unicode_are_named(run: Run) -> None:
+    with pytest.raises(DataError, match="no UTF-8"):
+        Conversation(load("talk").talker(Talking())).say("caf\udce9 ?")
+    found = CliRunner().invoke(cli, ["apply", "talk", "--chat"], input=b"caf\xe9 ?\n")
+    assert isinstance(found.exception, DataError)
+    assert "no UTF-8" in str(found.exception)

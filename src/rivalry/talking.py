@@ -156,6 +156,8 @@ def _json_turns(line: str, where: str) -> list[str]:
 def reply_to_file(who: Talker, source: Path, out: Path, tick: Tick = silent) -> int:
     """Replies to all contexts of `source` into `out`: .txt (a reply a line) or .jsonl (turns, reply, candidates).  Returns how many."""
     ending = out.suffix.lower()
+    if out.exists() and source.exists() and out.samefile(source):
+        raise DataError(f"{out} is what is to be replied to; name another file with -o")
     if ending not in (".txt", ".jsonl"):
         raise DataError(f"replies cannot be written as {out.name}; name a file ending in .txt or .jsonl")
     histories = contexts_of(source)

@@ -259,6 +259,25 @@ def test_a_task_on_named_pairs_learns_from_them(tmp_path: Path) -> None:
     assert any("--task translate learns from the pairs" in n for n in unpaired.notes)
 
 
+@pytest.mark.parametrize(("names", "task"), [(("noisy", "clean"), "denoise"), (("lr", "hr"), "super-resolution")])
+def test_what_is_spoilt_is_not_taken_for_good_where_pairs_have_other_names(names: tuple[str, str], task: str, tmp_path: Path) -> None:
+    pairs(tmp_path, names=names)
+    for path in (tmp_path / names[0]).iterdir():
+        path.rename(path.with_name(f"x4-{path.name}"))
+    with pytest.raises(DataError, match="give the two files of a pair one name"):
+        load(tmp_path, options=ReadOptions(task=task, patch=16))
+    assert load(tmp_path / names[1], options=ReadOptions(task=task, patch=16)).layout == "patches"
+
+
+def test_a_task_for_pictures_is_refused_for_anything_else(tmp_path: Path) -> None:
+    (tmp_path / "lines.txt").write_text("\n".join(f"a line of {i} words" for i in range(60)))
+    (tmp_path / "rows.csv").write_text("a,b\n" + "".join(f"{i},{i % 7}\n" for i in range(60)))
+    for name, kind in (("lines.txt", "text"), ("rows.csv", "points|table")):
+        with pytest.raises(DataError, match=f"changes pictures, and .*{name} is read as '({kind})'"):
+            load(tmp_path / name, options=ReadOptions(task="denoise"))
+    assert load(tmp_path / "lines.txt", options=ReadOptions(task="generate")).spec.kind == "tokens"
+
+
 def test_folders_of_other_files_are_classes_whatever_they_are_called(tmp_path: Path) -> None:
     for side in ("A", "B"):
         for i in range(9):

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rivalry.errors import DataError
+
 if TYPE_CHECKING:
     from rivalry.talking import Conversation, Talking
 
@@ -56,6 +58,8 @@ def talk(
 
 def converse(conversation: Conversation, name: str) -> None:
     """Lines of stdin, each replied to on stdout; with a prompt where somebody is there to see it."""
+    from rivalry.data.text_tokens import NO_UNICODE
+
     shown = sys.stdin.isatty()
     if shown:
         click.echo(HELP, err=True)
@@ -64,6 +68,8 @@ def converse(conversation: Conversation, name: str) -> None:
             line = input("you> ") if shown else sys.stdin.readline()
         except EOFError:
             return
+        except UnicodeDecodeError as error:
+            raise DataError(NO_UNICODE) from error
         if not shown and not line:
             return
         said = line.strip()

@@ -123,8 +123,16 @@ def as_it_is(options: ReadOptions) -> bool:
 
 
 def _against(name: str, sides: Sides | None, secret: bool) -> tuple[str, ...]:
-    """What to say where the task that was named leaves something of the layout unused."""
-    if not name or sides is None or not sides.equal:
+    """What to say where the task that was named leaves something of the layout unused.  DataError where what is spoilt would be taken for good."""
+    if not name or sides is None:
+        return ()
+    called = {n.lower() for n in sides.names}
+    if TASKS[name].layout == "patches" and sides.named and not sides.equal and called not in ({"a", "b"}, set(TRAINS)):
+        raise DataError(
+            f"the folders {sides.words} are called as pairs are, but their files have no equal names, so that those to be mended would be learned as good "
+            "ones; give the two files of a pair one name, or name the folder of good pictures alone"
+        )
+    if not sides.equal:
         return ()
     kind, words = TASKS[name].layout, "two folders" if secret and not sides.named else sides.words
     if kind == "unpaired" and not TASKS[name].labelled:

@@ -47,6 +47,17 @@ def words_of(text: str) -> list[str]:
     return _word().findall(text)
 
 
+NO_UNICODE = "what was typed holds bytes that are no UTF-8; set the terminal to UTF-8, or convert a file with iconv"
+
+
+def check_unicode(lines: Sequence[str]) -> None:
+    """DataError for halves of characters: what Python makes of bytes from a terminal that it cannot read."""
+    try:
+        "".join(lines).encode()
+    except UnicodeEncodeError as error:
+        raise DataError(NO_UNICODE) from error
+
+
 @dataclass(frozen=True)
 class Words:
     """Whole words; those that fewer than OFTEN lines have are unknown.  joiner: what stands between words of a text."""
@@ -70,6 +81,7 @@ class Words:
         return {w: i for i, w in enumerate(self.words, len(SPECIALS))}
 
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
+        check_unicode(lines)
         return [[self._numbers.get(w, UNKNOWN) for w in words_of(line)] for line in lines]
 
     def unknown(self, line: str) -> list[str]:
@@ -129,6 +141,7 @@ class BytePairs:
         return tokenizer
 
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
+        check_unicode(lines)
         return [found.ids for found in self._encoder.encode_batch(list(lines), add_special_tokens=False)]
 
     @cached_property
