@@ -1,7 +1,7 @@
 """Low light, holes and lost colours on Caltech-101's photos (CC BY 4.0), each beside the simple ways.
 
     python benchmarks/enhancing.py --train low-light      # also: inpaint, colourise; 6 minutes each
-    python benchmarks/enhancing.py --measure
+    python benchmarks/enhancing.py --measure              # of more squares: --squares 240
 
 Needs the development data, and scikit-image by hand for the simple ways.
 """
@@ -19,17 +19,17 @@ from torch import Tensor
 
 import rivalry
 from rivalry import stats
+from rivalry.changing.trained import nearer
 from rivalry.data import ReadOptions, load, sheets
 from rivalry.degrade import task
 from rivalry.extractors import Perceptual, extractor
-from rivalry.run import Run
+from rivalry.run import PIXELS, Run
 from rivalry.sampling import picked
 from rivalry.stats.pictures import psnr
 from rivalry.streams import Draw
 
 FOLDER = WORK / "enhancing"
 TASKS = ("low-light", "inpaint", "colourise")
-SQUARES = 60
 SHOWN = 3
 Picture = npt.NDArray[np.float64]
 
@@ -39,6 +39,7 @@ def main() -> None:
     parser.add_argument("--train", choices=TASKS)
     parser.add_argument("--budget", default="6m")
     parser.add_argument("--measure", action="store_true")
+    parser.add_argument("--squares", type=int, default=60, help="held-out squares to measure on")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     given = parser.parse_args()
     threads(given.threads)
@@ -48,7 +49,7 @@ def main() -> None:
             weights=weights() if task(given.train).adversarial else None,
         )  # fmt: skip
     if given.measure:
-        measure()
+        measure(given.squares)
 
 
 def source() -> str:
@@ -80,7 +81,7 @@ def simple(name: str) -> dict[str, Callable[[Picture, Picture], Picture]]:
     return {}
 
 
-def measure() -> None:
+def measure(squares: int) -> None:
     """On held-out squares: PSNR, perceptual distance, FD on SqueezeNet's features (few pictures: compare within a task only)."""
     space, far = extractor(weights()), Perceptual.load(weights())
     rows, shown = [], list[Tensor]()
@@ -90,7 +91,7 @@ def measure() -> None:
             continue
         run = Run.open(str(path))
         data = load(source(), options=options(name))
-        index = picked(len(data.held), min(SQUARES, len(data.held)), 0)
+        index = picked(len(data.held), min(squares, len(data.held)), 0)
         batch = data.held.batch(index, torch.device("cpu"))
         game, truth = run.recipe.game, batch.x
         given = game.source(batch, Draw(0, ("measure",)))
@@ -101,11 +102,16 @@ def measure() -> None:
             ways[label] = torch.from_numpy(np.stack(made)).permute(0, 3, 1, 2).float() * 2 - 1
             if name == "inpaint":
                 ways[label] = torch.where(given[:, 3:] > 0.5, ways[label], plain)
-        for which in ("best", "last"):
+        kinds = [(which, 1.0) for which in ("best", "last")]
+        if run.checkpoint(PIXELS).exists():
+            kinds += [("last", 0.5), ("last", 0.0)]
+        for which, perception in kinds:
             nets = run.networks(which)
+            if perception < 1:
+                nearer(nets["generator"], run, torch.device("cpu"), perception)
             with torch.inference_mode():
                 parts = [game.change(nets, part, Draw(0, ("measure", i))) for i, part in enumerate(given.split(32))]
-            ways[f"{run.recipe.name}, {which}"] = torch.cat(parts).clamp(-1, 1)
+            ways[f"{run.recipe.name}, {which}" + (f", --perception {perception:g}" if perception < 1 else "")] = torch.cat(parts).clamp(-1, 1)
         fixed = space(truth)
         for label, x in ways.items():
             with torch.inference_mode():
@@ -117,7 +123,7 @@ def measure() -> None:
         _sheet(torch.cat(shown))
     trained = [f"- {t}: {_trained(Run.open(str(FOLDER / t)))}" for t in TASKS if (FOLDER / t / "report.md").exists()]
     head = ("task", "", "PSNR", "perceptual distance", "FD-SqueezeNet")
-    keep("enhancing", "Low light, holes, lost colours", table(head, rows) + f"\n\n{SQUARES} held-out squares of 96 pixels.\n" + "\n".join(trained))
+    keep("enhancing", "Low light, holes, lost colours", table(head, rows) + f"\n\n{squares} held-out squares of 96 pixels.\n" + "\n".join(trained))
 
 
 def _sheet(rows: Tensor) -> None:

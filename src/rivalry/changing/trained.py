@@ -60,7 +60,7 @@ def changer_of(run: Run, which: str, device: torch.device, perception: float = 1
     mask = isinstance(degradation, Masked)
     net = run.networks(which, device)["generator"]
     if perception != 1.0:
-        _nearer(net, run, device, perception)
+        nearer(net, run, device, perception)
     if isinstance(recipe.game, Domains):
         if label is None or not isinstance(net, ChangeModule):
             raise RecipeError(f"{run.name} goes between classes: say which to make with --label, one of {', '.join(spec.class_names)}")
@@ -72,7 +72,8 @@ def changer_of(run: Run, which: str, device: torch.device, perception: float = 1
     )  # fmt: skip
 
 
-def _nearer(net: nn.Module, run: Run, device: torch.device, perception: float) -> None:
+def nearer(net: nn.Module, run: Run, device: torch.device, perception: float) -> None:
+    """Brings the generator's weights nearer to those at the end of the stage by pixels alone, in place; see `changer_of`."""
     if not 0 <= perception <= 1:
         raise RecipeError(f"--perception lies between 0 (pixels alone) and 1 (as trained), not {perception:g}")
     if not run.checkpoint(PIXELS).exists():
