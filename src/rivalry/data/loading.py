@@ -85,7 +85,7 @@ def load(source: Given, *, options: ReadOptions = DEFAULTS) -> Dataset:
         raise DataError(
             f"constraints are for tables and patient records, and {opened.where} is read as {kind!r}; leave them out, or say kind 'table'"
         )
-    if options.task not in (None, GENERATE) and kind != "image":
+    if options.task not in (None, GENERATE, styles.TASK) and kind != "image":
         raise DataError(f"--task {options.task} changes pictures, and {opened.where} is read as {kind!r}; leave --task out, or name pictures")
     return replace(claimant(opened, options).read(opened, options), source=address(source))
 
