@@ -4,7 +4,7 @@
     python benchmarks/dialogue.py --train self --row dialogue-mle --seed 0
     python benchmarks/dialogue.py --measure
 
-and so on for the data daily and chitchat, and for more seeds: all that were trained are measured.  A budget is CPU seconds of one core, spent on
+and so on for the data daily and chitchat, and for more seeds: all that were trained are measured.  A budget (BUDGETS) is CPU time of one core, spent on
 steps; what is looked at meanwhile comes on top.  Runs lie in work/runs.  Held-out conversations are others than those learned from (self: by
 other people); everything is measured with one decoding for all.  What was measured is kept in work/measured by the weights it was measured
 of, so that a measurement goes on where it was interrupted.
@@ -47,7 +47,7 @@ READING = {
 }  # fmt: skip
 SETTINGS = {"self": ("batch=32",), "daily": ("batch=32", "generator.dropout=0.3"), "chitchat": ("batch=32",)}
 BUDGETS = {"self": "8m", "daily": "3m", "chitchat": "4m"}
-"""CPU time of the steps; DailyDialog's validation part is a twentieth of the self-dialogues."""
+"""CPU time of the steps; DailyDialog's validation part has a forty-fifth of the self-dialogues' replies."""
 SHOWN = ("chitchat",)
 """Data whose licence lets dialogues be printed: the BYU Chit-Chat set (MIT)."""
 DECODINGS = ((1.0, 1.0, 1), (1.0, 1.0, 4))
@@ -97,10 +97,10 @@ def recipe_of(row: str, data: str) -> Recipe:
     return recipe
 
 
-def train_row(data: str, row: str, seed: int, budget: str) -> None:
+def train_row(data: str, row: str, seed: int) -> None:
     dataset, recipe = load(folder(data), options=READING[data]), recipe_of(row, data)
-    cpu = Budget.parse(budget).seconds
-    assert cpu is not None, "give the budget as time, such as 8m"
+    cpu = Budget.parse(BUDGETS[data]).seconds
+    assert cpu is not None
     steps = int(cpu / cpu_seconds_a_step(recipe, dataset))
     train(
         folder(data), recipe=recipe, seed=seed, run=f"talk-{data}-{row}-{seed}", budget=f"{steps}steps", tensorboard=False,
@@ -392,22 +392,23 @@ def main() -> None:
     parser.add_argument("--train", choices=sorted(READING))
     parser.add_argument("--row", default="dialogue", choices=["dialogue", "dialogue-mle"])
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--budget", help=f"CPU time of the steps (default: {BUDGETS})")
     parser.add_argument("--measure", action="store_true")
     given = parser.parse_args()
     torch.set_num_threads(1)
     WORK.mkdir(parents=True, exist_ok=True)
     os.chdir(WORK)
     if given.train:
-        train_row(given.train, given.row, given.seed, given.budget or BUDGETS[given.train])
+        train_row(given.train, given.row, given.seed)
     if given.measure:
         there = {d: [s for s in SEEDS if trained(d, "dialogue", s)] for d in READING}
-        sections = [measure(d, seeds) for d, seeds in there.items() if seeds]
+        # seeds are averaged where they have the same contenders: those with a rival of equal time, if there are any
+        same = {d: [s for s in seeds if trained(d, "dialogue-mle", s)] or seeds for d, seeds in there.items()}
+        sections = [measure(d, seeds) for d, seeds in same.items() if seeds]
         keep("dialogue", "Dialogue: adversarial against teacher-forced", INTRO + "\n\n".join(sections))
 
 
 INTRO = """Rows were trained for equal CPU time of one core, looks left out: so of its steps the adversarial row spends a part on likelihood
-only. Intervals are over conversations, drawn anew 1,000 times, of what the seeds reached on average. Self-dialogues and DailyDialog may not be shown
+only. What a step costs is measured before each training, so seeds differ in steps where other work shared the processor. Intervals are over conversations, drawn anew 1,000 times, of what the seeds reached on average. Self-dialogues and DailyDialog may not be shown
 (research use), so none of their dialogues are printed.
 
 """

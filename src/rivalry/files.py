@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
-from rivalry.errors import RunError
+from rivalry.errors import DataError, RunError
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
 
@@ -60,6 +60,12 @@ def _remove(path: Path) -> None:
 def write_text(path: Path, text: str) -> None:
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def not_over(source: Path, out: Path, what: str) -> None:
+    """DataError where what is to be written would take the place of what is read.  what: 'rewritten', as the sentence goes on."""
+    if source.exists() and out.exists() and out.samefile(source):
+        raise DataError(f"{out} is what is to be {what}; name another file with -o")
 
 
 def copy(source: Path, target: Path) -> None:

@@ -18,7 +18,7 @@ from rivalry.data.text_tokens import SPECIALS
 from rivalry.data.words import count, some
 from rivalry.errors import DataError, RecipeError, UnknownName
 from rivalry.evaluate import Looks, Scores
-from rivalry.files import write_text
+from rivalry.files import not_over, write_text
 from rivalry.games.restyle import Restyling, restyled
 from rivalry.run import Run as Folder
 from rivalry.sampling import sampler_of
@@ -117,8 +117,7 @@ class Stylist:
     def rewrite_file(self, source: Path, style: str, out: Path) -> Restyled:
         """A line for each line of a text file.  DataError where it cannot be read, or is not to be written."""
         self.number(style)
-        if out.exists() and out.samefile(source):
-            raise DataError(f"{out} is what is to be rewritten; name another file with -o")
+        not_over(source, out, "rewritten")
         if out.suffix.lower() != ".txt":
             raise DataError(f"rewritten lines go into a text file, not {out.name}; name one ending in .txt")
         lines = lines_of(source)

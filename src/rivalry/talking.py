@@ -15,7 +15,7 @@ from rivalry.data.dialogue import DialogueModality
 from rivalry.data.talks import joined, turns_in
 from rivalry.data.text_files import clean, every_line
 from rivalry.errors import DataError, RecipeError
-from rivalry.files import write_text
+from rivalry.files import not_over, write_text
 from rivalry.games.reply import Reply, reply_model, trimmed_left
 from rivalry.games.text import trimmed
 from rivalry.modes import evaluating
@@ -156,8 +156,7 @@ def _json_turns(line: str, where: str) -> list[str]:
 def reply_to_file(who: Talker, source: Path, out: Path, tick: Tick = silent) -> int:
     """Replies to all contexts of `source` into `out`: .txt (a reply a line) or .jsonl (turns, reply, candidates).  Returns how many."""
     ending = out.suffix.lower()
-    if out.exists() and source.exists() and out.samefile(source):
-        raise DataError(f"{out} is what is to be replied to; name another file with -o")
+    not_over(source, out, "replied to")
     if ending not in (".txt", ".jsonl"):
         raise DataError(f"replies cannot be written as {out.name}; name a file ending in .txt or .jsonl")
     histories = contexts_of(source)

@@ -376,7 +376,7 @@ def house(task: Task, gpu: bool, channels: int, size: int, adversarial: bool | N
         terms: tuple[Term, ...] = (L1(pair="reconstruction", weight=100.0 if task.layout == "pairs" else 10.0),)
         return mending(
             name, about, net, game, judge if play else None, GAN(), terms, (SeenAlike(weight=10.0),),
-            # a judge soon makes what fills holes worse by every measure: it has the last word only (docs/lab/changing.md)
+            # much of a judge makes what fills holes worse by every measure: it has the last word only (docs/lab/changing.md)
             first=0.0 if damaged is None else 0.85 if holes else 0.6, optimiser=BRISK, fine=replace(PIX2PIX, lr=5e-4), batch=batch, steps=10_000,
             # of pairs, what is made gets worse as the rate falls (docs/lab/changing.md)
             decay=Cosine(end=0.6, begin=0.1) if task.layout == "pairs" else None,
