@@ -235,6 +235,17 @@ def test_options_for_tables_and_sizes_are_refused(tmp_path: Path) -> None:
     assert np.isclose(len(load(path, options=ReadOptions(limit=20)).train), 16 * 5, atol=25)
 
 
+def test_columns_that_are_named_are_what_is_said_and_replied(tmp_path: Path) -> None:
+    pairs = [(f"what is {i} and one ?", f"it is {i + 1} .") for i in range(60)]
+    (tmp_path / "faq.csv").write_text("id,reply,asked\n" + "".join(f"{i},{a},{q}\n" for i, (q, a) in enumerate(pairs)))
+    found = load(tmp_path / "faq.csv", options=ReadOptions(kind="dialogue", columns=("asked", "reply")))
+    assert {(context[0][1], reply) for context, reply in told(found) + told(found, "held")} == set(pairs)
+    with pytest.raises(DataError, match=r"has no column 'answer'; it has id, reply and asked|has no column 'answer'; it has id, reply, asked"):
+        load(tmp_path / "faq.csv", options=ReadOptions(kind="dialogue", columns=("asked", "answer")))
+    with pytest.raises(DataError, match="is no table and has no columns"):
+        load(write(tmp_path / "a.jsonl", 40), options=ReadOptions(kind="dialogue", columns=("a", "b")))
+
+
 def test_pairs_of_columns_are_conversations_of_two_turns(tmp_path: Path) -> None:
     pairs = [(f"what is {i} and one ?", f"it is {i + 1} .") for i in range(60)]
     (tmp_path / "qa.csv").write_text("question,answer\n" + "".join(f"{q},{a}\n" for q, a in pairs))

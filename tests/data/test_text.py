@@ -82,6 +82,13 @@ def test_the_tokenizer_sees_training_lines_only(tmp_path: Path) -> None:
     assert "<unk>" in modality_of(words).texts(words.held.raw(torch.arange(1)))[0]
 
 
+def test_a_prompt_of_words_that_are_no_tokens_is_refused(tmp_path: Path) -> None:
+    modality = modality_of(load(written(tmp_path, lines(200)), options=ReadOptions(tokenizer="words")))
+    assert len(modality.prompt("the old")) == 2
+    with pytest.raises(DataError, match=r"and not 'zebra', 'quagga'; leave them out, or train with --tokenizer bpe"):
+        modality.prompt("the zebra quagga zebra")
+
+
 def test_words_that_few_lines_have_are_no_tokens() -> None:
     coder = Words.learn([*lines(50), "the secret of Rumpelstiltskin"], 30_000)
     assert "Rumpelstiltskin" not in coder.words

@@ -175,7 +175,9 @@ class DialogueModality:
 def chosen(source: Source, options: ReadOptions) -> Talks:
     """The conversations to be read."""
     if isinstance(source, Columns):
-        source = talks.from_columns(source)
+        source = talks.from_columns(source, options.columns)
+    elif options.columns:
+        raise DataError(f"{source.where} is no table and has no columns; leave --columns out")
     if isinstance(source, Texts):
         raise DataError(f"{source.where} holds lines and no conversations; see docs/dialogue.md for what is read")
     assert isinstance(source, Talks)

@@ -95,12 +95,19 @@ def read(files: Sequence[tuple[str, Content]], name: str, where: str) -> Talks:
     return _done(name, where, rows, talks, broken, layouts[0])
 
 
-def from_columns(table: Columns) -> Talks:
-    """A row for each turn: a column names the conversation, others the text and, if there are any, place and speaker.
+def from_columns(table: Columns, wanted: Sequence[str] = ()) -> Talks:
+    """A row for each turn: a column names the conversation, others the text and, if there are any, place and speaker.  Or a row for each pair.
 
+    wanted: of these columns alone; two that are called nothing known are what is said and what is replied, in that order.
     Raises DataError that names what is missing.
     """
-    pair = _pair(table.names)
+    for name in wanted:
+        if name not in table.names:
+            raise DataError(f"{table.where} has no column {name!r}; it has {some(table.names, 12)}")
+    if wanted:
+        kept = dict(zip(table.names, table.cells, strict=True))
+        table = replace(table, names=tuple(wanted), cells=tuple(kept[n] for n in wanted))
+    pair = _pair(table.names) or (tuple(wanted) if len(wanted) == 2 else None)
     if pair and not role(table.names, IDS):
         return _paired(table, *pair)
     named = {k: role(table.names, words) for k, words in (("conversation", IDS), ("text", TEXT), ("turn", ORDER), ("speaker", SPEAKER))}

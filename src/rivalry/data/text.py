@@ -27,7 +27,7 @@ from rivalry.data.text_tokens import BytePairs, Coder
 from rivalry.data.text_twins import Twins, twins
 from rivalry.data.words import count, some
 from rivalry.errors import DataError
-from rivalry.types import EOS, PAD, Spec
+from rivalry.types import EOS, PAD, UNKNOWN, Spec
 
 MOST = 128
 """Tokens of a line where nothing else is said; of shorter lines as many as all but WHOLE have."""
@@ -97,8 +97,11 @@ class TextModality:
         return self.rows(self.coder.encode([clean(line) for line in lines]))
 
     def prompt(self, text: str) -> tuple[int, ...]:
-        """The tokens that a text begins with.  DataError where they leave no room for more."""
+        """The tokens that a text begins with.  DataError where they leave no room for more, or a word of it has no token."""
         found = tuple(self.coder.encode([clean(text)])[0])
+        if UNKNOWN in found:
+            strange = some([repr(w) for w in dict.fromkeys(self.coder.unknown(clean(text)))], 5)
+            raise DataError(f"the run knows whole words only, and not {strange}; leave them out, or train with --tokenizer bpe, which can spell any word")
         if len(found) >= self.length:
             raise DataError(f"the prompt has {len(found)} tokens, and a line {self.length} at most; give a shorter one")
         return found
