@@ -343,6 +343,15 @@ def test_a_few_tiny_pictures_are_left_out_by_name(tmp_path: Path) -> None:
     assert any("dot.png (1x1)" in note for note in paired.notes)
 
 
+def test_partners_that_are_all_tiny_are_called_so(tmp_path: Path) -> None:
+    """Five times as small is no scale that is learned, so they would have to be as large as pictures are."""
+    for i in range(20):
+        picture(tmp_path / "lr" / f"{i}.png", 12, 12, i)
+        picture(tmp_path / "hr" / f"{i}.png", 60, 60, i)
+    with pytest.raises(DataError, match=r"20 pictures of .* are smaller than 16 pixels a side, for example lr/0.png \(12x12\)"):
+        load(tmp_path)
+
+
 def test_unknown_tasks_and_large_patches_are_refused(tmp_path: Path) -> None:
     photos(tmp_path)
     with pytest.raises(UnknownName, match="denoise"):

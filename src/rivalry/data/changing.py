@@ -138,7 +138,8 @@ def _without_tiny(source: Encoded, layout: Layout, pictures: dict[int, Array], s
     if not tiny:
         return []
     shown = some([f"{source.rows.name(i)} ({sides[i][0]}x{sides[i][1]})" for i in tiny], 3)
-    if 2 * len(tiny) > len(pictures):
+    lost = len(tiny) * (2 if layout.kind == "pairs" and layout.source else 1)  # whose partner is too small is lost too
+    if 2 * lost > len(pictures):
         what = "" if secret else f", for example {shown}"
         raise DataError(f"{count(len(tiny), 'picture')} of {source.where} are smaller than {LEAST} pixels a side{what}; remove them, or give --size")
     for i in tiny:
