@@ -16,6 +16,7 @@ from rivalry.changing.kept import EXIF_IFD, ORIENTATION, Kept
 from rivalry.changing.sink import PngSink, Shape
 from rivalry.changing.source import open_picture
 from rivalry.data import png16
+from rivalry.errors import DataError
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -213,6 +214,30 @@ def test_folders_are_mirrored_and_what_cannot_be_read_is_told(tmp_path: Path) ->
         assert sheet.height > 3 * 288
     assert len(done.written) == 3
     assert done.sheet == tmp_path / "sheet.png"
+
+
+def test_pictures_of_formats_that_are_not_read_are_told_of(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    save(folder / "a.png", scene(20, 30))
+    for name in ("IMG_1.HEIC", "IMG_2.heic", "DSC_3.NEF"):
+        (folder / name).write_bytes(b"\0\0\0\x18ftypheic")
+    done = apply_files(negative(), folder, tmp_path / "out")
+    assert "3 pictures of a format that is not read (DSC_3.NEF, IMG_1.HEIC, IMG_2.heic): left out; convert to JPEG, PNG or TIFF first" in done.text()
+    with pytest.raises(DataError, match=r"cannot be read.*its format is not read: convert it"):
+        apply_files(negative(), folder / "IMG_1.HEIC", tmp_path / "b.png")
+    (folder / "a.png").unlink()
+    with pytest.raises(DataError, match=r"no pictures in .*3 pictures of a format that is not read"):
+        apply_files(negative(), folder, tmp_path / "out2")
+
+
+def test_pictures_that_differ_in_their_endings_alone_are_both_written(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    first, second = save(tmp_path / "in" / "a.png", scene(20, 30)), save(tmp_path / "in" / "a.gif", scene(24, 36, 1))
+    done = apply_files(same(), tmp_path / "in", tmp_path / "out")
+    assert sorted(p.name for p in done.written) == ["a.gif.png", "a.png"]
+    assert np.array_equal(pixels(tmp_path / "out" / "a.png"), pixels(first))
+    assert np.array_equal(pixels(tmp_path / "out" / "a.gif.png"), pixels(second))
 
 
 def test_results_inside_the_folder_are_not_taken_for_pictures(tmp_path: Path) -> None:

@@ -343,6 +343,18 @@ def test_a_few_tiny_pictures_are_left_out_by_name(tmp_path: Path) -> None:
     assert any("dot.png (1x1)" in note for note in paired.notes)
 
 
+def test_pictures_of_formats_that_are_not_read_are_told_of(tmp_path: Path) -> None:
+    photos(tmp_path / "d")
+    (tmp_path / "d" / "IMG_1.HEIC").write_bytes(b"x")
+    said = "1 picture of a format that is not read (IMG_1.HEIC): left out; convert to JPEG, PNG or TIFF first"
+    assert said in load(tmp_path / "d", options=ReadOptions(task="denoise", patch=24)).notes
+    assert said in load(tmp_path / "d", options=ReadOptions(task="generate", size=16)).notes
+    (tmp_path / "only").mkdir()
+    (tmp_path / "only" / "IMG_1.HEIC").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"holds 1 .heic \(a format that is not read: convert"):
+        load(tmp_path / "only")
+
+
 def test_partners_that_are_all_tiny_are_called_so(tmp_path: Path) -> None:
     """Five times as small is no scale that is learned, so they would have to be as large as pictures are."""
     for i in range(20):

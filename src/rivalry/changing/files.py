@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -15,6 +15,7 @@ from rivalry.changing.source import FileSource, open_picture
 from rivalry.changing.tiles import prepared
 from rivalry.changing.ways import Ways
 from rivalry.data.containers import Folder
+from rivalry.data.words import unread
 from rivalry.errors import DataError, RecipeError
 from rivalry.files import atomic
 
@@ -89,7 +90,7 @@ def apply_files(
             "the network of this run fills holes: say where they are with --mask" if changer.mask else
             "the network of this run fills no holes, so it has no use for --mask; leave it out"
         )  # fmt: skip
-    jobs = jobs_of(source, out, mask, ways.draws)
+    jobs, passed_over = jobs_of(source, out, mask, ways.draws)
     _check_targets(jobs, sheet, overwrite)
     written, failed, notes, shown = list[Path](), list[tuple[str, str]](), Notes(), Sheet()
     for i, job in enumerate(jobs):
@@ -105,15 +106,15 @@ def apply_files(
         raise DataError(failed[0][1] if len(failed) == 1 else f"none of {len(failed)} pictures could be changed; the first: {failed[0][1]}")
     if sheet:
         shown.write(sheet)
-    return Changed(tuple(written), tuple(failed), notes.lines(), str(out), sheet)
+    return Changed(tuple(written), tuple(failed), (*filter(None, [passed_over]), *notes.lines()), str(out), sheet)
 
 
 def _part(tick: Tick, name: str, number: int, count: int) -> Callable[[float], None]:
     return lambda share: tick(name, (number + share) / count)
 
 
-def jobs_of(source: Path, out: Path, mask: Path | None, draws: int) -> list[Job]:
-    """What is to be done, with every path; DataError where paths make no sense."""
+def jobs_of(source: Path, out: Path, mask: Path | None, draws: int) -> tuple[list[Job], str]:
+    """(what is to be done, with every path; what to say of pictures that are passed over, or ''); DataError where paths make no sense."""
     if source.is_dir():
         return _jobs_of_folder(source, out, mask, draws)
     if not source.exists():
@@ -123,27 +124,32 @@ def jobs_of(source: Path, out: Path, mask: Path | None, draws: int) -> list[Job]
         raise DataError(f"pictures cannot be written as {out.suffix}; name a file ending in .png, .jpg, .tif or .webp, or a folder")
     if mask is not None and mask.is_dir():
         mask = _mask_for(mask, source.name)
-    return [Job(source.name, source, _numbered(target or _named(out / source.name), draws), mask)]
+    return [Job(source.name, source, _numbered(target or _named(out / source.name), draws), mask)], ""
 
 
-def _jobs_of_folder(source: Path, out: Path, mask: Path | None, draws: int) -> list[Job]:
+def _jobs_of_folder(source: Path, out: Path, mask: Path | None, draws: int) -> tuple[list[Job], str]:
     if out.exists() and not out.is_dir():
         raise DataError(f"{out} is a file, and {source} is a folder of pictures; name a folder with -o")
     if mask is not None and not mask.is_dir():
         raise DataError(f"{source} is a folder, so --mask must be a folder with a mask for each of its pictures; {mask} is none")
     inner = out.resolve()
-    names = [e.name for e in Folder.open(source).entries if e.ending in READ and not (source / e.name).resolve().is_relative_to(inner)]
+    entries = [e for e in Folder.open(source).entries if not (source / e.name).resolve().is_relative_to(inner)]
+    names, passed_over = [e.name for e in entries if e.ending in READ], unread([e.name for e in entries])
     if inner == source.resolve():
         raise DataError(f"the results would overwrite the pictures in {source}; name another folder with -o")
     if not names:
-        raise DataError(f"there are no pictures in {source}; known endings: {', '.join(READ)}")
-    return [
-        Job(name, source / name, _numbered(_named(out / name), draws), None if mask is None else _mask_for(mask, name)) for name in names
-    ]
+        raise DataError(f"there are no pictures in {source}; {passed_over or 'known endings: ' + ', '.join(READ)}")
+    taken = {_named(out / name) for name in names if format_of(Path(name))}
+    jobs = [Job(n, source / n, _numbered(_named(out / n, taken), draws), None if mask is None else _mask_for(mask, n)) for n in names]
+    return jobs, passed_over
 
 
-def _named(path: Path) -> Path:
-    return path if format_of(path) else path.with_suffix(OTHERWISE)
+def _named(path: Path, taken: Collection[Path] = ()) -> Path:
+    """Where the result of a picture of that path goes; a.gif becomes a.png or, where another picture's result is called that, a.gif.png."""
+    if format_of(path):
+        return path
+    found = path.with_suffix(OTHERWISE)
+    return found if found not in taken else path.with_name(path.name + OTHERWISE)
 
 
 def _numbered(path: Path, draws: int) -> tuple[Path, ...]:

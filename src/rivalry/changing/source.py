@@ -21,6 +21,7 @@ from rivalry.changing.kept import ORIENTATION, Kept, exif_of
 from rivalry.data import png16
 from rivalry.data.pixels import DEEP, formats, has_alpha, quiet, reason_of
 from rivalry.data.sources import Array
+from rivalry.data.words import unread
 from rivalry.errors import DataError
 
 OTHER_ORDER = {"L": "B", "B": "L", "N": "B" if np.little_endian else "L"}
@@ -111,7 +112,8 @@ def open_picture(path: Path) -> FileSource:
     except (DataError, MemoryError):
         raise
     except Exception as error:  # decoders of damaged files raise whatever they trip over
-        raise DataError(f"{path} cannot be read: {reason_of(error)}") from error
+        what = unread([path.name]) and " (its format is not read: convert it to JPEG, PNG or TIFF first)"
+        raise DataError(f"{path} cannot be read: {reason_of(error)}{what}") from error
 
 
 def _opened(content: bytes) -> FileSource:

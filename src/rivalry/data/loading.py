@@ -19,6 +19,7 @@ from rivalry.data.records import RecordModality
 from rivalry.data.sources import Arrays, Columns, Other, Source, Tables, Talks, Texts
 from rivalry.data.table import TableModality
 from rivalry.data.text import TextModality
+from rivalry.data.words import UNREAD
 from rivalry.errors import DataError, UnknownName
 
 _MODALITIES: dict[str, Modality] = {}
@@ -68,6 +69,8 @@ def claimant(source: Source, options: ReadOptions = DEFAULTS) -> Modality:
         if modality.sniff(source):
             return modality
     holds = source.holds if isinstance(source, Other) else "numbers of a shape nobody knows"
+    strange = any(ending in holds for ending in UNREAD)
+    holds += " (a format that is not read: convert to JPEG, PNG or TIFF first)" if strange else ""
     raise DataError(
         f"{source.where} holds {holds}, and nothing that can be trained on; name pictures (a folder, zip, tar, npz, "
         "idx or Parquet file), a table (CSV, TSV, Parquet) or text (.txt, a line each)"

@@ -21,7 +21,7 @@ from rivalry.data.options import ReadOptions
 from rivalry.data.parquet import ArrowTable, Interchange
 from rivalry.data.rows import Rows, endings, from_folders, group_by_name
 from rivalry.data.sources import Arrays, Columns, Encoded, Other, Scans, Source
-from rivalry.data.words import count, some
+from rivalry.data.words import count, some, unread
 from rivalry.errors import DataError
 
 Named = str | Path
@@ -261,4 +261,5 @@ def _listed(
             f"{count(n, 'link')} out of {container.where} {'is' if n == 1 else 'are'} not followed: copy what they lead to into it"
         )
     identity = hashlib.sha256(repr([(e.name, e.size, e.stamp) for e in kept]).encode()).hexdigest()
-    return rows, kept, identity, tuple(e.name for e in container.entries if e.name not in by_name)
+    others = tuple(e.name for e in container.entries if e.name not in by_name)
+    return rows.noted(unread(others)), kept, identity, others

@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+UNREAD = (".heic", ".heif", ".hif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".psd", ".svg")
+"""Endings of pictures that people have and that are not read: telephones' and cameras' own formats, and drawings."""
+
+
+def unread(names: Sequence[str]) -> str:
+    """What to say of pictures among the files that no reader is there for, '' if there are none."""
+    found = [n for n in names if n.lower().endswith(UNREAD)]
+    if not found:
+        return ""
+    return f"{count(len(found), 'picture')} of a format that is not read ({some(found)}): left out; convert to JPEG, PNG or TIFF first"
+
 
 def human_bytes(size: float) -> str:
     """1536 -> '1.5 KiB'."""
