@@ -82,6 +82,23 @@ def test_mr_is_shown_by_its_own_percentiles(tmp_path):
         assert float((x.abs() == 1).float().mean()) == pytest.approx(0.01, abs=0.005)
 
 
+def test_nothing_is_computed_where_a_map_of_uncertainty_would_replace_something(tmp_path):
+    path = nifti(head(16), tmp_path / "a.nii.gz")
+    (tmp_path / "b-uncertainty.nii.gz").write_bytes(b"mine")
+    asked = []
+    with pytest.raises(DataError, match="b-uncertainty.nii.gz is there already; scans are never replaced"):
+        changing_volumes(lambda x: asked.append(1) or x, path, tmp_path / "b.nii.gz", BRAIN, uncertainty_draws=2)
+    assert not asked
+    assert not (tmp_path / "b.nii.gz").exists()
+
+
+def test_results_are_not_put_among_the_scans(tmp_path):
+    (tmp_path / "in").mkdir()
+    nifti(head(16), tmp_path / "in" / "a.nii.gz")
+    with pytest.raises(DataError, match="lies in .*taken for scans the next time"):
+        changing_volumes(same, tmp_path / "in", tmp_path / "in" / "out", BRAIN)
+
+
 def test_uncertainty_is_the_deviation_of_the_draws(tmp_path):
     path = nifti(head(16), tmp_path / "a.nii.gz")
     draws = iter(range(1000))

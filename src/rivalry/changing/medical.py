@@ -97,10 +97,14 @@ def _changing(
     members: Sequence[Change], asked: Asked, path: Path, out: Path, modality: ImageModality, window: str | None, output: Window | None,
     keep_identity: bool, batch: int, tick: Tick,
 ) -> ChangedVolumes:  # fmt: skip
+    if out.resolve() == path.resolve() or out.resolve().is_relative_to(path.resolve()):
+        raise DataError(f"{out} lies in {path}, so its results would be taken for scans the next time; name a place outside with -o")
     found = find_volumes(path)
     names = _names(found, out, keep_identity)
     for place in names:  # all of them, before anything is computed
         check_free(place)
+        if len(members) > 1:
+            check_free(_beside(place))
     uids, written, notes, failed, clipped = UidMap(), list[Path](), dict.fromkeys(found.notes), list[str](), 0.0
     missing = list(found.left_out)
     for i, (files, place) in enumerate(zip(found.volumes, names, strict=True)):
