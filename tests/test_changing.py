@@ -125,6 +125,9 @@ def test_pairs_are_moved_alike_and_borders_reflect() -> None:
     assert torch.equal(moved((x,), 0.0, DRAW)[0], x)
     with pytest.raises(RecipeError, match="shift"):
         Change(shift=0.6)
+    with pytest.raises(RecipeError, match="one is larger than the other"):
+        Change(shift=0.1).wiring(Spec("image", (3, 32, 32), source=(3, 8, 8)))
+    assert Change().wiring(Spec("image", (3, 32, 32), source=(3, 8, 8))).source == (3, 8, 8)
 
 
 def test_zoomed_pictures_stay_multiples_and_shares_agree() -> None:

@@ -109,6 +109,8 @@ class Change(Changing):
             return Wiring(self.latent, source=self.degradation.shape(spec.shape))
         if not spec.source:
             raise RecipeError("this recipe learns from pairs of pictures, and the data have none; give two folders of equal names, or leave --recipe out: --task denoise alone makes bad twins of good pictures")
+        if self.shift and spec.source[1:] != spec.shape[1:]:
+            raise RecipeError("pictures of a pair are moved by the same pixels, and here one is larger than the other; leave game.shift at 0")
         return Wiring(self.latent, source=spec.source)
 
     def source(self, batch: Batch, draw: Draw) -> Tensor:
