@@ -78,6 +78,18 @@ def test_tiles_fill_a_hole_wider_than_they_are_by_what_is_known_of_the_whole_pic
     torch.testing.assert_close(tile[..., 40:], wanted[..., inside], atol=LEVEL, rtol=0)
 
 
+def test_tiles_of_any_picture_are_filled_as_the_whole_is() -> None:
+    """Sizes that halve to odd ones: 181, 91, 46, 23.  Enlarged by their ratio, a tile would be enlarged otherwise than the whole."""
+    x, hole = picture(181, 235)[None] * 2 - 1, torch.zeros(1, 1, 181, 235)
+    hole[:, :, 60:130, 90:170] = 1
+    statistics = Statistics()
+    with statistics.taking():
+        wanted = filled(x, hole, 4)
+    with statistics.using():
+        tile = filled(x[..., 16:144, 32:], hole[..., 16:144, 32:], 4)
+    torch.testing.assert_close(tile[..., 40:-40, 50:], wanted[..., 56:104, 82:], atol=LEVEL / 4, rtol=0)
+
+
 def test_tiles_begin_at_multiples_of_the_stride() -> None:
     x = picture(121, 175)
     changer = Changer(seeded(Halving), 3, 3, context=16, multiple=4)

@@ -25,7 +25,9 @@ def filled(x: Tensor, hole: Tensor, levels: int) -> Tensor:
     # as means, which tiles of a picture share (rivalry.changing.whole); sums each tile would take of itself
     made = (x * known).mean((2, 3), keepdim=True) / known.mean((2, 3), keepdim=True).clamp_min(1e-9)
     for own, weight in zip(reversed(sizes), reversed(weights), strict=True):
-        around = made.expand_as(own) if made.shape[2:] == (1, 1) else F.interpolate(made, size=own.shape[2:], mode="bilinear", align_corners=False)
+        # by two, whatever is cut off then: by sizes, tiles of a picture would be enlarged otherwise than the whole
+        twice = made if made.shape[2:] == (1, 1) else F.interpolate(made, scale_factor=2, mode="bilinear", align_corners=False)
+        around = twice.expand_as(own) if twice.shape[2:] == (1, 1) else twice[:, :, : own.shape[2], : own.shape[3]]
         made = own * weight + around * (1 - weight)
         for _ in range(ROUNDS):
             wide = F.pad(made, (1, 1, 1, 1), mode="replicate")
