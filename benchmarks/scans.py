@@ -16,7 +16,7 @@ from pathlib import Path
 import medical_data as data
 import numpy as np
 import torch
-from common import WORK, keep, table, threads
+from common import HERE, WORK, keep, table, threads
 from PIL import Image
 from scipy.stats import spearmanr
 from torch import Tensor, nn
@@ -25,6 +25,7 @@ from torch.nn.functional import avg_pool2d
 import rivalry
 from rivalry.data import ReadOptions, sheets
 from rivalry.degrade import task
+from rivalry.files import atomic
 from rivalry.run import Run
 from rivalry.stats.pictures import psnr
 from rivalry.zoo.changing import house
@@ -33,6 +34,9 @@ FOLDER = WORK / "scans"
 LEVELS = {"grey matter": data.GREY, "white matter": data.WHITE}
 WINDOW = (-1024.0, 1600.0)
 SIGMAS = (25, 50)
+FIGURE = HERE.parent / "docs" / "figures" / "scans.png"
+SHOWN = (4, 20)
+"""Of the held slices, those that are drawn."""
 
 
 def main() -> None:
@@ -91,7 +95,7 @@ def folder_of(side: str, kind: str) -> data.Array:
 def tissue(net: nn.Module, t1: data.Array) -> data.Array:
     """[N, H, W] T1 as shown -> the nearest of the tissue's levels."""
     x = torch.from_numpy(t1.astype(np.float32))[:, None] / 127.5 - 1
-    made = ((torch.cat([net(part) for part in x.split(8)])[:, 0] + 1) * 127.5).numpy()
+    made = ((_asked(net, x, 0, False)[:, 0] + 1) * 127.5).numpy()
     levels = np.array(sorted((0, data.BACKGROUND, *LEVELS.values())))
     found: data.Array = levels[np.abs(made[..., None] - levels).argmin(-1)]
     return found
@@ -112,10 +116,25 @@ def measure() -> None:
             for name, (a, b) in ways.items()
         ]
         head = ("Dice", *(f"held block, {n}" for n in LEVELS), *(f"second brain, {n}" for n in LEVELS))
+        drawn(net)
         parts.append(table(head, rows) + f"\n\n{_trained('tissue')} The second brain's tissue was drawn by nobody: it is three classes of brightness.")
     if (net := net_of("ct")) is not None:
         parts.append(ct(net))
     keep("scans", "Scans: tissue from MRI, and a quieter CT", "\n\n".join(parts))
+
+
+@torch.inference_mode()
+def drawn(net: nn.Module) -> None:
+    """docs/figures/scans.png: of some held slices T1, the map made (mean of two mirrored views), the true one, how much they differ, and the views' spread.
+    The brain is the mean of 152 people, and may be shown (ICBM 152 2009a, McConnell Brain Imaging Centre)."""
+    t1, true = (torch.from_numpy(folder_of("held", kind)[list(SHOWN)].astype(np.float32))[:, None] / 127.5 - 1 for kind in ("t1", "tissue"))
+    views = torch.stack([_asked(net, t1, 0, flip) for flip in (False, True)])
+    made = views.mean(0)
+    spread, error = avg_pool2d(views.var(0), 3, 1, 1).sqrt(), (made - true).abs()
+    rows = torch.stack([t1, made, true, error - 1, spread * 10 - 1], 1).flatten(0, 1)[..., 16:-16, 16:-16]
+    grey = ((rows.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).repeat(1, 1, 1, 3).numpy()
+    with atomic(FIGURE) as beside:
+        Image.fromarray(sheets.grid(grey, 5)).quantize(64, dither=Image.Dither.NONE).save(beside, "PNG", optimize=True)
 
 
 @torch.inference_mode()
@@ -127,7 +146,7 @@ def ct(net: nn.Module) -> str:
     rows = []
     for sigma in SIGMAS:
         noisy = x + torch.randn(x.shape, generator=torch.Generator().manual_seed(sigma)) * (2 * sigma / 255)
-        views = torch.stack([_view(net, noisy, turns, flip) for turns in range(4) for flip in (False, True)])
+        views = torch.stack([_asked(net, noisy, turns, flip) for turns in range(4) for flip in (False, True)])
         made, one = views.mean(0), views[0]
         sure = avg_pool2d(views.var(0), 3, 1, 1).sqrt()
         error = (made - x).abs()
@@ -140,7 +159,9 @@ def ct(net: nn.Module) -> str:
     return table(head_, rows) + f"\n\n{_trained('ct')} The spread is the root of the variance over the eight views, averaged over 3x3 pixels; {len(held)} held slices."
 
 
-def _view(net: nn.Module, x: Tensor, turns: int, flip: bool) -> Tensor:
+@torch.inference_mode()
+def _asked(net: nn.Module, x: Tensor, turns: int, flip: bool) -> Tensor:
+    """[N, 1, H, W] -> what the network makes of a turned or mirrored view, turned back."""
     way = torch.rot90(x.flip(3) if flip else x, turns, (2, 3))
     made = torch.cat([net(part) for part in way.split(4)])
     back = torch.rot90(made, -turns, (2, 3))

@@ -14,6 +14,7 @@ import gzip
 import shutil
 import time
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ from rivalry.parts import Wiring
 from rivalry.run import ROOT, Run
 from rivalry.stats.ngrams import Sentences, bleu
 from rivalry.streams import Draw
-from rivalry.sweeping import METRICS, Sweep, draw, sweep
+from rivalry.sweeping import AXES, METRICS, Sweep, draw, sweep
 from rivalry.types import Spec
 
 FILES = {
@@ -96,26 +97,28 @@ def report(data_name: str, found: Sweep, costs: dict[str, str], cpu: float, seed
         lines.append((key[0], f"{key[1]:g}", *(interval([p.values[m] for p in mine], 4) for m in METRICS)))
     floors = ["" if found.floors[m] is None else f"{found.floors[m]:.4f}" for m in METRICS]
     text = table(("row", "temperature", *(found.names[m] for m in METRICS)), [*lines, ("real data", "", *floors)])
-    first, *others = found.contenders
-    tests = []
-    for other in others:
-        try:
-            levels = found.dominance(other, first)
-        except RecipeError as error:
-            tests.append((other, str(error), "", ""))
-            continue
-        for level in levels:
-            inside = "" if level.interval is None else f"{level.interval[0]:+.3f} to {level.interval[1]:+.3f}"
-            tests.append((other, f"{level.variety:.3f}", f"{level.gain:+.3f} {inside}", level.verdict))
+    tests = [test for axis in (0, 1) for first, other in combinations(found.contenders, 2) for test in compared(found, other, first, axis)]
     trained = "; ".join(f"{row}: {steps}" for row, steps in costs.items())
     keep(
         f"text_{data_name}_{cpu:g}s",
         f"Text: {data_name}, temperatures swept",
         f"Each row trained for steps that take {cpu:g} CPU seconds of one core ({trained}), {seeds} seed(s), {samples:,} samples a "
         f"point. The checkpoint kept is that of the best held-out likelihood (rows without a discriminator) or the best FD.\n\n{text}\n\n"
-        f"LM score at equal variety (reverse LM score), gain over {first}; above 0 is better:\n\n"
-        + table(("row", "at", "gain", "verdict"), tests),
+        "At equal variety (reverse LM score) the gain in quality, in nats a word; above 0 is better. The model of the LM score has counted the training lines, which "
+        "rows have learned from and 'count-energy' has counted as well; that of held-out lines knows what nobody has seen:\n\n"
+        + table(("by", "row", "against", "at", "gain", "verdict"), tests),
     )
+
+
+def compared(found: Sweep, row: str, other: str, axis: int) -> list[tuple[str, ...]]:
+    """A line for each level of variety that both reach."""
+    quality = found.names[AXES[axis][1]]
+    try:
+        levels = found.dominance(row, other, axis)
+    except RecipeError as error:
+        return [(quality, row, other, "", str(error), "")]
+    inside = ["" if v.interval is None else f" ({v.interval[0]:+.3f} to {v.interval[1]:+.3f})" for v in levels]
+    return [(quality, row, other, f"{v.variety:.3f}", f"{v.gain:+.3f}{i}", v.verdict) for v, i in zip(levels, inside, strict=True)]
 
 
 # -- what a step costs --------------------------------------------------------------------------------------------------
@@ -207,7 +210,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["generate", "speed"])
     parser.add_argument("--data", choices=sorted(FILES), default="coco")
-    parser.add_argument("--rows", default="mle-small,mle-reranked-small,thought-energy-small,residual-energy-small")
+    parser.add_argument("--rows", default="mle-small,mle-reranked-small,count-energy-small,thought-energy-small")
     parser.add_argument("--cpu", type=float, default=240.0, help="CPU seconds of training for each run")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--samples", type=int, default=2000)

@@ -393,6 +393,13 @@ class Refreshes(ABC):
     def refresh(self) -> None: ...
 
 
+class Surveys(ABC):
+    """Marks modules that look at all rows before the first step; what they then know is in their buffers."""
+
+    @abstractmethod
+    def survey(self, rows: Rows, device: torch.device) -> None: ...
+
+
 class Settles(ABC):
     """Marks modules that must see what a generator makes before it is sampled from: its weights are averaged, and the
     average behaves otherwise than what was averaged.

@@ -26,9 +26,9 @@ from rivalry.stats.ngrams import Floats
 from rivalry.training.engine import Engine
 
 TEMPERATURES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)
-METRICS = ("lm", "reverse", "bleu5", "selfbleu5", "fd", "frontier")
-AXES = (("reverse", "lm", -1.0), ("selfbleu5", "bleu5", 1.0))
-"""Pictures: (variety, quality, sign of better quality); less variety is to the right in both."""
+METRICS = ("lm", "lm-held", "reverse", "bleu5", "selfbleu5", "fd", "frontier", "verbatim")
+AXES = (("reverse", "lm", -1.0), ("reverse", "lm-held", -1.0), ("selfbleu5", "bleu5", 1.0))
+"""Pictures: (variety, quality, sign of better quality); less variety is to the right in all."""
 LEVELS, DRAWS = 5, 2000
 
 
@@ -188,13 +188,13 @@ def _point(run: Run, contender: str, temperature: float, top_p: float, scores: S
 
 
 def draw(found: Sweep, path: Path) -> Path:
-    """Two pictures side by side: LM against reverse LM score, BLEU-5 against self-BLEU-5; to the left more variety, the better
-    quality below and above."""
+    """Pictures side by side: LM scores against the reverse LM score, BLEU-5 against self-BLEU-5; to the left more variety, the better
+    quality below, and in the last above."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    figure = Figure(figsize=(5 * len(AXES), 4), layout="constrained")
     for i, (variety, quality, _) in enumerate(AXES):
-        axes: Any = figure.add_subplot(1, 2, i + 1)
+        axes: Any = figure.add_subplot(1, len(AXES), i + 1)
         for number, contender in enumerate(found.contenders):
             for one, (x, y) in enumerate(found.curves(contender, variety, quality)):
                 axes.plot(x, y, marker="o", markersize=3, linewidth=1, color=f"C{number}", label=contender if one == 0 else None)

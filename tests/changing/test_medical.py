@@ -86,7 +86,7 @@ def test_nothing_is_computed_where_a_map_of_uncertainty_would_replace_something(
     path = nifti(head(16), tmp_path / "a.nii.gz")
     (tmp_path / "b-uncertainty.nii.gz").write_bytes(b"mine")
     asked = []
-    with pytest.raises(DataError, match="b-uncertainty.nii.gz is there already; scans are never replaced"):
+    with pytest.raises(DataError, match=r"b-uncertainty\.nii\.gz is there already; scans are never replaced"):
         changing_volumes(lambda x: asked.append(1) or x, path, tmp_path / "b.nii.gz", BRAIN, uncertainty_draws=2)
     assert not asked
     assert not (tmp_path / "b.nii.gz").exists()
@@ -95,7 +95,7 @@ def test_nothing_is_computed_where_a_map_of_uncertainty_would_replace_something(
 def test_results_are_not_put_among_the_scans(tmp_path):
     (tmp_path / "in").mkdir()
     nifti(head(16), tmp_path / "in" / "a.nii.gz")
-    with pytest.raises(DataError, match="lies in .*taken for scans the next time"):
+    with pytest.raises(DataError, match=r"lies in .*taken for scans the next time"):
         changing_volumes(same, tmp_path / "in", tmp_path / "in" / "out", BRAIN)
 
 

@@ -63,7 +63,7 @@ def models(data: Dataset, judge: Judge) -> dict[str, Scores]:
 
 
 def test_a_good_model_is_near_every_floor(models: dict[str, Scores]) -> None:
-    for name in ("lm", "reverse", "bleu4", "selfbleu4", "distinct", "frontier"):
+    for name in ("lm", "lm-held", "reverse", "bleu4", "selfbleu4", "distinct", "frontier"):
         score = models["good"][name]
         assert score.floor is not None
         assert score.value == pytest.approx(score.floor, rel=0.12), name
@@ -97,6 +97,13 @@ def test_a_copying_model_is_seen_by_what_it_shares_only(models: dict[str, Scores
     assert bad["span"].low > good["span"].high + 2
     assert abs(bad["bleu4"].value - good["bleu4"].value) < 0.05
     assert abs(bad["frontier"].value - good["frontier"].value) < 0.05
+
+
+def test_copies_please_the_model_of_training_lines_and_not_that_of_held_out_ones(models: dict[str, Scores]) -> None:
+    good, bad = models["good"], models["copying"]
+    assert bad["lm"].high < good["lm"].low
+    assert bad["lm-held"].value == pytest.approx(bad["lm-held"].floor, rel=0.05)
+    assert models["noisy"]["lm-held"].low > good["lm-held"].high + 0.3
 
 
 @dataclass(frozen=True)

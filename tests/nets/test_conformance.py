@@ -151,7 +151,7 @@ def test_every_network_of_the_package_is_tested() -> None:
     of_sets = {"UNIT", "MUNIT", "FlatTranslator", "PictureClassifier"}  # test_shared_codes.py, test_naming.py
     of_dialogue = {"ReplyJudge", "ReplyLM"}  # test_replying.py
     of_styles = {"CrossAligned", "Editor", "StatesJudge", "StyleJudge", "StyleTransformer"}  # test_rewriters.py
-    of_codes = {"CodeCritic", "CodeLM", "CodeMaker", "TextReader", "LeakLM", "TextThoughts"}  # test_text_codes.py, test_leaking.py, test_thoughts.py
+    of_codes = {"CodeCritic", "CodeLM", "CodeMaker", "TextReader", "LeakLM", "TextCounts", "TextThoughts"}  # test_text_codes.py, test_leaking.py, test_thoughts.py, test_text_counts.py
     assert names - of_tables - of_pictures - of_text - of_codes - of_sets - of_dialogue - of_styles == {
         "Discriminator", "Encoder", "JointDiscriminator", "Coupled", "CoupledDiscriminator", "LatentJudge"
     }  # fmt: skip

@@ -76,11 +76,18 @@ def likelihood(fake: Features, reference: Reference) -> Found:
 
 
 def language(fake: Features, reference: Reference) -> Found:
-    """The LM score; its floor is what held-out rows have."""
-    space, made, held = _sides(fake, reference)
-    real, words = space.model.surprise(space.limited(held))
-    floor = float(real.sum() / words.sum())
-    return Found({"lm": ratio_reading(*space.model.surprise(space.limited(made)), floor)})
+    """The LM score, whose floor is what held-out rows have; and likewise by a model of held-out rows, which nobody has learned from: its floor is
+    what training rows have."""
+    space, made, held = (_space(reference), *(_space(reference).limited(side) for side in _sides(fake, reference)[1:]))
+    strangers = NGramModel(held, space.known + 1)
+    known = space.train.take(np.linspace(0, len(space.train) - 1, min(len(held), len(space.train))).astype(np.int64))
+    ways = {"lm": (space.model, held), "lm-held": (strangers, known)}
+    return Found({name: ratio_reading(*model.surprise(made), _nats(model, real)) for name, (model, real) in ways.items()})
+
+
+def _nats(model: NGramModel, sentences: Sentences) -> float:
+    sums, words = model.surprise(sentences)
+    return float(sums.sum() / words.sum())
 
 
 def reverse(fake: Features, reference: Reference) -> Found:
@@ -148,7 +155,7 @@ def frontier(fake: Features, reference: Reference) -> Found:
 
 
 LIKELIHOOD = Measure(("nll",), likelihood, fresh=True)
-LANGUAGE = Measure(("lm",), language, fresh=True)
+LANGUAGE = Measure(("lm", "lm-held"), language, fresh=True)
 REVERSE = Measure(("reverse",), reverse)
 MATCHED = Measure(("bleu2", "bleu3", "bleu4", "bleu5"), matched)
 ALIKE = Measure(("selfbleu2", "selfbleu3", "selfbleu4", "selfbleu5", "distinct"), alike)

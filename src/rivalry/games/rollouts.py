@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -67,16 +68,29 @@ def proposed(game: Text, nets: Mapping[str, nn.Module], draw: Draw, n: int, prop
     return texts, trimmed(texts.flatten(0, 1))
 
 
+@torch.no_grad()
+def mean_log_p(nets: Mapping[str, nn.Module], tokens: Tensor) -> Tensor:
+    """[N, T] -> [N]: log p of each text under the language model, by its tokens."""
+    model = language_model(nets)
+    with evaluating(model):
+        return -per_example(model.surprise(tokens), there(tokens))
+
+
 @register("game", "energy")
 @dataclass(frozen=True)
 class Energy(Text):
     """Residual energy, Deng et al. 2020 (arXiv:2004.11714), eq. 2 and algorithm 1: the density is p(x) exp(D(x)), D the logit of a
     discriminator of real texts and the language model's; a sample is one of `proposals` texts, drawn in proportion to
     exp(D), with D cut to -+clip.  While training, texts are the language model's own; pair 'resampled' = (logits, tokens, mask) of texts
-    drawn so, for the language model to learn from."""
+    drawn so, for the language model to learn from.
+
+    pick: 'best' gives the text of the greatest D instead.  likely: what is drawn by, or greatest, is D and so much of the mean log p of a token.
+    Both buy quality with variety, as a lower temperature does."""
 
     proposals: int = 8
     clip: float = 3.0
+    pick: Literal["drawn", "best"] = "drawn"
+    likely: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -97,8 +111,14 @@ class Energy(Text):
         label: Tensor | None = None, truncation: float = 1.0,
     ) -> Tensor:  # fmt: skip
         texts, flat = proposed(self, nets, draw, n, self.proposals)
-        score = judged(nets["discriminator"], flat, *self.told(nets, flat)).view(n, self.proposals)
-        reached = score.clamp(-self.clip, self.clip).softmax(1).cumsum(1)
+        score = judged(nets["discriminator"], flat, *self.told(nets, flat))
+        score = score.clamp(-self.clip, self.clip) if self.pick == "drawn" else score
+        if self.likely:
+            score = score + self.likely * mean_log_p(nets, flat)
+        score = score.view(n, self.proposals)
+        if self.pick == "best":
+            return texts[torch.arange(n, device=texts.device), score.argmax(1)]
+        reached = score.softmax(1).cumsum(1)
         pick = (reached < draw.uniform("pick", n, 1)).sum(1).clamp_max(self.proposals - 1)
         return texts[torch.arange(n, device=texts.device), pick]
 
@@ -121,6 +141,5 @@ class Likeliest(Text):
         label: Tensor | None = None, truncation: float = 1.0,
     ) -> Tensor:  # fmt: skip
         texts, flat = proposed(self, nets, draw, n, self.proposals)
-        with torch.no_grad():
-            score = -per_example(language_model(nets).surprise(flat), there(flat)).view(n, self.proposals)
+        score = mean_log_p(nets, flat).view(n, self.proposals)
         return texts[torch.arange(n, device=texts.device), score.argmax(1)]

@@ -33,7 +33,8 @@ class Text(Game):
     against sampled ones.
 
     judged: what has a score of its own: 'tokens'; 'pairs' of tokens at the same place of a real and a sampled text, for
-    relativistic objectives; or whole 'texts'.  thoughts: the discriminator is told the language model's thoughts of each text.
+    relativistic objectives; or whole 'texts'.  thoughts: the discriminator is told the language model's thoughts of each text.  counts: and, 1 or 0, whether
+    a text is one of the rows that it counted before training (`rivalry.nets.text_counts`).
     """
 
     likelihood: ClassVar[bool] = True
@@ -42,6 +43,7 @@ class Text(Game):
     prompt: tuple[int, ...] = ()
     judged: Literal["tokens", "pairs", "texts"] = "tokens"
     thoughts: bool = False
+    counts: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.temperature < math.inf or not 0 < self.top_p <= 1:
@@ -73,14 +75,15 @@ class Text(Game):
                 masks = (there(real()), there(made()))
             if self.judged == "pairs":
                 masks = (there(real()) * there(made()),) * 2
-            return Match("discriminator", Point(real(), self.told(nets, real())), Point(made(), self.told(nets, made())), *masks, augment=False)
+            return Match("discriminator", Point(real(), self.told(nets, real(), own=True)), Point(made(), self.told(nets, made())), *masks, augment=False)
 
         pairs = {"tokens": lazy(lambda: (nets["generator"](lessons()), lessons(), there(lessons()))), "policy": lazy(policy)}
         return LazyPlay(nets, {"main": lazy(main)}, pairs)
 
-    def told(self, nets: Mapping[str, nn.Module], tokens: Tensor) -> tuple[Tensor, ...]:
-        """What the discriminator gets beside texts."""
-        return (language_model(nets).thoughts(tokens),) if self.thoughts else ()
+    def told(self, nets: Mapping[str, nn.Module], tokens: Tensor, own: bool = False) -> tuple[Tensor, ...]:
+        """What the discriminator gets beside texts.  own: they are rows to learn from."""
+        thoughts = (language_model(nets).thoughts(tokens),) if self.thoughts else ()
+        return (*thoughts, torch.full((len(tokens),), float(own), device=tokens.device)) if self.counts else thoughts
 
     def rewards(self, nets: Mapping[str, nn.Module], tokens: Tensor, draw: Draw) -> Tensor:
         """[N, T] -> [N, T]: what the discriminator says of each token, or of its text."""

@@ -45,6 +45,7 @@ from rivalry.nets.summary import count, describe
 from rivalry.nets.table import TableNet
 from rivalry.nets.teachers import Teachers
 from rivalry.nets.text_codes import CodeCritic, CodeLM, CodeMaker, TextReader
+from rivalry.nets.text_counts import TextCounts
 from rivalry.nets.text_judges import TextCNN, TextThoughts, TokenJudge
 from rivalry.nets.translators import ResNetTranslator, UNet
 from rivalry.nets.trunk import Seen, Trunk, TrunkModule
@@ -114,6 +115,7 @@ __all__ = [
     "TableNet",
     "Teachers",
     "TextCNN",
+    "TextCounts",
     "TextReader",
     "TextThoughts",
     "TextViews",

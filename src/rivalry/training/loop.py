@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from rivalry.games import Pate
-from rivalry.parts import Play, Refreshes, Sampler, Source, Turn
+from rivalry.parts import Play, Refreshes, Sampler, Source, Surveys, Turn
 from rivalry.privacy import Ledger, asks
 from rivalry.recipe import Recipe, Side, Stage
 from rivalry.training.averages import Averages
@@ -138,6 +138,9 @@ class Trainer:
         }
         for module in state.nets.values():
             module.train()
+            for part in module.modules() if state.step == 0 else ():
+                if isinstance(part, Surveys):
+                    part.survey(store, state.device)
         self.secret: PrivateTurns | None = None
         if self.recipe.private_sides():
             self.secret = PrivateTurns(state, store, ledger, engine.world)

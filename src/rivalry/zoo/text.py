@@ -11,6 +11,7 @@ from rivalry.nets import (
     LeakLM,
     RelationalLM,
     TextCNN,
+    TextCounts,
     TextReader,
     TextThoughts,
     TextViews,
@@ -201,6 +202,7 @@ def seqgan() -> Row:
     return Row(recipe("seqgan", 512, 100, 16, 64, 20_000), recipe("seqgan-small", 256, 64, 4, 64, 3_000))
 
 
+PLAIN = Energy(judged="texts")
 RESIDUAL = About(
     "Residual energy",
     "Deng et al. 2020, Residual Energy-Based Models for Text Generation, arXiv:2004.11714",
@@ -213,7 +215,7 @@ RESIDUAL = About(
 
 
 def residual(
-    name: str, about: About, net: Net, judge: Net, steps: int, first: float, rounds: int, thoughts: bool = False, d_lr: float = 5e-4,
+    name: str, about: About, net: Net, judge: Net, steps: int, first: float, rounds: int, game: Text = PLAIN, d_lr: float = 5e-4,
 ) -> Recipe:  # fmt: skip
     """Likelihood for the first share of the training, then the discriminator; between them `rounds` times both in turn, the
     language model learning from real and from chosen texts, one to one."""
@@ -226,7 +228,7 @@ def residual(
     stages = (Stage((writer,), "likelihood", first), *turns, Stage((critic,), "critic", each))
     nets = {"generator": net, "discriminator": judge}
     return Recipe(
-        name, nets, Energy(judged="texts", thoughts=thoughts), stages, GAN(), about=about, sampler=ByLength(), schedules={"lr": Linear(1.0, 0.1)},
+        name, nets, game, stages, GAN(), about=about, sampler=ByLength(), schedules={"lr": Linear(1.0, 0.1)},
         ema=NO_EMA, batch=128, steps=steps,
     )  # fmt: skip
 
@@ -267,9 +269,29 @@ def thought_energy() -> Row:
         "each token, rather than the tokens: it learns in a few steps what convolutions over words do not learn in hundreds.",
         APPLICATIONS,
     )
+    game = Energy(judged="texts", thoughts=True)
     return Row(
-        residual("thought-energy", about, LSTMLM(512, 2, 0.5), TextThoughts(512, 256), 20_000, 0.75, 0, True, 1e-3),
-        residual("thought-energy-small", about, LSTMLM(256, 1, 0.4), TextThoughts(256, 128), 3_000, 0.85, 0, True, 1e-3),
+        residual("thought-energy", about, LSTMLM(512, 2, 0.5), TextThoughts(512, 256), 20_000, 0.75, 0, game, 1e-3),
+        residual("thought-energy-small", about, LSTMLM(256, 1, 0.4), TextThoughts(256, 128), 3_000, 0.85, 0, game, 1e-3),
+    )
+
+
+@row("count-energy")
+def count_energy() -> Row:
+    about = About(
+        "Residual energy on counts",
+        "rivalry 2026; after Deng et al. 2020, arXiv:2004.11714, with a count-min sketch (Cormode & Muthukrishnan 2005)",
+        2026,
+        GROUP,
+        "As 'residual-energy', but the discriminator is told in how many other training texts each sequence of up to five tokens stands, and how "
+        "surprised the language model is: it need not learn what nobody writes. Of eight texts the best by both is given. The run holds the counts, "
+        "hashed: who has it can ask whether a text was in the training data.",
+        APPLICATIONS,
+    )
+    game = Energy(judged="texts", thoughts=True, counts=True, pick="best", likely=0.5)
+    return Row(
+        residual("count-energy", about, LSTMLM(512, 2, 0.5), TextCounts(64, bits=22), 20_000, 0.95, 0, game, 6e-3),
+        residual("count-energy-small", about, LSTMLM(256, 1, 0.4), TextCounts(), 3_000, 0.94, 0, game, 6e-3),
     )
 
 
