@@ -151,7 +151,7 @@ def test_the_folder_holds_no_turn_outside_private(run: Run, here: Path) -> None:
 def test_evaluate_says_all_there_is_to_say(run: Run) -> None:
     assert "adversuc" not in json.loads(told("evaluate", "talk", "-n", "60", "--json"))["scores"], "too few to train a judge on"
     found = json.loads(told("evaluate", "talk", "--json"))
-    assert set(found["scores"]) == {"perplexity", "hits1", "hits1-critic", "adversuc", "distinct1", "distinct", "repetition", "length"}
+    assert set(found["scores"]) == {"perplexity", "hits1", "hits3", "hits1-critic", "hits3-critic", "adversuc", "distinct1", "distinct", "repetition", "length"}
     assert set(found["details"]["judge"]) == {"same", "misplaced"}
     looks = [r["scores"]["hits1-critic"]["value"] for r in run.folder.metrics() if "scores" in r]
     assert looks

@@ -18,7 +18,7 @@ from rivalry.data import Dataset, ReadOptions, load
 from rivalry.data.dialogue import DialogueModality
 from rivalry.errors import DataError, RecipeError
 from rivalry.evaluate import Looks, Target, fresh, judge_of
-from rivalry.evaluate.dialogue import CANDIDATES, DialogueJudge, candidates, ranked
+from rivalry.evaluate.dialogue import CANDIDATES, DialogueJudge, _among, candidates, ranked
 from rivalry.games import Reply
 from rivalry.nets import ReplyJudge, ReplyLM
 from rivalry.nets.replying import ReplyLanguageModel, ThoughtJudge
@@ -123,6 +123,19 @@ def test_who_ignores_the_context_gets_a_tenth(dataset: Dataset, judge: DialogueJ
     assert hits(dataset, judge, Blind("nothing")) == pytest.approx(1 / CANDIDATES), "ties are shared"
     assert hits(dataset, judge, Blind("reply")) == pytest.approx(1 / CANDIDATES, abs=0.05)
     assert hits(dataset, judge, Knowing("nothing")) > 0.3
+
+
+def test_hits_at_three_are_of_the_three_best_and_ties_count_by_chance(dataset: Dataset, judge: DialogueJudge) -> None:
+    """By hand: two rated above the true reply, or it among five alike of which two are above, or seven above."""
+    rows = torch.tensor([
+        [5.0, 9, 8, 1, 1, 1, 1, 1, 1, 1], [5.0, 9, 8, 5, 5, 5, 5, 1, 1, 1], [5.0, 9, 9, 9, 9, 9, 9, 9, 1, 1], [5.0] * 10, [9.0] + [5.0] * 9,
+    ])  # fmt: skip
+    assert _among(rows.flatten(), 3).tolist() == pytest.approx([1, 1 / 5, 0, 3 / 10, 1])
+    assert _among(rows.flatten(), 1).tolist() == pytest.approx([0, 0, 0, 1 / 10, 1])
+    sampler = sampler_of(Reply(), Wiring(), networks(dataset, Blind("nothing")), CPU, dataset)
+    found = ranked(sampler, judge.asked(400))
+    assert float(found["hits3-critic"].mean()) == pytest.approx(3 / CANDIDATES)
+    assert bool((found["hits3"] >= found["hits1"]).all())
 
 
 def test_candidates_come_from_other_conversations() -> None:

@@ -42,7 +42,9 @@ RANKED = 1500
 ROWS_READ = 60_000
 ROWS = 64
 """Contexts at a time while ranking."""
-LIKELY = ("perplexity", "hits1", "hits1-critic")
+HITS = {"hits1": 1, "hits3": 3, "hits1-critic": 1, "hits3-critic": 3}
+"""Among how many of the best the true reply must be."""
+LIKELY = ("perplexity", *HITS)
 SPOKEN = ("distinct1", "distinct", "repetition", "length")
 JUDGED = ("adversuc",)
 ENOUGH = 5 * fresh.LEAST // 2
@@ -78,7 +80,7 @@ class DialogueJudge(Judge):
         super().__init__(dataset, _Words(), target, seed, device, looks or LOOKS, "hits1-critic" if judged else "perplexity")
 
     def known(self) -> tuple[str, ...]:
-        own = LIKELY if self.judged else LIKELY[:2]
+        own = LIKELY if self.judged else LIKELY[:3]
         learns = fresh.halves(self.asked(min(self.looks.verdict, len(self.dataset.held))).talk)
         enough = min(learns.sum(), (~learns).sum()) >= ENOUGH
         return (*own, *(JUDGED if enough else ()), *SPOKEN)
@@ -108,7 +110,7 @@ class DialogueJudge(Judge):
         found, details = dict[str, Reading](), dict[str, Any]()
         if sampler is not None and set(metrics) & set(LIKELY):
             found["perplexity"] = likelihood(sampler, asked)
-            found |= {m: share(v, asked.talk[: len(v)], 1 / CANDIDATES) for m, v in ranked(sampler, asked).items()}
+            found |= {m: share(v, asked.talk[: len(v)], HITS[m] / CANDIDATES) for m, v in ranked(sampler, asked).items()}
         if set(metrics) & {*SPOKEN, *JUDGED}:
             made = self.modality.texts(draw_samples(n, PLACE))
             found |= spoken(made, asked)
@@ -191,13 +193,13 @@ def places_of(sampler: Sampler) -> int:
 
 @torch.inference_mode()
 def ranked(sampler: Sampler, asked: Asked, most: int = RANKED) -> dict[str, Floats]:
-    """Hits@1 of each of the first `most` rows: whether, of the human reply and nine human replies to other held-out contexts, the right one is rated best: by the mean of
-    log p of its tokens and, where there is one, by the discriminator.  Ties count by chance, so that who ignores the context gets a tenth."""
+    """Hits@1 and 3 of each of the first `most` rows: whether, of the human reply and nine human replies to other held-out contexts, the right one is rated best, or among the
+    best three: by the mean of log p of its tokens and, where there is one, by the discriminator.  Ties count by chance, so that who ignores the context gets a tenth."""
     places = places_of(sampler)
     n = min(len(asked), most)
     other = candidates(asked.talk, n)
     context, replies = asked.x[:, :places], asked.x[:, places:]
-    hits = {name: list[Floats]() for name in ("hits1", "hits1-critic")[: 1 + ("discriminator" in sampler.nets)]}
+    hits = {name: list[Floats]() for name in HITS if "discriminator" in sampler.nets or not name.endswith("-critic")}
     for part in torch.arange(n).split(ROWS):
         offered = torch.cat([part[:, None], other[part]], 1).flatten()
         whose = torch.arange(len(offered), device=sampler.device) // CANDIDATES
@@ -205,9 +207,11 @@ def ranked(sampler: Sampler, asked: Asked, most: int = RANKED) -> dict[str, Floa
         heard = trimmed_left(context[part].to(sampler.device))
         shown = judgeable(sampler.nets, heard, tokens, whose)
         mask = (tokens != PAD).float()
-        hits["hits1"].append(_first(-(shown[1][..., -1] * mask).sum(1) / mask.sum(1)))
-        if "hits1-critic" in hits:
-            hits["hits1-critic"].append(_first(rating(judge_of_replies(sampler.nets), *shown)))
+        ratings = {"": -(shown[1][..., -1] * mask).sum(1) / mask.sum(1)}
+        if "discriminator" in sampler.nets:
+            ratings["-critic"] = rating(judge_of_replies(sampler.nets), *shown)
+        for name in hits:
+            hits[name].append(_among(ratings[name[len("hits1") :]], HITS[name]))
     return {name: np.concatenate(parts) for name, parts in hits.items()}
 
 
@@ -223,11 +227,11 @@ def candidates(talk: Ints, n: int) -> Tensor:
     return torch.from_numpy(out)
 
 
-def _first(rating: Tensor) -> Floats:
-    """[n CANDIDATES] ratings, the right one first of each -> [n]: 1 where it is the best, shared where it is one of several."""
+def _among(rating: Tensor, best: int) -> Floats:
+    """[n CANDIDATES] ratings, the right one first of each -> [n]: 1 where it is among the `best`, and where it is rated as others are, the chance that it is."""
     rated = rating.view(-1, CANDIDATES)
-    best = rated == rated.amax(1, keepdim=True)
-    found: Floats = (best[:, 0].double() / best.sum(1)).cpu().numpy()
+    better, alike = ((f(rated, rated[:, :1])).sum(1).double() for f in (torch.gt, torch.eq))
+    found: Floats = ((best - better) / alike).clamp(0, 1).cpu().numpy()
     return found
 
 

@@ -76,6 +76,8 @@ EACH = (
     Metric("perplexity", "perplexity", "lower", "of held-out replies under the model, per token", False, False),
     Metric("hits1", "Hits@1, likelihood", "higher", "share of contexts whose true reply is likelier than nine others", False),
     Metric("hits1-critic", "Hits@1, discriminator", "higher", "share of contexts whose true reply it rates above nine others", False),
+    Metric("hits3", "Hits@3, likelihood", "higher", "share of contexts whose true reply is among the three likeliest of ten", False),
+    Metric("hits3-critic", "Hits@3, discriminator", "higher", "share of contexts whose true reply is among the three it rates best of ten", False),
     Metric("adversuc", "AdverSuc", "higher", "share of replies on which a judge trained afresh is wrong; .5 at best", False),
     Metric("distinct1", "distinct-1", "higher", "different words over all words", False),
     Metric("lm", "LM score", "lower", "how unlikely samples are to a model of real text, in nats a word", False),
