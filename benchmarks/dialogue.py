@@ -46,7 +46,7 @@ READING = {
     "self": ReadOptions(vocabulary=3000), "daily": ReadOptions(vocabulary=1500, kind="dialogue"), "chitchat": ReadOptions(vocabulary=3000),
 }  # fmt: skip
 SETTINGS = {"self": ("batch=32",), "daily": ("batch=32", "generator.dropout=0.3"), "chitchat": ("batch=32",)}
-BUDGETS = {"self": "8m", "daily": "3m", "chitchat": "4m"}
+BUDGETS = {"self": "8m", "daily": "8m", "chitchat": "15m"}
 """CPU time of the steps; DailyDialog's validation part has a forty-fifth of the self-dialogues' replies."""
 SHOWN = ("chitchat",)
 """Data whose licence lets dialogues be printed: the BYU Chit-Chat set (MIT)."""

@@ -97,6 +97,8 @@ def test_replies_to_files(run: Run, here: Path) -> None:
         (("apply", "talk", "lines.txt", "-o", "o.png"), r"cannot be written as o\.png"),
         (("apply", "talk", "--chat", "--candidates", "0"), "candidates must be between 1 and 64"),
         (("apply", "talk", "--chat", "--top-p", "0"), "top-p above 0"),
+        (("apply", "talk", "lines.txt", "-o", "o.txt", "--tile", "64"), "--tile is not for conversations, and talk replies; leave it out"),
+        (("apply", "talk", "hello", "--style", "glad"), "--style is not for conversations"),
         (("sample", "talk", "-n", "3"), "says nothing by itself"),
     ],
 )

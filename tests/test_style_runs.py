@@ -121,6 +121,8 @@ def test_a_file_gives_a_line_for_each_of_its_lines(run: Run, here: Path) -> None
         (("--style", "glat", "a text"), "unknown style 'glat'; did you mean 'glad'"),
         (("--style", "glad", "--strength", "3", "a text"), "strength lies between 0, which changes nothing, and 2, not 3"),
         (("--style", "glad", "--strength", "much", "a text"), "--strength must be a number, or auto, not 'much'"),
+        (("--style", "glad", "a text", "--draws", "3"), "--draws has no use where texts are rewritten; leave it out"),
+        (("--style", "glad", "a text", "--candidates", "3"), "--candidates is for runs that reply, and mood does not; leave it out"),
         (("a text",), "rewrites texts; say in which style with --style"),
         (("some.txt", "-o", "out2.txt"), "say in which style with --style, one of glad, sour"),
         (("--style", "glad", "some.txt", "-o", "some.txt"), "is what is to be rewritten"),

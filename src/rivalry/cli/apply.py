@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from rivalry.cli.chat import talk, talking_options
-from rivalry.cli.options import device
+from rivalry.cli.chat import TALKING, talk, talking_options
+from rivalry.cli.options import device, refuse
 from rivalry.cli.options import strength as as_strength
 from rivalry.errors import DataError
 
@@ -81,6 +81,9 @@ def command(
 
     if talk(run, chat, None if source is None else Path(source), out, Talking(candidates, temperature, top_p, seed), which, device):
         return
+    refuse(f"is for runs that reply, and {run} does not", TALKING)
+    if style is not None:
+        refuse("has no use where texts are rewritten", but=("out", "which", "strength", "style", "device"))
     if source is None:
         if style is not None:
             raise DataError("say what is to be rewritten: a text, or a FILE with a line for each")

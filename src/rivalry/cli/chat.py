@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rivalry.cli.options import refuse
 from rivalry.errors import DataError
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ OPTIONS = (
     click.option("--temperature", type=float, default=0.8, show_default=True, help="Conversations: below 1 more typical, 0 the likeliest."),
     click.option("--top-p", type=float, default=0.95, show_default=True, help="Conversations: draw from the likeliest tokens of this share."),
 )
+
+
+TALKING = ("chat", "candidates", "temperature", "top_p")
 
 
 def talking_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -40,6 +44,8 @@ def talk(
     loaded = load(run)
     if not chat and not loaded.recipe.game.answers:
         return False
+    if loaded.recipe.game.answers:
+        refuse(f"is not for conversations, and {run} replies", but=("out", "seed", "which", "device", *TALKING))
     who = loaded.talker(talking, which=which, device=device)
     if chat and (source is not None or out is not None):
         raise click.UsageError("--chat is a conversation; leave FILE and -o out, or leave --chat out to reply to a file")

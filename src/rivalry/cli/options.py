@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from rivalry.data.options import ReadOptions
-from rivalry.errors import DataError
+from rivalry.errors import DataError, RecipeError
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -150,3 +151,13 @@ def as_json(command: Callable[..., Any]) -> Callable[..., Any]:
 def device(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto",
                         show_default=True, help="Where to compute.")(command)  # fmt: skip
+
+
+def refuse(why: str, names: Collection[str] = (), but: Collection[str] = ()) -> None:
+    """RecipeError that names an option which was typed and has no use: one of `names`, or any but those of `but`."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        if option.name is None or not isinstance(option, click.Option) or context.get_parameter_source(option.name) is not ParameterSource.COMMANDLINE:
+            continue
+        if option.name in names or (but and option.name not in but):
+            raise RecipeError(f"{option.opts[-1]} {why}; leave it out")
