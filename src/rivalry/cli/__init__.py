@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from importlib import import_module
 from typing import NoReturn
@@ -63,6 +64,17 @@ def cli() -> None:
     """
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+MENDED = {
+    errno.ENAMETOOLONG: "give a shorter name", errno.EROFS: "name a place that can be written to", errno.EACCES: "name a place that you may write to, or check its rights",
+    **dict.fromkeys(FULL, "make room, or name another place"),
+}  # fmt: skip
+
+
+def _short(path: str, most: int = 120) -> str:
+    return path if len(path) <= most else f"{path[: most // 2]}...{path[-most // 3 :]}"
+
+
 def main() -> NoReturn:
     """Runs the command; errors that a user can mend are one sentence on stderr and exit code 2."""
     try:
@@ -79,4 +91,10 @@ def main() -> NoReturn:
     except BrokenPipeError:
         sys.stderr.close()
         code = 0
+    except OSError as error:
+        if error.filename is None and error.errno not in FULL:
+            raise
+        where = "" if error.filename is None else f"{_short(str(error.filename))}: "
+        click.echo(f"error: {where}{error.strerror or error}; {MENDED.get(error.errno or 0, 'check the path and its rights')}", err=True)
+        code = 2
     sys.exit(code if isinstance(code, int) else 0)

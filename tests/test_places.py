@@ -1,0 +1,51 @@
+"""Places that cannot be written to: a sentence and exit code 2, whatever the command."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+
+from rivalry.cli import cli, main
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    with patch.object(sys, "argv", ["rivalry", *arguments]), pytest.raises(SystemExit) as end:
+        main()
+    told = capsys.readouterr().err
+    assert end.value.code == 2, told
+    assert told.count("\n") == 1
+    assert told.startswith("error: ")
+    return told
+
+
+def test_names_that_are_too_long_are_a_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = "a" * 300
+    for arguments in (("data", "inspect", name), ("sample", name), ("train", "ring8", "--recipe", "gan-small", "--budget", "2steps", "--run", name)):
+        told = said(capsys, *arguments)
+        assert told.endswith("File name too long; give a shorter name\n")
+        assert len(told) < 250
+
+
+@pytest.mark.parametrize(("number", "remedy"), [(errno.EROFS, "name a place that can be written to"), (errno.ENOSPC, "make room, or name another place")])
+def test_a_place_that_takes_nothing_is_a_sentence(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, number: int, remedy: str
+) -> None:
+    def failing(*args: object, **more: object) -> None:
+        raise OSError(number, "no", "some/where")
+
+    monkeypatch.setattr(cli, "main", failing)
+    assert said(capsys, "zoo", "list") == f"error: some/where: no; {remedy}\n"
+
+
+def test_what_is_nobodys_place_is_no_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*args: object, **more: object) -> None:
+        raise OSError("a bug")
+
+    monkeypatch.setattr(cli, "main", failing)
+    with patch.object(sys, "argv", ["rivalry", "zoo", "list"]), pytest.raises(OSError, match="a bug"):
+        main()
