@@ -274,6 +274,11 @@ def test_masks_say_what_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     Image.fromarray(scene(90, 120)).save(tmp_path / "in" / "a.jpg")
     assert apply_files(changer, tmp_path / "in", tmp_path / "out", mask=tmp_path / "masks").written[0].name == "a.jpg"
+    black = save(tmp_path / "black.png", np.zeros((90, 120, 1), np.uint8))
+    done = apply_files(changer, path, tmp_path / "e.png", mask=black)
+    assert "its mask is white nowhere, so nothing was filled" in done.text()
+    assert np.array_equal(pixels(done.written[0]), pixels(path))
+    assert "white nowhere" not in apply_files(changer, path, tmp_path / "f.png", mask=mask).text()
 
 
 @pytest.mark.parametrize("kind", ["colour", "transparent white", "grey with alpha"])

@@ -12,7 +12,7 @@ from rivalry.changing.kept import upright
 from rivalry.changing.sheet import Closest, Sheet
 from rivalry.changing.sink import Shape, fitting, format_of, open_sink, rows_of
 from rivalry.changing.source import FileSource, open_picture
-from rivalry.changing.tiles import prepared
+from rivalry.changing.tiles import PATCH, marked, prepared
 from rivalry.changing.ways import Ways
 from rivalry.data.containers import Folder
 from rivalry.data.words import unread
@@ -192,6 +192,8 @@ def _change_file(changer: Changer, job: Job, ways: Ways, sheet: Sheet | None, ti
             "make the mask as large as the picture"
         )
     closest, notes = Closest(), list(source.notes)
+    if mask is not None and not any(bool(marked(mask, top, min(mask.height, top + PATCH)).any()) for top in range(0, mask.height, PATCH)):
+        notes.append("its mask is white nowhere, so nothing was filled; holes are white on black")
     for draw, target in enumerate(job.targets):
         whole = prepared(source, changer, ways, draw, mask)
         colours, alpha = whole.channels.makes
