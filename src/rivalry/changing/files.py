@@ -191,9 +191,9 @@ def _change_file(changer: Changer, job: Job, ways: Ways, sheet: Sheet | None, ti
             f"the mask {job.mask} is {mask.width}x{mask.height} pixels, and the picture {job.source} is {source.width}x{source.height}; "
             "make the mask as large as the picture"
         )
-    closest, notes = Closest(), list(source.notes)
+    closest, notes, blank = Closest(), list(source.notes), ""
     if mask is not None and not any(bool(marked(mask, top, min(mask.height, top + PATCH)).any()) for top in range(0, mask.height, PATCH)):
-        notes.append("its mask is white nowhere, so nothing was filled; holes are white on black")
+        blank = "its mask is white nowhere, so nothing was filled; holes are white on black"
     for draw, target in enumerate(job.targets):
         whole = prepared(source, changer, ways, draw, mask)
         colours, alpha = whole.channels.makes
@@ -207,7 +207,7 @@ def _change_file(changer: Changer, job: Job, ways: Ways, sheet: Sheet | None, ti
             for band in whole.bands(lambda share, draw=draw: tick((draw + share) / len(job.targets)), seen):  # type: ignore[misc]
                 sink.write(rows_of(shape, band.numpy(), shaped))
             sink.close()
-        notes = [*source.notes, whole.channels.note(), *_lost(shape, shaped, target)]
+        notes = [*source.notes, blank, whole.channels.note(), *_lost(shape, shaped, target)]
     if sheet is not None:
         sheet.add(job.name, source, closest)
     return notes
