@@ -91,6 +91,10 @@ class Spec:
         return (self.shape[0] - self.static) // self.visits if self.visits else 0
 
 
+SURVEYED = "surveyed"
+"""Batch.extra: [N] 1 for rows that a network of the recipe has looked at before training (`rivalry.parts.Surveys`); absent where nobody has."""
+
+
 @dataclass
 class Batch:
     """N examples: x [N, *spec.shape], labels [N] int64 or None, index [N] of the rows they came from."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -84,18 +85,28 @@ class Energy(Text):
     exp(D), with D cut to -+clip.  While training, texts are the language model's own; pair 'resampled' = (logits, tokens, mask) of texts
     drawn so, for the language model to learn from.
 
-    pick: 'best' gives the text of the greatest D instead.  likely: what is drawn by, or greatest, is D and so much of the mean log p of a token.
-    Both buy quality with variety, as a lower temperature does."""
+    pick: 'best' gives the text of the greatest D instead, uncut.  likely: what is drawn by, or greatest, is D and so much of the mean log p of a token.
+    Both buy quality with variety, as a lower temperature does.  counts: beside thoughts the discriminator is told, 1 or 0, whether a text is one of the rows
+    that it has counted before training (`rivalry.nets.text_counts`)."""
 
     proposals: int = 8
     clip: float = 3.0
     pick: Literal["drawn", "best"] = "drawn"
     likely: float = 0.0
+    counts: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.proposals < 1 or self.clip <= 0 or self.judged != "texts":
             raise RecipeError("the game 'energy' needs at least one proposal, a clip above 0, and whole 'texts' judged")
+        if not math.isfinite(self.likely) or (self.counts and not self.thoughts):
+            raise RecipeError("of the game 'energy' likely must be a number, and counts go with thoughts; say thoughts=true too")
+
+    def told(self, nets: Mapping[str, nn.Module], tokens: Tensor, own: Tensor | None = None) -> tuple[Tensor, ...]:
+        thoughts = super().told(nets, tokens)
+        if not self.counts:
+            return thoughts
+        return (*thoughts, torch.zeros(len(tokens), device=tokens.device) if own is None else own)
 
     def play(self, nets: Mapping[str, nn.Module], source: Source, turn: Turn) -> Play:
         def resampled() -> tuple[Tensor, ...]:

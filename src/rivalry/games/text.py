@@ -19,7 +19,7 @@ from rivalry.modes import evaluating
 from rivalry.nets.language import LanguageModel
 from rivalry.parts import Game, Play, Source, Turn, Wiring
 from rivalry.streams import Draw
-from rivalry.types import EOS, PAD, Match, Point, Spec
+from rivalry.types import EOS, PAD, SURVEYED, Match, Point, Spec
 
 
 @register("game", "text")
@@ -33,8 +33,7 @@ class Text(Game):
     against sampled ones.
 
     judged: what has a score of its own: 'tokens'; 'pairs' of tokens at the same place of a real and a sampled text, for
-    relativistic objectives; or whole 'texts'.  thoughts: the discriminator is told the language model's thoughts of each text.  counts: and, 1 or 0, whether
-    a text is one of the rows that it counted before training (`rivalry.nets.text_counts`).
+    relativistic objectives; or whole 'texts'.  thoughts: the discriminator is told the language model's thoughts of each text.
     """
 
     likelihood: ClassVar[bool] = True
@@ -43,7 +42,6 @@ class Text(Game):
     prompt: tuple[int, ...] = ()
     judged: Literal["tokens", "pairs", "texts"] = "tokens"
     thoughts: bool = False
-    counts: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.temperature < math.inf or not 0 < self.top_p <= 1:
@@ -59,7 +57,8 @@ class Text(Game):
         return Wiring()
 
     def play(self, nets: Mapping[str, nn.Module], source: Source, turn: Turn) -> Play:
-        own = lazy(lambda: trimmed(source.batch("real", turn).x))
+        batch = lazy(lambda: source.batch("real", turn))
+        own = lazy(lambda: trimmed(batch().x))
         sampled = lazy(lambda: trimmed(self.drawn(nets, turn.draw, turn.batch)))
         lessons = lazy(lambda: trimmed(source.batch(LESSONS, turn).x))
         width = lazy(lambda: max(own().shape[1], sampled().shape[1]))
@@ -75,15 +74,14 @@ class Text(Game):
                 masks = (there(real()), there(made()))
             if self.judged == "pairs":
                 masks = (there(real()) * there(made()),) * 2
-            return Match("discriminator", Point(real(), self.told(nets, real(), own=True)), Point(made(), self.told(nets, made())), *masks, augment=False)
+            return Match("discriminator", Point(real(), self.told(nets, real(), batch().extra.get(SURVEYED))), Point(made(), self.told(nets, made())), *masks, augment=False)
 
         pairs = {"tokens": lazy(lambda: (nets["generator"](lessons()), lessons(), there(lessons()))), "policy": lazy(policy)}
         return LazyPlay(nets, {"main": lazy(main)}, pairs)
 
-    def told(self, nets: Mapping[str, nn.Module], tokens: Tensor, own: bool = False) -> tuple[Tensor, ...]:
-        """What the discriminator gets beside texts.  own: they are rows to learn from."""
-        thoughts = (language_model(nets).thoughts(tokens),) if self.thoughts else ()
-        return (*thoughts, torch.full((len(tokens),), float(own), device=tokens.device)) if self.counts else thoughts
+    def told(self, nets: Mapping[str, nn.Module], tokens: Tensor, own: Tensor | None = None) -> tuple[Tensor, ...]:
+        """What the discriminator gets beside texts.  own [N]: 1 for those that it has counted itself; none are without it."""
+        return (language_model(nets).thoughts(tokens),) if self.thoughts else ()
 
     def rewards(self, nets: Mapping[str, nn.Module], tokens: Tensor, draw: Draw) -> Tensor:
         """[N, T] -> [N, T]: what the discriminator says of each token, or of its text."""

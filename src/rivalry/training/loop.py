@@ -18,6 +18,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from rivalry.errors import RecipeError
 from rivalry.games import Pate
 from rivalry.parts import Play, Refreshes, Sampler, Source, Surveys, Turn
 from rivalry.privacy import Ledger, asks
@@ -32,7 +33,7 @@ from rivalry.training.step import freeze, losses, total
 from rivalry.training.tally import Noted, Tally
 from rivalry.training.tape import Tape
 from rivalry.training.votes import VoteGuard
-from rivalry.types import Batch
+from rivalry.types import SURVEYED, Batch
 
 
 class Store(Protocol):
@@ -60,14 +61,19 @@ class StoreSource:
     device: torch.device
     tape: Tape | None = None
     slots: int = 1
+    surveyed: bool = False
 
     def batch(self, stream: str, turn: Turn) -> Batch:
         rows = len(self.store)
         if self.tape is not None:
-            return self.store.batch(self.tape.index(self.sampler, stream, rows, turn, self.slots), self.device)
+            return self._told(self.store.batch(self.tape.index(self.sampler, stream, rows, turn, self.slots), self.device))
         found = self.store.batch(self.sampler.index(stream, rows, turn), self.device)
         self.store.prefetch(self.sampler.index(stream, rows, replace(turn, position=turn.position + 1)))
-        return found
+        return self._told(found)
+
+    def _told(self, batch: Batch) -> Batch:
+        """Where a network has surveyed the rows, that these are of them."""
+        return replace(batch, extra={**batch.extra, SURVEYED: torch.ones(len(batch), device=batch.x.device)}) if self.surveyed else batch
 
 
 @dataclass(frozen=True)
@@ -138,9 +144,7 @@ class Trainer:
         }
         for module in state.nets.values():
             module.train()
-            for part in module.modules() if state.step == 0 else ():
-                if isinstance(part, Surveys):
-                    part.survey(store, state.device)
+        self._survey(store)
         self.secret: PrivateTurns | None = None
         if self.recipe.private_sides():
             self.secret = PrivateTurns(state, store, ledger, engine.world)
@@ -150,6 +154,18 @@ class Trainer:
             self.guard = VoteGuard(state, self.recipe.game, self.source, ledger, engine.world)
         self.averages, self.tally = Averages(), Tally()
         self.graphs = Graphs.of(self, recorded)
+
+    def _survey(self, store: Store) -> None:
+        """Before the first step; later what was seen is in the checkpoint."""
+        parts = [m for net in self.state.nets.values() for m in net.modules() if isinstance(m, Surveys)]
+        if not parts:
+            return
+        if self.recipe.private:
+            raise RecipeError(f"a network of {self.recipe.name} counts the rows themselves before training, which no privacy budget pays for; pick another")
+        for part in parts if self.state.step == 0 else ():
+            part.survey(store, self.state.device)
+        assert isinstance(self.source, StoreSource)
+        self.source.surveyed = True
 
     @property
     def exhausted(self) -> bool:
