@@ -47,8 +47,8 @@ HELD = 8
 """Every so many kin, by hash, are held back."""
 SHOWN = 6
 BUDGETS = {
-    "super-resolution": "2m", "denoise": "2m", "deblur": "2m", "jpeg": "2m", "low-light": "2m", "contrast": "2m",
-    "colourise": "3m", "inpaint": "3m", "sketch": "3m", "translate": "3m", "unpaired": "3m",
+    "super-resolution": "2m", "denoise": "2m", "deblur": "2m", "jpeg": "2m", "restore": "6m", "low-light": "2m", "contrast": "2m",
+    "colourise": "3m", "inpaint": "3m", "sketch": "3m", "translate": "12m", "unpaired": "3m",
 }  # fmt: skip
 FOLDERS = {"translate": "emoji-pairs", "unpaired": "emoji-sets"}
 """What tasks learn from that have data of their own; the others learn from 'emoji'."""

@@ -42,9 +42,10 @@ def test_a_place_that_takes_nothing_is_a_sentence(
     assert said(capsys, "zoo", "list") == f"error: some/where: no; {remedy}\n"
 
 
-def test_what_is_nobodys_place_is_no_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("mistake", [OSError("a bug"), FileNotFoundError(errno.ENOENT, "a bug", "ours.py"), OSError(errno.EMFILE, "a bug", "ours.py")])
+def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, mistake: OSError) -> None:
     def failing(*args: object, **more: object) -> None:
-        raise OSError("a bug")
+        raise mistake
 
     monkeypatch.setattr(cli, "main", failing)
     with patch.object(sys, "argv", ["rivalry", "zoo", "list"]), pytest.raises(OSError, match="a bug"):

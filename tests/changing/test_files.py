@@ -234,8 +234,10 @@ def test_pictures_of_formats_that_are_not_read_are_told_of(tmp_path: Path) -> No
 def test_pictures_that_differ_in_their_endings_alone_are_both_written(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     first, second = save(tmp_path / "in" / "a.png", scene(20, 30)), save(tmp_path / "in" / "a.gif", scene(24, 36, 1))
+    save(tmp_path / "in" / "b.gif", scene(24, 36, 1))
+    Image.fromarray(scene(20, 30)).save(tmp_path / "in" / "b.pcx")
     done = apply_files(same(), tmp_path / "in", tmp_path / "out")
-    assert sorted(p.name for p in done.written) == ["a.gif.png", "a.png"]
+    assert sorted(p.name for p in done.written) == ["a.gif.png", "a.png", "b.gif.png", "b.pcx.png"]
     assert np.array_equal(pixels(tmp_path / "out" / "a.png"), pixels(first))
     assert np.array_equal(pixels(tmp_path / "out" / "a.gif.png"), pixels(second))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -139,17 +139,20 @@ def _jobs_of_folder(source: Path, out: Path, mask: Path | None, draws: int) -> t
         raise DataError(f"the results would overwrite the pictures in {source}; name another folder with -o")
     if not names:
         raise DataError(f"there are no pictures in {source}; {passed_over or 'known endings: ' + ', '.join(READ)}")
-    taken = {_named(out / name) for name in names if format_of(Path(name))}
-    jobs = [Job(n, source / n, _numbered(_named(out / n, taken), draws), None if mask is None else _mask_for(mask, n)) for n in names]
+    targets = _targets(names, out)
+    jobs = [Job(n, source / n, _numbered(targets[n], draws), None if mask is None else _mask_for(mask, n)) for n in names]
     return jobs, passed_over
 
 
-def _named(path: Path, taken: Collection[Path] = ()) -> Path:
-    """Where the result of a picture of that path goes; a.gif becomes a.png or, where another picture's result is called that, a.gif.png."""
-    if format_of(path):
-        return path
-    found = path.with_suffix(OTHERWISE)
-    return found if found not in taken else path.with_name(path.name + OTHERWISE)
+def _targets(names: Sequence[str], out: Path) -> dict[str, Path]:
+    """Where each result goes: a.gif becomes a.png or, where another picture's result is called that, a.gif.png."""
+    usual = {name: _named(out / name) for name in names}
+    wanted = Counter(usual.values())
+    return {n: p if wanted[p] == 1 or p == out / n else p.with_name(PurePosixPath(n).name + OTHERWISE) for n, p in usual.items()}
+
+
+def _named(path: Path) -> Path:
+    return path if format_of(path) else path.with_suffix(OTHERWISE)
 
 
 def _numbered(path: Path, draws: int) -> tuple[Path, ...]:

@@ -97,7 +97,7 @@ def _changing(
     members: Sequence[Change], asked: Asked, path: Path, out: Path, modality: ImageModality, window: str | None, output: Window | None,
     keep_identity: bool, batch: int, tick: Tick,
 ) -> ChangedVolumes:  # fmt: skip
-    if out.resolve() == path.resolve() or out.resolve().is_relative_to(path.resolve()):
+    if path.is_dir() and out.resolve().is_relative_to(path.resolve()):
         raise DataError(f"{out} lies in {path}, so its results would be taken for scans the next time; name a place outside with -o")
     found = find_volumes(path)
     names = _names(found, out, keep_identity)

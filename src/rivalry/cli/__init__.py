@@ -64,11 +64,12 @@ def cli() -> None:
     """
 
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 MENDED = {
-    errno.ENAMETOOLONG: "give a shorter name", errno.EROFS: "name a place that can be written to", errno.EACCES: "name a place that you may write to, or check its rights",
-    **dict.fromkeys(FULL, "make room, or name another place"),
+    errno.ENAMETOOLONG: "give a shorter name", errno.EROFS: "name a place that can be written to",
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "name a place that you may use, or check its rights"),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room, or name another place"),
 }  # fmt: skip
+"""What is wrong with a place, and what to do; all else is a mistake of ours and keeps its traceback."""
 
 
 def _short(path: str, most: int = 120) -> str:
@@ -92,9 +93,9 @@ def main() -> NoReturn:
         sys.stderr.close()
         code = 0
     except OSError as error:
-        if error.filename is None and error.errno not in FULL:
+        if error.errno not in MENDED:
             raise
         where = "" if error.filename is None else f"{_short(str(error.filename))}: "
-        click.echo(f"error: {where}{error.strerror or error}; {MENDED.get(error.errno or 0, 'check the path and its rights')}", err=True)
+        click.echo(f"error: {where}{error.strerror or error}; {MENDED[error.errno]}", err=True)
         code = 2
     sys.exit(code if isinstance(code, int) else 0)

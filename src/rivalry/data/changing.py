@@ -138,7 +138,9 @@ def _without_tiny(source: Encoded, layout: Layout, pictures: dict[int, Array], s
     if not tiny:
         return []
     shown = some([f"{source.rows.name(i)} ({sides[i][0]}x{sides[i][1]})" for i in tiny], 3)
-    lost = len(tiny) * (2 if layout.kind == "pairs" and layout.source else 1)  # whose partner is too small is lost too
+    lost = len(tiny)
+    if layout.kind == "pairs" and layout.source:  # whose partner is too small is lost too
+        lost = 2 * sum(t in tiny or s in tiny for t, s in zip(layout.target, layout.source, strict=True))
     if 2 * lost > len(pictures):
         what = "" if secret else f", for example {shown}"
         raise DataError(f"{count(len(tiny), 'picture')} of {source.where} are smaller than {LEAST} pixels a side{what}; remove them, or give --size")

@@ -69,7 +69,7 @@ def claimant(source: Source, options: ReadOptions = DEFAULTS) -> Modality:
         if modality.sniff(source):
             return modality
     holds = source.holds if isinstance(source, Other) else "numbers of a shape nobody knows"
-    strange = any(ending in holds for ending in UNREAD)
+    strange = any(word.strip(",") in UNREAD for word in holds.split())
     holds += " (a format that is not read: convert to JPEG, PNG or TIFF first)" if strange else ""
     raise DataError(
         f"{source.where} holds {holds}, and nothing that can be trained on; name pictures (a folder, zip, tar, npz, "

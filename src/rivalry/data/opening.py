@@ -220,7 +220,7 @@ def _pictures(container: Container, entries: Sequence[Entry], name: str, options
 
 
 def _scans(container: Container, entries: Sequence[Entry], name: str, options: ReadOptions) -> Scans:
-    rows, kept, identity, others = _listed(container, entries, options)
+    rows, kept, identity, others = _listed(container, entries, options, secret=True)
 
     def stream(wanted: Sequence[int]) -> Iterator[tuple[int, Content]]:
         return container.stream([kept[i] for i in wanted])
@@ -249,9 +249,9 @@ def _beginnings(container: Container, entries: Sequence[Entry]) -> Iterator[tupl
 
 
 def _listed(
-    container: Container, entries: Sequence[Entry], options: ReadOptions
+    container: Container, entries: Sequence[Entry], options: ReadOptions, secret: bool = False
 ) -> tuple[Rows, list[Entry], str, tuple[str, ...]]:
-    """(rows with their classes, the entry of each, what changes when a file does, the names of other files)."""
+    """(rows with their classes, the entry of each, what changes when a file does, the names of other files).  secret: notes name none."""
     rows = tables.apply_labels(from_folders([e.name for e in entries]), options)
     by_name = {e.name: e for e in entries}
     kept = [by_name[n] for n in rows.names]
@@ -262,4 +262,4 @@ def _listed(
         )
     identity = hashlib.sha256(repr([(e.name, e.size, e.stamp) for e in kept]).encode()).hexdigest()
     others = tuple(e.name for e in container.entries if e.name not in by_name)
-    return rows.noted(unread(others)), kept, identity, others
+    return rows.noted(unread(others, secret)), kept, identity, others

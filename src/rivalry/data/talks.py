@@ -104,10 +104,13 @@ def from_columns(table: Columns, wanted: Sequence[str] = ()) -> Talks:
     for name in wanted:
         if name not in table.names:
             raise DataError(f"{table.where} has no column {name!r}; it has {some(table.names, 12)}")
+        if list(wanted).count(name) > 1:
+            raise DataError(f"--columns names {name!r} twice; name what is said and what is replied")
     if wanted:
         kept = dict(zip(table.names, table.cells, strict=True))
         table = replace(table, names=tuple(wanted), cells=tuple(kept[n] for n in wanted))
-    pair = _pair(table.names) or (tuple(wanted) if len(wanted) == 2 else None)
+    named_pair = len(set(wanted)) == len(wanted) == 2 and not any(role(wanted, words) for words in (TEXT, SPEAKER, ORDER))
+    pair = _pair(table.names) or (tuple(wanted) if named_pair else None)
     if pair and not role(table.names, IDS):
         return _paired(table, *pair)
     named = {k: role(table.names, words) for k, words in (("conversation", IDS), ("text", TEXT), ("turn", ORDER), ("speaker", SPEAKER))}

@@ -8,12 +8,13 @@ UNREAD = (".heic", ".heif", ".hif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".ar
 """Endings of pictures that people have and that are not read: telephones' and cameras' own formats, and drawings."""
 
 
-def unread(names: Sequence[str]) -> str:
-    """What to say of pictures among the files that no reader is there for, '' if there are none."""
+def unread(names: Sequence[str], secret: bool = False) -> str:
+    """What to say of pictures among the files that no reader is there for, '' if there are none.  secret: files may be called after people."""
     found = [n for n in names if n.lower().endswith(UNREAD)]
     if not found:
         return ""
-    return f"{count(len(found), 'picture')} of a format that is not read ({some(found)}): left out; convert to JPEG, PNG or TIFF first"
+    which = "" if secret else f" ({some(found)})"
+    return f"{count(len(found), 'picture')} of a format that is not read{which}: left out; convert to JPEG, PNG or TIFF first"
 
 
 def human_bytes(size: float) -> str:

@@ -81,7 +81,7 @@ EACH = (
     Metric("adversuc", "AdverSuc", "higher", "share of replies on which a judge trained afresh is wrong; .5 at best", False),
     Metric("distinct1", "distinct-1", "higher", "different words over all words", False),
     Metric("lm", "LM score", "lower", "how unlikely samples are to a model of real text, in nats a word", False),
-    Metric("lm-held", "LM score, held out", "lower", "likewise to a model of held-out text, which nobody learned from", False),
+    Metric("lm-held", "LM score, held out", "lower", "likewise to a model of held-out text, which nothing was trained on", False),
     Metric("reverse", "reverse LM score", "lower", "how unlikely held-out text is to a model of the samples", False),
     *(Metric(f"bleu{n}", f"BLEU-{n}", "higher", "n-grams of samples that held-out text has", False) for n in (2, 3, 4, 5)),
     *(Metric(f"selfbleu{n}", f"self-BLEU-{n}", "lower", "n-grams of samples that other samples have", False) for n in (2, 3, 4, 5)),

@@ -76,18 +76,20 @@ def likelihood(fake: Features, reference: Reference) -> Found:
 
 
 def language(fake: Features, reference: Reference) -> Found:
-    """The LM score, whose floor is what held-out rows have; and likewise by a model of held-out rows, which nobody has learned from: its floor is
-    what training rows have."""
-    space, made, held = (_space(reference), *(_space(reference).limited(side) for side in _sides(fake, reference)[1:]))
-    strangers = NGramModel(held, space.known + 1)
-    known = space.train.take(np.linspace(0, len(space.train) - 1, min(len(held), len(space.train))).astype(np.int64))
-    ways = {"lm": (space.model, held), "lm-held": (strangers, known)}
-    return Found({name: ratio_reading(*model.surprise(made), _nats(model, real)) for name, (model, real) in ways.items()})
+    """The LM score; its floor is what held-out rows have."""
+    space, made, held = _sides(fake, reference)
+    real, words = space.model.surprise(space.limited(held))
+    floor = float(real.sum() / words.sum())
+    return Found({"lm": ratio_reading(*space.model.surprise(space.limited(made)), floor)})
 
 
-def _nats(model: NGramModel, sentences: Sentences) -> float:
-    sums, words = model.surprise(sentences)
-    return float(sums.sum() / words.sum())
+def by_strangers(fake: Features, reference: Reference) -> Found:
+    """Likewise by a model of held-out rows, which nothing was trained on; its floor is what as many training rows have."""
+    space, made, held = _sides(fake, reference)
+    model = NGramModel(space.limited(held), space.known + 1)
+    known = np.linspace(0, len(space.train) - 1, min(len(held), len(space.train))).astype(np.int64)
+    real, words = model.surprise(space.train.take(known))
+    return Found({"lm-held": ratio_reading(*model.surprise(space.limited(made)), float(real.sum() / words.sum()))})
 
 
 def reverse(fake: Features, reference: Reference) -> Found:
@@ -155,7 +157,8 @@ def frontier(fake: Features, reference: Reference) -> Found:
 
 
 LIKELIHOOD = Measure(("nll",), likelihood, fresh=True)
-LANGUAGE = Measure(("lm", "lm-held"), language, fresh=True)
+LANGUAGE = Measure(("lm",), language, fresh=True)
+STRANGERS = Measure(("lm-held",), by_strangers, fresh=True)
 REVERSE = Measure(("reverse",), reverse)
 MATCHED = Measure(("bleu2", "bleu3", "bleu4", "bleu5"), matched)
 ALIKE = Measure(("selfbleu2", "selfbleu3", "selfbleu4", "selfbleu5", "distinct"), alike)
@@ -166,4 +169,4 @@ FRONTIER = Measure(("frontier",), frontier)
 
 def measures(reference: Reference) -> tuple[Measure, ...]:
     """What can be measured of text."""
-    return (LIKELIHOOD, LANGUAGE, REVERSE, FRONTIER, MATCHED, ALIKE, SHAPE, SHARED)
+    return (LIKELIHOOD, LANGUAGE, STRANGERS, REVERSE, FRONTIER, MATCHED, ALIKE, SHAPE, SHARED)

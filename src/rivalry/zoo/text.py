@@ -284,8 +284,8 @@ def count_energy() -> Row:
         2026,
         GROUP,
         "As 'residual-energy', but the discriminator is told in how many other training texts each sequence of up to five tokens stands, and how "
-        "surprised the language model is: it need not learn what nobody writes. Of eight texts the best by both is given. The run holds the counts, "
-        "hashed: who has it can ask whether a text was in the training data.",
+        "surprised the language model is: it need not learn what nobody writes. Of eight texts the best by both is given. The run holds the counts of "
+        "what several texts have, hashed: who has it can read such sequences out.",
         APPLICATIONS,
     )
     game = Energy(judged="texts", thoughts=True, counts=True, pick="best", likely=0.5)
