@@ -141,6 +141,15 @@ def test_a_few_broken_files_are_left_out_and_told(tmp_path):
     assert any("1 file of 65 cannot be read" in n for n in data.notes)
 
 
+def test_pictures_of_unread_formats_beside_scans_are_not_named(tmp_path):
+    ct_series(tmp_path, "P1", 1)
+    ct_series(tmp_path, "P2", 2)
+    (tmp_path / "Mueller_Hans_1950.psd").write_bytes(b"x")
+    notes = " ".join(load(tmp_path).notes)
+    assert "1 picture of a format that is not read: left out" in notes
+    assert "Mueller" not in notes
+
+
 def test_names_of_broken_files_hide_patients(tmp_path):
     ct_series(tmp_path, "HOSP-1", 1, PatientName="Doe^Jane")
     ct_series(tmp_path, "HOSP-2", 2)
