@@ -176,6 +176,9 @@ def test_runs_with_one_seed_are_contenders_of_their_own(run: Run, here: Path) ->
     train("lines.txt", recipe="mle-small", settings=("generator.width=16", *SMALL[1:]), budget="10steps", run="apart/prose", tensorboard=False, say=lambda _: None)
     found = sweep([run.folder, load("apart/prose").folder], run.data(), [1.0], n=50)
     assert found.contenders == ("prose", "apart/prose")
+    said = told("evaluate", "prose", "--sweep", "--temperatures", "1", "--beside", "apart/prose", "-n", "50")
+    assert "real data (floor)" in said, "what was measured is shown where curves do not meet"
+    assert said.count("the curves have no variety in common") == 3
 
 
 def test_samples_of_short_or_no_words_are_measured(run: Run, here: Path) -> None:

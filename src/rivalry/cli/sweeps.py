@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from rivalry.cli.bars import bar
 from rivalry.cli.tables import show
 from rivalry.errors import RecipeError
+
+if TYPE_CHECKING:
+    from rivalry.sweeping import Level
 
 
 def numbers(text: str, what: str) -> tuple[float, ...]:
@@ -41,16 +45,23 @@ def show_sweep(
     picture = draw(found, loaded[0].path / "plots" / "sweep.png")
     first, *others = found.contenders
     pairs = [(other, axis) for other in others for axis in range(len(AXES))]
-    tests = {(other, axis): found.dominance(other, first, axis) for other, axis in pairs}
+    tests, apart = dict[tuple[str, int], tuple[Level, ...]](), dict[tuple[str, int], str]()
+    for other, axis in pairs:
+        try:
+            tests[other, axis] = found.dominance(other, first, axis)
+        except RecipeError as error:  # what was measured is shown all the same
+            apart[other, axis] = str(error)
     if as_json:
         told = [{"contender": o, "against": first, "axis": AXES[a][:2], "levels": [vars(v) for v in t]} for (o, a), t in tests.items()]
         click.echo(json.dumps(found.as_dict() | {"tests": told, "picture": str(picture)}, indent=1))
         return
     show(found.table())
-    for (other, axis), levels in tests.items():
+    for other, axis in pairs:
         variety, quality, _ = AXES[axis]
         click.echo(f"{other} against {first}: {found.names[quality]} at equal {found.names[variety]}")
-        for level in levels:
+        if (other, axis) in apart:
+            click.echo(f"  {apart[other, axis]}")
+        for level in tests.get((other, axis), ()):
             interval = "" if level.interval is None else f" ({level.interval[0]:+.4g} to {level.interval[1]:+.4g})"
             click.echo(f"  at {level.variety:.4g}: {level.gain:+.4g}{interval}, {level.verdict}")
     click.echo(str(picture))
