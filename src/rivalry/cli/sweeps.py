@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from rivalry.cli.bars import bar
 from rivalry.cli.tables import show
 from rivalry.errors import RecipeError
-
-if TYPE_CHECKING:
-    from rivalry.sweeping import Level
 
 
 def numbers(text: str, what: str) -> tuple[float, ...]:
@@ -33,7 +29,7 @@ def show_sweep(
 ) -> None:  # fmt: skip
     """Measures, prints a table and where curves are better or worse, and draws RUN/plots/sweep.png."""
     from rivalry.api import load
-    from rivalry.sweeping import AXES, TEMPERATURES, draw, sweep
+    from rivalry.sweeping import AXES, TEMPERATURES, Level, draw, sweep
 
     loaded = [load(name) for name in runs]
     wanted = numbers(temperatures, "--temperatures") if temperatures else TEMPERATURES
