@@ -116,6 +116,9 @@ def test_dominance_is_judged_at_equal_variety_over_seeds() -> None:
     assert dominance(first[:1], second, -1.0)[0].verdict == "one seed, no test"
     with pytest.raises(RecipeError, match="no variety in common"):
         dominance(first, [(x + 10, x)], -1.0)
+    hot = [(np.insert(a, 2, a[2] - 0.1), np.insert(b, 2, 9.0)) for a, b in second]  # worse than the first point in both
+    assert [v.gain for v in dominance(first, hot, -1.0)] == pytest.approx([v.gain for v in levels])
+    assert [v.gain for v in dominance(hot, first, -1.0)] == pytest.approx([-v.gain for v in levels])
 
 
 def test_the_automatic_recipe_for_text_says_why(here: Path) -> None:

@@ -110,7 +110,9 @@ def dominance(
     first: Sequence[tuple[Floats, Floats]], second: Sequence[tuple[Floats, Floats]], sign: float = 1.0, levels: int = LEVELS
 ) -> tuple[Level, ...]:
     """Curves of two contenders, one a seed: (variety ascending [k], quality [k]).  Quality is interpolated at `levels` varieties
-    that all curves have; the gain's interval is by bootstrap over the seeds of either (percentiles of DRAWS)."""
+    that all curves have, between points that no other of their curve beats in both (a temperature far above 1 is worse in both); the gain's interval is by
+    bootstrap over the seeds of either (percentiles of DRAWS)."""
+    first, second = ([_efficient(x, y, sign) for x, y in side] for side in (first, second))
     low = max(float(x[0]) for x, _ in (*first, *second))
     high = min(float(x[-1]) for x, _ in (*first, *second))
     if not low < high:
@@ -126,6 +128,13 @@ def dominance(
     return tuple(
         Level(float(v), float(g), (float(lo), float(hi))) for v, g, lo, hi in zip(at, gains, lows, highs, strict=True)
     )
+
+
+def _efficient(x: Floats, y: Floats, sign: float) -> tuple[Floats, Floats]:
+    """Without points of which another has as much variety (a smaller x), and quality as good."""
+    best = np.maximum.accumulate(np.concatenate([[-np.inf], sign * y[:-1]]))
+    kept = sign * y > best
+    return x[kept], y[kept]
 
 
 def sweep(
