@@ -288,7 +288,7 @@ def count_energy() -> Row:
         "what several texts have, hashed: who has it can read such sequences out.",
         APPLICATIONS,
     )
-    game = Energy(judged="texts", thoughts=True, counts=True, pick="best", likely=0.5)
+    game = Energy(judged="texts", thoughts=True, counts=True, pick="best", likely=2.0)
     return Row(
         residual("count-energy", about, LSTMLM(512, 2, 0.5), TextCounts(64, bits=22), 20_000, 0.95, 0, game, 6e-3),
         residual("count-energy-small", about, LSTMLM(256, 1, 0.4), TextCounts(), 3_000, 0.94, 0, game, 6e-3),
