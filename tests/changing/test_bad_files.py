@@ -127,7 +127,7 @@ def test_paths_that_cannot_be(source: str, out: str, hint: str, tmp_path: Path) 
         (tmp_path / folder).mkdir()
     for name in ("a.png", "there.png", "in/a.png"):
         save(tmp_path / name, scene(8, 8))
-    for name in ("twice/a.gif", "twice/a.pcx"):
+    for name in ("twice/a.gif", "twice/a.png", "twice/a.gif.png"):  # a.gif cannot become a.png, nor a.gif.png
         Image.fromarray(scene(8, 8)).save(tmp_path / name)
     before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
     with pytest.raises(DataError, match=hint):
