@@ -341,6 +341,10 @@ def test_a_few_tiny_pictures_are_left_out_by_name(tmp_path: Path) -> None:
     picture(tmp_path / "p" / "B" / "dot.png", 32, 48, 0)
     paired = load(tmp_path / "p")
     assert any("dot.png (1x1)" in note for note in paired.notes)
+    for i in range(3):  # tiny on both sides: three pairs of fifteen, not six
+        for side in ("A", "B"):
+            picture(tmp_path / "p" / side / f"spot{i}.png", 8, 8, i)
+    assert any("7 pictures smaller than 16 pixels a side: left out" in note for note in load(tmp_path / "p").notes)
 
 
 def test_pictures_of_formats_that_are_not_read_are_told_of(tmp_path: Path) -> None:

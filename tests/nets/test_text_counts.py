@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from rivalry import zoo
 from rivalry.data.text_store import TokenRows
 from rivalry.errors import RecipeError
 from rivalry.games import Energy
+from rivalry.games.rollouts import mean_log_p
 from rivalry.nets import LSTMLM, TextCounts
 from rivalry.nets.text_counts import CountingJudge, NGramCounts
 from rivalry.parts import Turn, Wiring
@@ -174,6 +176,17 @@ def test_what_is_counted_is_kept_and_makes_more_of_the_texts_count() -> None:
     chosen = counted_up(game.sample(state.nets, state.wiring, Draw(0, ("made",)), 600))
     plain = counted_up(replace(game, proposals=1).sample(state.nets, state.wiring, Draw(0, ("made",)), 600))
     assert 1 - chosen < 0.7 * (1 - plain)
+
+
+def test_how_likely_texts_are_is_read_off_the_thoughts() -> None:
+    recipe = replace(zoo.get("count-energy-small"), nets={"generator": LSTMLM(8, 1, 0.0), "discriminator": TextCounts(6, 0.0, 3, 12)})
+    nets = trainer(recipe, TOKENS, sentences(), 4).state.nets
+    tokens = sentences().batch(torch.arange(8), torch.device("cpu")).x
+    assert isinstance(recipe.game, Energy)
+    (thoughts, _) = recipe.game.told(nets, tokens)
+    torch.testing.assert_close(mean_log_p(nets, tokens, thoughts), mean_log_p(nets, tokens))
+    with patch.object(type(nets["generator"]), "surprise", side_effect=AssertionError("the language model reads what it drew once more")):
+        recipe.game.sample(nets, Wiring(), Draw(0, ("once",)), 4)
 
 
 def test_settings_that_make_no_table_are_refused() -> None:

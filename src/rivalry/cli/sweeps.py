@@ -48,7 +48,10 @@ def show_sweep(
         except RecipeError as error:  # what was measured is shown all the same
             apart[other, axis] = str(error)
     if as_json:
-        told = [{"contender": o, "against": first, "axis": AXES[a][:2], "levels": [vars(v) for v in t]} for (o, a), t in tests.items()]
+        told = [
+            {"contender": o, "against": first, "axis": AXES[a][:2], "levels": [vars(v) for v in tests.get((o, a), ())], "why_none": apart.get((o, a), "")}
+            for o, a in pairs
+        ]
         click.echo(json.dumps(found.as_dict() | {"tests": told, "picture": str(picture)}, indent=1))
         return
     show(found.table())

@@ -140,7 +140,8 @@ def _without_tiny(source: Encoded, layout: Layout, pictures: dict[int, Array], s
     shown = some([f"{source.rows.name(i)} ({sides[i][0]}x{sides[i][1]})" for i in tiny], 3)
     lost = len(tiny)
     if layout.kind == "pairs" and layout.source:  # whose partner is too small is lost too
-        lost = 2 * sum(t in tiny or s in tiny for t, s in zip(layout.target, layout.source, strict=True))
+        small = set(tiny)
+        lost = 2 * sum(t in small or s in small for t, s in zip(layout.target, layout.source, strict=True))
     if 2 * lost > len(pictures):
         what = "" if secret else f", for example {shown}"
         raise DataError(f"{count(len(tiny), 'picture')} of {source.where} are smaller than {LEAST} pixels a side{what}; remove them, or give --size")

@@ -70,11 +70,12 @@ def proposed(game: Text, nets: Mapping[str, nn.Module], draw: Draw, n: int, prop
 
 
 @torch.no_grad()
-def mean_log_p(nets: Mapping[str, nn.Module], tokens: Tensor) -> Tensor:
-    """[N, T] -> [N]: log p of each text under the language model, by its tokens."""
+def mean_log_p(nets: Mapping[str, nn.Module], tokens: Tensor, thoughts: Tensor | None = None) -> Tensor:
+    """[N, T] -> [N]: log p of each text under the language model, by its tokens.  thoughts: of the model, where it has read them already."""
     model = language_model(nets)
     with evaluating(model):
-        return -per_example(model.surprise(tokens), there(tokens))
+        surprise = model.surprise(tokens) if thoughts is None else thoughts[..., -1]
+    return -per_example(surprise, there(tokens))
 
 
 @register("game", "energy")
@@ -122,10 +123,11 @@ class Energy(Text):
         label: Tensor | None = None, truncation: float = 1.0,
     ) -> Tensor:  # fmt: skip
         texts, flat = proposed(self, nets, draw, n, self.proposals)
-        score = judged(nets["discriminator"], flat, *self.told(nets, flat))
+        told = self.told(nets, flat)
+        score = judged(nets["discriminator"], flat, *told)
         score = score.clamp(-self.clip, self.clip) if self.pick == "drawn" else score
         if self.likely:
-            score = score + self.likely * mean_log_p(nets, flat)
+            score = score + self.likely * mean_log_p(nets, flat, told[0] if self.thoughts else None)
         score = score.view(n, self.proposals)
         if self.pick == "best":
             return texts[torch.arange(n, device=texts.device), score.argmax(1)]
