@@ -17,6 +17,7 @@ from rivalry.changing import Changed, Changer, Ways, apply_files
 from rivalry.changing.sink import Shape, fitting
 from rivalry.data.png16 import SIGNATURE
 from rivalry.errors import DataError, RivalryError
+from tiffs import tiff
 
 
 def left(folder: Path) -> set[str]:
@@ -31,7 +32,10 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "cut.tif": (lambda p: _cut(p), "cannot be read"),
     "huge.png": (lambda p: p.write_bytes(_header(20000, 20000)), "too many pixels"),
     "float.tif": (lambda p: Image.fromarray(np.zeros((4, 4), np.float32)).save(p), "floating-point pixels"),
-    "wide.tif": (lambda p: Image.fromarray(np.full((4, 4), 70000, np.int32)).save(p), "outside 0"),
+    "wide.tif": (lambda p: Image.fromarray(np.full((4, 4), 700, np.int32)).save(p), "32-bit pixels"),
+    "signed.tif": (lambda p: p.write_bytes(tiff(np.full((4, 4), -3, np.int16), t339=2)), "numbers with a sign"),
+    "planes.tif": (lambda p: p.write_bytes(tiff(np.zeros((3, 5, 4), np.uint16), planes=True)), "colour after colour"),
+    "other.tif": (lambda p: p.write_bytes(b"MM\0+\0\x08" + bytes(40)), "BigTIFF"),
 }
 
 

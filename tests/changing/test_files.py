@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,9 @@ from rivalry.changing.kept import EXIF_IFD, ORIENTATION, Kept
 from rivalry.changing.sink import PngSink, Shape
 from rivalry.changing.source import open_picture
 from rivalry.data import png16
+from rivalry.data.pixels import Plan, decode, look
 from rivalry.errors import DataError
+from tiffs import tiff
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -84,6 +87,43 @@ def test_tiffs_of_others_with_sixteen_bits_a_colour(compression: str, tmp_path: 
     head = b"II*\0" + struct.pack("<I", 16 + size) + struct.pack("<4H", 16, 16, 16, 0)
     (tmp_path / "a.tif").write_bytes(head + body + directory)
     assert np.array_equal(pixels(tmp_path / "a.tif"), x)
+
+
+def test_numbers_of_which_nought_is_white(tmp_path: Path) -> None:
+    """Pillow turns them round at 8 bits, and not at 16."""
+    x = scene(20, 30, 1, bits=16)[..., 0]
+    (tmp_path / "a.tif").write_bytes(tiff(65535 - x, t262=0))
+    made = apply_files(same(1), tmp_path / "a.tif", tmp_path / "b.tif").written[0]
+    for path in (tmp_path / "a.tif", made):
+        assert np.array_equal(pixels(path)[..., 0], x)
+    plain = decode((tmp_path / "a.tif").read_bytes(), Plan(20, 30, 1, 16)).pixels
+    assert plain is not None
+    assert np.array_equal(plain[0], x)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_transparent_colour_of_sixteen_bits_becomes_alpha(channels: int, tmp_path: Path) -> None:
+    x = scene(20, 30, channels, bits=16)
+    x[3:9, 4:7] = x[0, 0]
+    x[0, 1] = x[0, 0] ^ 1  # the same in 8 bits: not the colour
+    content = io.BytesIO()
+    if channels == 3:
+        png16.write(x, content)
+    else:
+        Image.fromarray(x[..., 0]).save(content, "PNG")
+    key = b"tRNS" + x[0, 0].astype(">u2").tobytes()
+    chunk = struct.pack(">I", 2 * channels) + key + struct.pack(">I", zlib.crc32(key))
+    (tmp_path / "a.png").write_bytes(content.getvalue()[:33] + chunk + content.getvalue()[33:])
+    clear = (x == x[0, 0]).all(-1)
+    for path in (tmp_path / "a.png", apply_files(same(channels), tmp_path / "a.png", tmp_path / "b.png").written[0]):
+        found = pixels(path)
+        assert found.shape[2] == channels + 1
+        assert np.array_equal(found[..., -1], np.where(clear, 0, 65535))
+        assert np.array_equal(found[~clear][:, :channels], x[~clear])
+    assert look((tmp_path / "a.png").read_bytes()).alpha
+    made = decode((tmp_path / "a.png").read_bytes(), Plan(20, 30, 4, 16)).pixels
+    assert made is not None
+    assert np.array_equal(made[3], np.where(clear, 0, 65535))
 
 
 def test_grey_with_alpha_of_sixteen_bits(tmp_path: Path) -> None:

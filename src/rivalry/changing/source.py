@@ -18,8 +18,8 @@ from PIL import Image, ImageCms, ImageOps
 from torch import Tensor
 
 from rivalry.changing.kept import ORIENTATION, Kept, exif_of
-from rivalry.data import png16
-from rivalry.data.pixels import DEEP, formats, has_alpha, quiet, reason_of
+from rivalry.data import png16, tiff
+from rivalry.data.pixels import DEEP, formats, has_alpha, opened, quiet, reason_of
 from rivalry.data.sources import Array
 from rivalry.data.words import unread
 from rivalry.errors import DataError
@@ -124,13 +124,14 @@ def _opened(content: bytes) -> FileSource:
     kept = Kept(exif_of(picture), picture.info.get("icc_profile") or b"", picture.info.get("dpi"))
     orientation = int(picture.getexif().get(ORIENTATION, 1))
     lossy = found in ("JPEG", "MPO", "AVIF") or (found == "WEBP" and b"VP8L" not in content[:4096])
-    if png16.is_deep_colour(content) and content[25] == 4:
+    if png16.is_deep_colour(content) and (content[25] == 4 or png16.transparent(content) is not None):
         values = _turned(png16.read(content), orientation)
-        return FileSource(lambda a, b: values[a:b], values.shape[0], values.shape[1], 1, True, 16, kept, found, tuple(notes))
+        colours = values.shape[2] - 1
+        return FileSource(lambda a, b: values[a:b], values.shape[0], values.shape[1], colours, True, 16, kept, found, tuple(notes))
     low = _low_bytes(content)
     if low is not None:
         return _deep_colour(ImageOps.exif_transpose(picture), ImageOps.exif_transpose(low), kept, found, notes)
-    plain = ImageOps.exif_transpose(picture)
+    plain = tiff.upright(ImageOps.exif_transpose(picture), picture)
     if not deep:
         plain, kept = _plain(plain, kept, notes)
     elif not _fits_16_bits(plain):
@@ -154,7 +155,7 @@ def _fits_16_bits(picture: Image.Image) -> bool:
 
 
 def _decoded(content: bytes) -> Image.Image:
-    picture = Image.open(io.BytesIO(content), formats=formats())
+    picture = opened(content)
     picture.load()
     if picture.mode == "F":
         raise ValueError("floating-point pixels, whose range nobody knows; save it with 16 bits")

@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from rivalry.data import png16
+from rivalry.data import png16, tiff
 from rivalry.data.containers import Content, Unreadable
 from rivalry.data.options import Fit
 from rivalry.data.sources import Array
@@ -92,9 +92,18 @@ def _open(content: Content) -> Image.Image:
         raise ValueError(str(content))
     if not content:
         raise ValueError("the file is empty")
-    picture = Image.open(io.BytesIO(content), formats=formats())
+    picture = opened(content)
     if picture.width * picture.height > MOST_PIXELS:
         raise ValueError(f"{picture.height}x{picture.width} pixels are too many (a decompression bomb?)")
+    return picture
+
+
+def opened(content: bytes) -> Image.Image:
+    """Its header; raises ValueError, or what Pillow raises, for what is no picture or would be read amiss."""
+    if content[:4] == tiff.OTHER_BIG:
+        raise ValueError("a BigTIFF with its bytes in the other order, which is not read; save it as a plain TIFF")
+    picture = Image.open(io.BytesIO(content), formats=formats())
+    tiff.check(picture)
     return picture
 
 
@@ -117,7 +126,9 @@ def _header(picture: Image.Image, content: Content) -> Look:
     if picture.format in ("JPEG", "MPO", "TIFF", "WEBP") and picture.getexif().get(ORIENTATION, 1) >= 5:
         width, height = height, width
     alpha = False
-    if has_alpha(picture):
+    if deep and isinstance(content, bytes) and png16.transparent(content) is not None:
+        alpha = bool(png16.read(content)[..., -1].min() < 65535)
+    elif has_alpha(picture):
         lowest = picture.convert("RGBA").getchannel("A").getextrema()[0]
         alpha = isinstance(lowest, int | float) and lowest < 255
     return Look(width, height, picture.mode, 16 if deep or picture.mode in DEEP else 8, alpha)
@@ -138,7 +149,7 @@ def look_whole(content: Content) -> tuple[Look, Image.Image | None]:
         with _open(content) as picture:
             found = _header(picture, content)
             picture.load()
-            return found, ImageOps.exif_transpose(picture)
+            return found, tiff.upright(ImageOps.exif_transpose(picture), picture)
     except Exception as error:
         return Look(reason=reason_of(error)), None
 
@@ -156,7 +167,7 @@ def decode(content: Content, plan: Plan) -> Decoded:
             turned = picture if turn == 1 else ImageOps.exif_transpose(picture)
             size = size[::-1] if turn >= 5 else size
             if turned.mode in DEEP:
-                return _finished(render_deep(_grey16(turned), plan), size)
+                return _finished(render_deep(_grey16(tiff.upright(turned, picture)), plan), size)
             return _finished(render(turned, plan), size)
     except Exception as error:
         return Decoded(None, reason_of(error))

@@ -20,14 +20,30 @@ COLOUR_TYPE = {1: 0, 3: 2, 4: 6}
 
 
 def is_deep_colour(content: bytes) -> bool:
-    """Is it a PNG with 16 bits a channel and more than one channel, not interlaced?"""
+    """Is it a PNG with 16 bits a channel and more than one channel (alpha by a transparent colour is one), not interlaced?"""
     if content[:8] != SIGNATURE or content[12:16] != b"IHDR" or len(content) < 33:
         return False
-    return content[24] == 16 and content[25] in (2, 4, 6) and content[28] == 0
+    if content[24] != 16 or content[28] != 0:
+        return False
+    return content[25] in (2, 4, 6) or (content[25] == 0 and transparent(content) is not None)
+
+
+def transparent(content: bytes) -> Pixels16 | None:
+    """[1 or 3] uint16: the colour that stands for no colour (section 11.3.1), None where there is none."""
+    if content[25] not in (0, 2):
+        return None
+    at, size = 33, 2 * CHANNELS[content[25]]
+    while at + 12 <= len(content) and content[at + 4 : at + 8] != b"IDAT":
+        (length,) = struct.unpack(">I", content[at : at + 4])
+        if content[at + 4 : at + 8] == b"tRNS" and length >= size and at + 8 + size <= len(content):
+            return np.frombuffer(content, ">u2", size // 2, at + 8).astype(np.uint16)
+        at += 12 + length
+    return None
 
 
 def read(content: bytes) -> Pixels16:
-    """[H, W, C] uint16 with C of 2 (grey and alpha), 3 or 4.  Raises ValueError when it is not whole."""
+    """[H, W, C] uint16 with C of 2 (grey and alpha), 3 or 4; a colour that stands for none becomes alpha.  Raises ValueError when it is not
+    whole."""
     width, height, _, colour = struct.unpack(">IIBB", content[16:26])
     pixel = 2 * CHANNELS[colour]
     size = height * (1 + width * pixel)
@@ -40,7 +56,12 @@ def read(content: bytes) -> Pixels16:
         raise ValueError("image file is truncated")
     lines = np.frombuffer(raw, np.uint8).reshape(height, 1 + width * pixel)
     plain = _unfilter(lines[:, 0], lines[:, 1:].reshape(height, width, pixel))
-    return plain.reshape(height, width, pixel).view(">u2").astype(np.uint16)
+    values = plain.reshape(height, width, pixel).view(">u2").astype(np.uint16)
+    clear = transparent(content)
+    if clear is None:
+        return values
+    alpha = np.where((values == clear).all(-1, keepdims=True), 0, 65535).astype(np.uint16)
+    return np.concatenate([values, alpha], 2)
 
 
 def _data_chunks(content: bytes) -> list[bytes]:
