@@ -84,9 +84,12 @@ def change(network, picture, mask, side):
 
 def read(path):
     """(the picture upright, its planes [c, h, w] in [0, 1])."""
-    with Image.open(path) as file:
-        picture = ImageOps.exif_transpose(file)
-        picture.info["icc_profile"] = file.info.get("icc_profile")
+    try:
+        with Image.open(path) as file:
+            picture = ImageOps.exif_transpose(file)
+            picture.info["icc_profile"] = file.info.get("icc_profile")
+    except (OSError, SyntaxError, ValueError) as error:  # what Pillow makes of files that are missing, damaged or no pictures
+        raise SystemExit(f"{path} cannot be read: {error}") from error
     if picture.mode[0] in "IF":  # grey values that are not bytes; converting would clip them
         values = np.asarray(picture, np.float32)
         if picture.mode == "F" or values.min() < 0 or values.max() > DEEP:

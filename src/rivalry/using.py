@@ -82,7 +82,7 @@ class Options:
     def ways(self) -> Ways:
         usual = Ways()
         return Ways(
-            usual.strength if self.strength is None else self.strength, self.self_ensemble, self.tile or 0, self.draws, self.seed,
+            usual.strength if self.strength is None else self.strength, self.self_ensemble, self.tile, self.draws, self.seed,
             usual.quality if self.quality is None else self.quality,
         )  # fmt: skip
 

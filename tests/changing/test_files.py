@@ -289,9 +289,15 @@ def test_results_inside_the_folder_are_not_taken_for_pictures(tmp_path: Path) ->
     assert done.written == (tmp_path / "out" / "a.png",)
 
 
+def test_tiles_of_nothing_are_refused() -> None:
+    with pytest.raises(DataError, match="16 pixels wide or more, not 0"):
+        Ways(tile=0)
+
+
 def test_draws_are_numbered_and_differ(tmp_path: Path) -> None:
     path, changer = save(tmp_path / "a.png", scene(20, 30)), restorer(latent=3)
     done = apply_files(changer, path, tmp_path / "b.png", Ways(draws=3))
+    assert done.text().splitlines()[-1] == f"3 pictures, {tmp_path / 'b-1.png'} and so on"
     assert [p.name for p in done.written] == ["b-1.png", "b-2.png", "b-3.png"]
     first = [pixels(p) for p in done.written]
     again = [pixels(p) for p in apply_files(changer, path, tmp_path / "c.png", Ways(draws=3)).written]

@@ -376,6 +376,10 @@ def test_unknown_tasks_and_large_patches_are_refused(tmp_path: Path) -> None:
         load(tmp_path, options=ReadOptions(task="denoise", patch=64))
     with pytest.raises(DataError, match="--patch goes with --task"):
         load(tmp_path, options=ReadOptions(patch=24))
+    for i in range(8):
+        picture(tmp_path / "kinds" / ("a" if i % 2 else "b") / f"{i}.png", 24, 24, i)
+    with pytest.raises(DataError, match="'domains' goes by whole pictures; leave --patch out"):
+        load(tmp_path / "kinds", options=ReadOptions(task="domains", patch=24))
     with pytest.raises(DataError, match="between 16 and 512"):
         ReadOptions(patch=8)
     with pytest.raises(DataError, match="arrays"):

@@ -202,6 +202,8 @@ def test_the_example_fills_holes_and_says_what_is_wrong(tmp_path: Path) -> None:
     ours = pixels(apply_files(changer, picture, tmp_path / "ours.png", mask=mask).written[0])
     assert np.abs(ours.astype(int) - pixels(tmp_path / "b.png")).max() <= 1
     assert "say where they are with --mask" in example([model, picture, tmp_path / "c.png"], 1)
+    (tmp_path / "cut.png").write_bytes(picture.read_bytes()[:400])
+    assert "cut.png cannot be read: " in example([model, tmp_path / "cut.png", tmp_path / "c.png", "--mask", mask], 1)
     small = save(tmp_path / "s.png", hole[:-1])
     assert "80x59 pixels, and the picture 80x60" in example([model, picture, tmp_path / "c.png", "--mask", small], 1)
 

@@ -110,7 +110,7 @@ def _changing(
     for i, (files, place) in enumerate(zip(found.volumes, names, strict=True)):
         try:
             volume = read_volume(files, modality.axis or "axial")
-            shown, why = window_of(volume, modality, window)
+            shown, why = window_of(volume, modality, window, str(files[0]) if len(files) == 1 else f"the series of {files[0]}")
         except DataError as error:
             failed.append(str(error))
             continue
@@ -126,7 +126,7 @@ def _changing(
             written += write_volume(volume, answer.deviation, beside, keep_identity, uids=uids, role="uncertainty", record=record)
     if failed and len(failed) == len(names):
         raise DataError(failed[0])
-    left = [f"{count(len(failed), 'volume')} of {len(names)} cannot be read and are left out"] if failed else []
+    left = [f"{count(len(failed), 'volume')} of {len(names)} cannot be read and are left out; the first: {failed[0]}"] if failed else []
     left += [f"up to {clipped:.1%} of a volume's numbers lay outside of the window and were clipped to its ends"] if clipped else []
     return ChangedVolumes(tuple(written), len(names) - len(failed), (*left, *notes), (*missing, *failed))
 
@@ -235,7 +235,7 @@ def _asked(members: Sequence[Change], x: Tensor) -> tuple[Array, Array]:
     return mean[:, 0].float().numpy(), spread[:, 0].float().numpy()
 
 
-def window_of(volume: Volume, modality: ImageModality, asked: str | None = None) -> tuple[Window, list[str]]:
+def window_of(volume: Volume, modality: ImageModality, asked: str | None = None, name: str = "a volume") -> tuple[Window, list[str]]:
     """What the volume is shown by, and what there is to say of that."""
     if asked is not None and (own := windows.parse(asked)) is not None:
         return own, [f"window {own.words()}, as was asked"]
@@ -244,7 +244,7 @@ def window_of(volume: Volume, modality: ImageModality, asked: str | None = None)
         return fixed, [odd] if odd else []
     found = windows.of_volume(windows.sample(volume.array))
     if found is None:
-        raise DataError("a volume is of one value; there is nothing to change in it")
+        raise DataError(f"{name} is of one value; there is nothing to change in it")
     untrained = asked is None and modality.window == ""
     strange = "the network was trained on other pictures than scans: each volume is shown by its own percentiles" if untrained else ""
     return found, [strange] if strange else []

@@ -162,7 +162,7 @@ def prepared(source: Source, changer: Changer, ways: Ways, draw: int = 0, mask: 
     model = Model(changer, z, changer.views if ways.self_ensemble else (0,), is_global=is_global)
     channels = Channels(changer, source.colours, source.alpha)
     at_once = min(STATISTICS_PIXELS, int(2 * TILE_BYTES / (WORKING * memory)))
-    tiling = Tiling.of(source, changer, ways.tile, memory, not is_global)
+    tiling = Tiling.of(source, changer, ways.tile or 0, memory, not is_global)
     if is_global and not ways.tile and source.height * source.width <= at_once:
         tiling = Tiling.of(source, changer, max(source.height, source.width), memory)
     whole = Whole(source, model, channels, tiling, ways.strength, mask)

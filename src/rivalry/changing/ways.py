@@ -21,12 +21,12 @@ LEAST_TILE = 16
 class Ways:
     """strength: 0 gives the picture itself (enlarged, for super-resolution), 1 what the network makes of it, more goes
     beyond.  self_ensemble: the mean over the picture turned and mirrored in the ways that training knew, eight or two.  tile: side of a tile in pixels of
-    the picture; 0 goes by memory.  draws, seed: of networks with noise.  quality: of JPEG, WebP and AVIF.
+    the picture; None goes by memory.  draws, seed: of networks with noise.  quality: of JPEG, WebP and AVIF.
     """
 
     strength: float = 1.0
     self_ensemble: bool = False
-    tile: int = 0
+    tile: int | None = None
     draws: int = 1
     seed: int = 0
     quality: int = 95
@@ -34,7 +34,7 @@ class Ways:
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= STRONGEST:
             raise DataError(f"strength must be from 0 (the picture as it is) to {STRONGEST}, not {self.strength}")
-        if self.tile and self.tile < LEAST_TILE:
+        if self.tile is not None and self.tile < LEAST_TILE:
             raise DataError(f"tiles must be {LEAST_TILE} pixels wide or more, not {self.tile}")
         if self.draws < 1:
             raise DataError(f"draws must be 1 or more, not {self.draws}")

@@ -72,6 +72,8 @@ class ImageModality:
             return _changed_scans(source, options, self, decision)
         if options.task is not None and not layouts.as_it_is(options):
             raise DataError(f"--task works on picture files, and {source.where} holds arrays; save them as PNG first")
+        if options.patch is not None and options.task is not None:
+            raise DataError(f"task {options.task!r} goes by whole pictures; leave --patch out (--size says how large they become)")
         if options.patch is not None:
             raise DataError("--patch goes with --task, which says what the squares are for, such as --task denoise; leave it out or add one")
         pictures = _gathered(source, options)
