@@ -29,13 +29,14 @@ from common import HERE, WORK, keep, shared, table, threads
 from PIL import Image, ImageFilter
 from torch import Tensor
 
+from rivalry.changing.trained import changer_of
 from rivalry.data import Dataset, ReadOptions, load, sheets
 from rivalry.degrade import Outline, task
 from rivalry.degrade.basic import Down
 from rivalry.degrade.resize import bicubic
 from rivalry.extractors import Perceptual
 from rivalry.files import atomic
-from rivalry.games.change import Change, Untouched
+from rivalry.games.change import Change, Domains, Untouched
 from rivalry.run import Run
 from rivalry.sampling import Sampler, sampler_of
 from rivalry.stats.pictures import psnr
@@ -43,14 +44,15 @@ from rivalry.streams import Draw
 
 FOLDER = WORK / "gallery"
 FIGURES = HERE.parent / "docs" / "figures"
+LOOKS = ("colour", "flat", "lines")
 HELD = 8
 """Every so many kin, by hash, are held back."""
 SHOWN = 6
 BUDGETS = {
     "super-resolution": "2m", "denoise": "2m", "deblur": "2m", "jpeg": "2m", "restore": "6m", "low-light": "2m", "contrast": "2m",
-    "colourise": "3m", "inpaint": "3m", "sketch": "3m", "translate": "12m", "unpaired": "3m",
+    "colourise": "3m", "inpaint": "3m", "sketch": "10m", "translate": "12m", "unpaired": "3m", "domains": "12m",
 }  # fmt: skip
-FOLDERS = {"translate": "emoji-pairs", "unpaired": "emoji-sets"}
+FOLDERS = {"translate": "emoji-pairs", "unpaired": "emoji-sets", "domains": "emoji-looks"}
 """What tasks learn from that have data of their own; the others learn from 'emoji'."""
 ALIKE = {"1f468": "person", "1f469": "person", "1f9d1": "person", "1f466": "child", "1f467": "child", "1f9d2": "child"}
 ASIDE = re.compile("1f3f[bcdef]|200d|fe0f|2640|2642|1f9b[0123]")
@@ -61,12 +63,14 @@ DRAW = Draw(0, ("gallery",))
 
 @dataclass(frozen=True)
 class Shown:
-    """Held-out pictures of a task, [N, 3, 72, 72] each, in the order of the hash of their kin; bicubic where they were made larger."""
+    """Held-out pictures of a task, [N, 3, 72, 72] each, in the order of the hash of their kin; bicubic where they were made larger; other: (made,
+    true) of a second kind, which is drawn and not measured."""
 
     before: Tensor
     after: Tensor
     truth: Tensor
     larger: Tensor | None = None
+    other: tuple[Tensor, ...] = ()
 
 
 def main() -> None:
@@ -114,8 +118,8 @@ def order(file: str) -> str:
 
 def prepared() -> None:
     """emoji/train and test; emoji-pairs/train and test, each with input (five flat colours, without details) and target; emoji-sets/trainA and
-    testA (in colour), trainB (outlines of other emoji) and testB (the outlines of testA)."""
-    if (FOLDER / "emoji").exists():
+    testA (in colour), trainB (outlines of other emoji) and testB (the outlines of testA); emoji-looks/colour, flat and lines, of other emoji each."""
+    if (FOLDER / "emoji").exists() and (FOLDER / "emoji-looks").exists():
         return
     beginning = FOLDER / "unfinished"
     shutil.rmtree(beginning, ignore_errors=True)
@@ -130,7 +134,7 @@ def prepared() -> None:
             flat = Image.alpha_composite(Image.new("RGBA", full.size, (255, 255, 255, 255)), full).convert("RGB")
             rank = int(order(name), 16)
             side = "test" if rank % HELD == 0 else "train"
-            rough = flat.filter(ImageFilter.MedianFilter(7)).quantize(5, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).convert("RGB")
+            rough = few_colours(flat)
             files = {f"emoji/{side}": flat, f"emoji-pairs/{side}/input": rough, f"emoji-pairs/{side}/target": flat}
             if side == "test":
                 files |= {"emoji-sets/testA": flat, "emoji-sets/testB": outlines(flat)}
@@ -138,10 +142,13 @@ def prepared() -> None:
                 files["emoji-sets/trainA"] = flat
             else:
                 files["emoji-sets/trainB"] = outlines(flat)
+            if side == "train":
+                look = LOOKS[rank // HELD % len(LOOKS)]
+                files[f"emoji-looks/{look}"] = look_of(flat, look)
             for folder, made in files.items():
                 (beginning / folder).mkdir(parents=True, exist_ok=True)
                 made.save(beginning / folder / name)
-    for folder in ("emoji-pairs", "emoji-sets", "emoji"):  # the one that is looked for comes last
+    for folder in ("emoji-pairs", "emoji-sets", "emoji-looks", "emoji"):  # the one that is looked for comes last
         shutil.rmtree(FOLDER / folder, ignore_errors=True)
         (beginning / folder).rename(FOLDER / folder)
     beginning.rmdir()
@@ -151,6 +158,15 @@ def outlines(picture: Image.Image) -> Image.Image:
     """One and the same pen for all."""
     lines = Outline(low=1.0, high=1.0)(tensor_of([np.asarray(picture)]), Draw(0, ("pen",)))
     return Image.fromarray(bytes_of(lines)[0, :, :, 0]).convert("RGB")
+
+
+def few_colours(picture: Image.Image) -> Image.Image:
+    """Five flat colours, without details."""
+    return picture.filter(ImageFilter.MedianFilter(7)).quantize(5, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).convert("RGB")
+
+
+def look_of(picture: Image.Image, look: str) -> Image.Image:
+    return {"flat": few_colours, "lines": outlines}[look](picture) if look != "colour" else picture
 
 
 def tensor_of(pictures: list[npt.NDArray[np.uint8]]) -> Tensor:
@@ -191,6 +207,8 @@ def shown(name: str) -> Shown:
     run = Run.open(str(FOLDER / "runs" / name))
     data, truth, source = held(name)
     game = run.recipe.game
+    if isinstance(game, Domains):
+        return looks(run, truth)
     sampler: Sampler = sampler_of(game, game.wiring(run.spec), run.networks("best"), torch.device("cpu"), data)
     nothing = Untouched(game, run.spec.shape)
     before, after = list[Tensor](), list[Tensor]()
@@ -212,6 +230,17 @@ def shown(name: str) -> Shown:
     return Shown(torch.cat(before), torch.cat(after), truth, torch.cat(larger) if larger else None)
 
 
+def looks(run: Run, colour: Tensor) -> Shown:
+    """Emoji in colour, and what the run makes of them in the other looks."""
+    kinds = list[Tensor]()
+    for look in ("lines", "flat"):
+        net = changer_of(run, "best", torch.device("cpu"), label=list(run.spec.class_names).index(look)).net
+        with torch.inference_mode():
+            made = torch.cat([net(part).float().clamp(-1, 1) for part in colour.split(32)])
+        kinds += [made, tensor_of([np.asarray(look_of(Image.fromarray(x), look)) for x in bytes_of(colour)])]
+    return Shown(colour, kinds[0], kinds[1], other=tuple(kinds[2:]))
+
+
 def first() -> list[int]:
     """The first of each kin, as many as are shown."""
     found = dict[str, int]()
@@ -228,7 +257,7 @@ def measure() -> None:
         if not trained(name):
             continue
         found = shown(name)
-        lines = [x for x in (found.before, found.larger, found.after, found.truth) if x is not None]
+        lines = [x for x in (found.before, found.larger, found.after, found.truth, *found.other) if x is not None]
         index = first()
         drawn(torch.cat([x[index] for x in lines]), FIGURES / f"task-{name}.png")
         plain = found.before if found.larger is None else found.larger
