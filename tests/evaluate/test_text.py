@@ -106,6 +106,24 @@ def test_copies_please_the_model_of_training_lines_and_not_that_of_held_out_ones
     assert models["noisy"]["lm-held"].low > good["lm-held"].high + 0.3
 
 
+def name(draw: random.Random) -> str:
+    return "".join(draw.choice("bdfgklmnprst") + draw.choice("aeiou") for _ in range(4))
+
+
+def test_words_that_nobody_wrote_are_no_credit(tmp_path: Path) -> None:
+    """Every line has a name of its own, so held-out lines are full of words that training lines lack, as gibberish is."""
+    path, draw = tmp_path / "names.txt", random.Random(5)
+    path.write_text("\n".join(f"{line} {name(draw)}" for line in lines(1500)))
+    data = load(path, options=ReadOptions(holdout=0.2, tokens=60, vocabulary=300))
+    judge = Judge(data, choose_extractor(data), None, 0, looks=Looks(gate=200, verdict=200))
+    metrics = ("lm", "lm-held", "reverse")
+    good = judge.final(drawn(data, lambda d: f"{sentence(d)} {name(d)}"), 0, metrics=metrics)
+    bad = judge.final(drawn(data, lambda d: " ".join(name(d) for _ in range(8))), 0, metrics=metrics)
+    for metric in metrics:
+        assert bad[metric].low > good[metric].high + 1, metric
+    assert good["lm-held"].value == pytest.approx(good["lm-held"].floor, rel=0.12)
+
+
 @dataclass(frozen=True)
 class Knows:
     """Draws good texts, and finds every token as likely as one in e^2."""

@@ -86,19 +86,20 @@ def language(fake: Features, reference: Reference) -> Found:
 def by_strangers(fake: Features, reference: Reference) -> Found:
     """Likewise by a model of held-out rows, which nothing was trained on; its floor is what as many training rows have."""
     space, made, held = _sides(fake, reference)
-    model = NGramModel(space.limited(held), space.known + 1)
     known = np.linspace(0, len(space.train) - 1, min(len(held), len(space.train))).astype(np.int64)
-    real, words = model.surprise(space.train.take(known))
-    return Found({"lm-held": ratio_reading(*model.surprise(space.limited(made)), float(real.sum() / words.sum()))})
+    kinds, learned, (own, trained) = space.beside(held, made, space.train.take(known))
+    model = NGramModel(learned, kinds)
+    real, words = model.surprise(trained)
+    return Found({"lm-held": ratio_reading(*model.surprise(own), float(real.sum() / words.sum()))})
 
 
 def reverse(fake: Features, reference: Reference) -> Found:
     """A model of the samples, on held-out rows."""
     space, made, held = _sides(fake, reference)
-    own, other = space.limited(made), space.limited(held)
+    kinds, own, (other,) = space.beside(made, held)
 
     def score(index: Ints) -> float:
-        sums, words = NGramModel(own.take(index), space.known + 1).surprise(other)
+        sums, words = NGramModel(own.take(index), kinds).surprise(other)
         return float(sums.sum() / words.sum())
 
     return Found({"reverse": jackknifed(len(own), score(np.arange(len(own))), score)})

@@ -73,6 +73,20 @@ class TextSpace:
         """Words that training lines lack as one and the same unknown word, number `known`."""
         return Sentences(np.minimum(sentences.words, self.known), sentences.lengths)
 
+    def beside(self, learned: Sentences, *others: Sentences) -> tuple[int, Sentences, tuple[Sentences, ...]]:
+        """(words, what a model is to be made of, what it is to be asked about): numbers below `words`.  Words that both training lines and
+        `learned` lack are the last number, which the model has never met: it has to find them as strange as it can, however many unknown words it learned from.
+        """
+        own = np.unique(learned.words[learned.words >= self.known])
+        words = self.known + len(own) + 1
+
+        def told(sentences: Sentences) -> Sentences:
+            place = np.searchsorted(own, sentences.words)
+            there = np.append(own, -1)[place] == sentences.words
+            return Sentences(np.where(sentences.words < self.known, sentences.words, np.where(there, self.known + place, words - 1)), sentences.lengths)
+
+        return words, told(learned), tuple(map(told, others))
+
     @cached_property
     def model(self) -> NGramModel:
         """Of training lines: what the LM score goes by."""
