@@ -17,7 +17,7 @@ from rivalry.api import Run
 from rivalry.cli import cli
 from rivalry.data import load as load_data
 from rivalry.drawing import Decoding
-from rivalry.errors import DataError, RecipeError, RulerMismatch
+from rivalry.errors import DataError, RecipeError, RulerMismatch, RunError
 from rivalry.nets.language import LanguageModel
 from rivalry.sweeping import dominance, sweep
 from rivalry.training.watch import bags
@@ -206,3 +206,17 @@ def test_lines_stay_lines_whatever_bytes_are_drawn() -> None:
     (line,) = coder.decode([row])
     assert len(line.splitlines()) == 1
     assert line.split() == ["a", "b", "c", "d"]
+
+
+def test_a_folder_where_a_file_should_be_is_said(run: Run, here: Path) -> None:
+    (here / "folder.txt").mkdir()
+    made = CliRunner().invoke(cli, ["sample", run.folder.name, "-n", "4", "-o", str(here / "folder.txt")])
+    assert isinstance(made.exception, RunError)
+    assert "folder.txt is a folder, and a file is to be written" in str(made.exception)
+    assert not list((here / "folder.txt").iterdir())
+
+
+@pytest.mark.parametrize("recipe", ["gan-small", "dcgan-small"])
+def test_rows_that_make_numbers_are_refused_for_text(recipe: str, here: Path) -> None:
+    with pytest.raises(RecipeError, match="zoo search text"):
+        train(here / "lines.txt", recipe=recipe, budget="2steps", run=str(here / "numbers"))

@@ -41,7 +41,9 @@ def atomic(path: Path) -> Iterator[Path]:
             raise RunError(
                 f"the disk is full: {path} was not written; free some space and try again (a training that was saved goes on with: rivalry resume RUN)"
             ) from error
-        if isinstance(error, PermissionError | NotADirectoryError | FileExistsError):
+        if isinstance(error, IsADirectoryError):
+            raise RunError(f"{path} is a folder, and a file is to be written; name another, or a file in it") from error
+        if isinstance(error, PermissionError | NotADirectoryError | FileExistsError) or temporary == Path():  # nothing can be put there at all
             raise RunError(
                 f"cannot write {path} ({error.strerror}); choose a folder that is yours to write"
             ) from error

@@ -16,7 +16,7 @@ from pyarrow import parquet
 from data.conversations import conversations, replies, write
 from rivalry.data import Dataset, ReadOptions, inspect, load, restore
 from rivalry.data.dialogue import DialogueModality
-from rivalry.data.text_files import every_line, pieces
+from rivalry.data.text_files import clean, every_line, pieces
 from rivalry.errors import DataError
 from rivalry.talking import contexts_of
 from rivalry.types import BOS, EOS, PAD
@@ -222,6 +222,26 @@ def test_broken_lines_are_left_out_and_said(tmp_path: Path) -> None:
     dataset = load(path)
     assert any("3 conversations that cannot be used" in note for note in dataset.notes)
     assert "a turn is neither text nor an object" in repr(inspect(path).broken)
+
+
+@pytest.mark.parametrize("line", ["[1, 2, 3]", "[" * 100_000, '{"turns":' * 3000, "no json"])
+@pytest.mark.parametrize("kind", [None, "dialogue"])
+def test_a_broken_line_is_left_out_wherever_it_stands(line: str, kind: Literal["dialogue"] | None, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", 40)
+    good = path.read_text()
+    for text in (f"{line}\n{good}", f"{good}{line}\n"):
+        path.write_text(text)
+        dataset = load(path, options=ReadOptions(kind=kind))
+        assert any("1 conversation that cannot be used" in note for note in dataset.notes)
+        assert "broken: 1 line" in inspect(path).text()
+
+
+def test_half_an_emoji_is_no_letter(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", 40)
+    path.write_text(path.read_text() + json.dumps(["hello \ud83d there", "well \ud83d\ude00"]) + "\n")
+    assert any("41 of" in note for note in load(path).notes)
+    assert clean("hello \ud83d there") == "hello there"
+    assert clean("well \ud83d\ude00") == "well \U0001f600"
 
 
 def test_options_for_tables_and_sizes_are_refused(tmp_path: Path) -> None:

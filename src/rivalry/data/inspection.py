@@ -122,7 +122,7 @@ class Inspection:
         lines = []
         if self.broken:
             shown = [f"{name} ({reason})" for name, reason in self.broken]
-            lines.append(f"broken: {count(len(shown), 'line' if self.kind == 'text' else 'file')}: {some(shown, SHOWN)}")
+            lines.append(f"broken: {count(len(shown), 'line' if self.kind in ('text', 'dialogue') else 'file')}: {some(shown, SHOWN)}")
         if copies:
             shown = [" = ".join(group[:3]) for group in self.duplicates]
             lines.append(f"exact copies: {copies:,}: {some(shown, SHOWN)}")

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any
 
 import numpy as np
@@ -34,17 +34,22 @@ PAIRS = (
 """Names of two columns, or of two texts in an object of JSON, that are what is said and what is replied."""
 END = "__eou__"
 MOSTLY = 0.9
+FIRST = 20
 _NAMED = re.compile(r"^([^\W\d_][\w .'\-]{0,24}):\s+(\S.*)$")
 
 
 def told_in_json(content: Content, where: str, alone: bool = False, pairs: bool = False) -> bool:
-    """Whether the first line is a list of turns, or an object with one.  alone: and with nothing else.  pairs: two texts that are a pair count
-    too."""
+    """Whether one of the first lines is a list of turns, or an object with one: any of them may be broken.  alone: and with nothing else.  pairs:
+    two texts that are a pair count too."""
     raw = unzip(content, where) if isinstance(content, bytes) else b""
-    first = next((line for line in raw[: 1 << 20].splitlines() if line.strip()), b"")
+    first = islice((line for line in raw[: 1 << 20].splitlines() if line.strip()), FIRST)
+    return any(_tells(line, alone, pairs) for line in first)
+
+
+def _tells(line: bytes, alone: bool, pairs: bool) -> bool:
     try:
-        found = json.loads(first)
-    except ValueError:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
         return False
     turns = _listed(found, pairs)
     if alone and isinstance(found, Mapping) and len(found) > 1:
@@ -201,6 +206,9 @@ def _in_json(raw: bytes, where: str) -> Read:
             pairs = turns_in(json.loads(line))
         except ValueError as error:
             odd.append((number, str(error).split(" (char")[0]))
+            continue
+        except RecursionError:
+            odd.append((number, "is nested too deeply"))
             continue
         named += any(speaker for speaker, _ in pairs)
         found.append((number, joined(pairs)))

@@ -11,9 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rivalry.catalogue import register
+from rivalry.errors import RecipeError
 from rivalry.nets.inits import he_
 from rivalry.nets.layers import BatchNorm, FourierFeatures, JoinLabel, LogFourier
-from rivalry.nets.shapes import Out, ending, numel
+from rivalry.nets.shapes import NO_NUMBERS, Out, ending, numel
 from rivalry.nets.trunk import Seen, Trunk, TrunkModule
 from rivalry.parts import Net, Wiring
 from rivalry.types import Spec
@@ -70,6 +71,8 @@ class MLP(Net):
     label_width: int = 16
 
     def build(self, spec: Spec, wiring: Wiring) -> nn.Module:
+        if spec.kind == "tokens":
+            raise RecipeError(f"mlp makes numbers, but the data are text; {NO_NUMBERS}")
         return MLPGenerator(self, spec, wiring)
 
 

@@ -44,10 +44,14 @@ def grid_of(size: tuple[int, int], smallest: int = 4) -> Grid:
     return Grid(size, (math.ceil(size[0] / step), math.ceil(size[1] / step)), doublings)
 
 
+NO_NUMBERS = "rows that write text are listed by: rivalry zoo search text"
+
+
 def image_shape(spec: Spec, who: str) -> tuple[int, int, int]:
     """(C, H, W) of the Spec's pictures; RecipeError for other kinds of data."""
     if spec.kind != "image" or len(spec.shape) != 3:
-        raise RecipeError(f"{who} works on pictures, but the data are {spec.kind} of shape {spec.shape}; try 'mlp'")
+        hint = NO_NUMBERS if spec.kind == "tokens" else "try 'mlp'"
+        raise RecipeError(f"{who} works on pictures, but the data are {spec.kind} of shape {spec.shape}; {hint}")
     channels, height, width = spec.shape
     return channels, height, width
 
