@@ -177,6 +177,8 @@ def _column(table: Columns, options: ReadOptions) -> Texts:
         what = "columns of words" if wanted else "no column of words" if not options.columns else "no words in that column"
         which = f": {some(words, 12)}" if words else ""
         raise DataError(f"{table.where} has {what}{which}; name the one that holds the text with --columns")
+    if idle := [n for n in options.columns if n not in words]:
+        raise DataError(f"{some(idle, 3)} of {table.where} holds no words, and a text is one column: say --columns {wanted[0]} alone")
     cells = table.cells[table.names.index(wanted[0])]
     assert not isinstance(cells, Numbers)
     spelled = [clean(w) for w in cells.words.to_pylist()]
