@@ -218,7 +218,7 @@ def test_columns_that_hold_no_text(tmp_path: Path) -> None:
         load(tmp_path / "t.csv", options=ReadOptions(kind="text", columns=("d",)))
     with pytest.raises(DataError, match="has no words in that column"):
         load(tmp_path / "t.csv", options=ReadOptions(kind="text", columns=("a",)))
-    with pytest.raises(DataError, match="a of .* holds no words, and a text is one column: say --columns b alone"):
+    with pytest.raises(DataError, match=r"a of .* holds no words, and a text is one column: say --columns b alone"):
         load(tmp_path / "t.csv", options=ReadOptions(kind="text", columns=("b", "a")))
     (tmp_path / "t.jsonl").write_text("not json\n")
     with pytest.raises(DataError, match="is no file of JSON lines"):
