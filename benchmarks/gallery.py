@@ -189,7 +189,7 @@ def held(name: str) -> tuple[Dataset, Tensor, Tensor | None]:
     """(the data, truths [N, 3, 72, 72], what they are to be made from where the data have it), in the order of the hash of their kin."""
     folder = FOLDER / FOLDERS.get(name, "emoji")
     data = load(str(folder), options=ReadOptions(task=name))
-    truth, source = {"translate": ("test/target", "test/input"), "unpaired": ("testB", "testA")}.get(name, ("test", ""))
+    truth, source = {"translate": ("test/target", "test/input"), "unpaired": ("testB", "testA"), "domains": ("../emoji/test", "")}.get(name, ("test", ""))
     files = held_back()
     return data, read(folder / truth, files), read(folder / source, files) if source else None
 
