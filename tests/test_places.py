@@ -10,6 +10,8 @@ from unittest.mock import patch
 import pytest
 
 from rivalry.cli import cli, main
+from rivalry.errors import RunError
+from rivalry.files import write_text
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -50,3 +52,13 @@ def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(cli, "main", failing)
     with patch.object(sys, "argv", ["rivalry", "zoo", "list"]), pytest.raises(OSError, match="a bug"):
         main()
+
+
+def test_files_where_none_can_be(tmp_path: Path) -> None:
+    if Path("/proc").is_dir():
+        with pytest.raises(RunError, match="cannot write /proc/x.txt"):
+            write_text(Path("/proc/x.txt"), "")
+    with pytest.raises(RunError, match="is a folder, and a file is to be written"):
+        write_text(tmp_path, "")
+    with pytest.raises(OSError, match="too long"):
+        write_text(tmp_path / ("x" * 300), "")

@@ -43,7 +43,8 @@ def atomic(path: Path) -> Iterator[Path]:
             ) from error
         if isinstance(error, IsADirectoryError):
             raise RunError(f"{path} is a folder, and a file is to be written; name another, or a file in it") from error
-        if isinstance(error, PermissionError | NotADirectoryError | FileExistsError) or temporary == Path():  # nothing can be put there at all
+        nowhere = isinstance(error, FileNotFoundError) and temporary == Path()  # as below /proc, where nothing can be put
+        if nowhere or isinstance(error, PermissionError | NotADirectoryError | FileExistsError):
             raise RunError(
                 f"cannot write {path} ({error.strerror}); choose a folder that is yours to write"
             ) from error
