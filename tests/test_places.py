@@ -56,7 +56,7 @@ def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, 
 
 def test_files_where_none_can_be(tmp_path: Path) -> None:
     if Path("/proc").is_dir():
-        with pytest.raises(RunError, match="cannot write /proc/x.txt"):
+        with pytest.raises(RunError, match=r"cannot write /proc/x\.txt"):
             write_text(Path("/proc/x.txt"), "")
     with pytest.raises(RunError, match="is a folder, and a file is to be written"):
         write_text(tmp_path, "")
