@@ -16,7 +16,8 @@ from pyarrow import parquet
 from data.conversations import conversations, replies, write
 from rivalry.data import Dataset, ReadOptions, inspect, load, restore
 from rivalry.data.dialogue import DialogueModality
-from rivalry.data.text_files import clean, every_line, pieces
+from rivalry.data.talks import turns_in
+from rivalry.data.text_files import every_line, pieces
 from rivalry.errors import DataError
 from rivalry.talking import contexts_of
 from rivalry.types import BOS, EOS, PAD
@@ -238,10 +239,10 @@ def test_a_broken_line_is_left_out_wherever_it_stands(line: str, kind: Literal["
 
 def test_half_an_emoji_is_no_letter(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", 40)
-    path.write_text(path.read_text() + json.dumps(["hello \ud83d there", "well \ud83d\ude00"]) + "\n")
-    assert any("41 of" in note for note in load(path).notes)
-    assert clean("hello \ud83d there") == "hello there"
-    assert clean("well \ud83d\ude00") == "well \U0001f600"
+    told = [["hello \ud83d there", "well \ud83d\ude00"], [{"speaker": "a\ud83d", "text": "\ude00 yes"}, {"speaker": "b", "text": "no"}]]
+    path.write_text(path.read_text() + "".join(json.dumps(turns) + "\n" for turns in told))
+    assert any("42 of" in note for note in load(path).notes)
+    assert turns_in(json.loads(json.dumps(told[0]))) == [("", "hello  there"), ("", "well \U0001f600")]
 
 
 def test_options_for_tables_and_sizes_are_refused(tmp_path: Path) -> None:

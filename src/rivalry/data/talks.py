@@ -35,6 +35,7 @@ PAIRS = (
 END = "__eou__"
 MOSTLY = 0.9
 FIRST = 20
+HALVES = re.compile("[\ud800-\udfff]")
 _NAMED = re.compile(r"^([^\W\d_][\w .'\-]{0,24}):\s+(\S.*)$")
 
 
@@ -237,14 +238,14 @@ def _listed(value: Any, pairs: bool = True) -> list[Any] | None:
 
 
 def _turn(value: Any) -> tuple[str, str]:
-    """(speaker or '', text).  ValueError for what is none."""
+    """(speaker or '', text), without halves of characters, which escapes can be.  ValueError for what is none."""
     if isinstance(value, str):
-        return "", value
+        return "", HALVES.sub("", value)
     if isinstance(value, Mapping):
         text = next((value[k] for k in TEXT if isinstance(value.get(k), str)), None)
         who = next((value[k] for k in SPEAKER if isinstance(value.get(k), str | int)), "")
         if text is not None:
-            return str(who), text
+            return HALVES.sub("", str(who)), HALVES.sub("", text)
     raise ValueError("a turn is neither text nor an object with a text")
 
 

@@ -24,7 +24,6 @@ LONGEST = 20_000
 """Characters of a line that is no line of text any more."""
 UNDECODED = 0.01
 """Up to this share of lines may be no UTF-8; they are left out."""
-HALVES = re.compile("[\ud800-\udfff]")
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -60,9 +59,7 @@ def read(files: Sequence[tuple[str, Content]], name: str, where: str) -> Texts:
 
 
 def clean(line: str) -> str:
-    """NFC, with single spaces and no control characters: what is learned of a line.  Halves of characters, as escapes in JSON can be, go."""
-    if HALVES.search(line):
-        line = line.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
+    """NFC, with single spaces and no control characters: what is learned of a line."""
     return " ".join(CONTROL.sub(" ", unicodedata.normalize("NFC", line)).split())
 
 
