@@ -103,7 +103,7 @@ def report(data_name: str, found: Sweep, costs: dict[str, str], cpu: float, seed
         f"text_{data_name}_{cpu:g}s",
         f"Text: {data_name}, temperatures swept",
         f"Each row trained for steps that take {cpu:g} CPU seconds of one core ({trained}), {seeds} seed(s), {samples:,} samples a "
-        f"point. The checkpoint kept is that of the best held-out likelihood (rows without a discriminator) or the best FD.\n\n{text}\n\n"
+        f"point. The checkpoint kept is that of the best held-out likelihood (rows whose writer learns by it alone) or the best FD.\n\n{text}\n\n"
         "At equal variety (reverse LM score) the gain in quality, in nats a word; above 0 is better. The model of the LM score has counted the training lines, which "
         "rows have learned from and 'count-energy' has counted as well; that of held-out lines knows what none was trained on:\n\n"
         + table(("by", "row", "against", "at", "gain", "verdict"), tests),

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from data.prose import lines, sentence
+from rivalry import zoo
 from rivalry.data import Dataset, ReadOptions, load
 from rivalry.data.text import TextModality
 from rivalry.errors import WeightsError
-from rivalry.evaluate import Judge, Looks, Scores, choose_extractor
+from rivalry.evaluate import Judge, Looks, Scores, choose_extractor, judge_of
 from rivalry.evaluate.text import jackknifed, mean_reading, ratio_reading
 from rivalry.evaluate.text_space import TextSpace
 from rivalry.stats.ngrams import Sentences
@@ -175,3 +176,12 @@ def test_words_are_numbered_once_and_unknown_ones_are_one(judge: Judge) -> None:
 def test_weights_of_no_text_space_are_refused(data: Dataset) -> None:
     with pytest.raises(WeightsError, match="with --weights minilm"):
         choose_extractor(data, Path("inception.pt"))
+
+
+@pytest.mark.parametrize(
+    ("row", "headline"),
+    [("mle-small", "nll"), ("count-energy-small", "nll"), ("thought-energy-small", "nll"), ("residual-energy-distilled-small", "fd"), ("seqgan-small", "fd"), ("token-gan-small", "fd")],
+)
+def test_who_learns_by_likelihood_alone_is_kept_by_it(row: str, headline: str, data: Dataset, tmp_path: Path) -> None:
+    """A discriminator that only chooses raises FD, so by FD a checkpoint from before it would be kept."""
+    assert judge_of(zoo.get(row), data, None, None, 0, torch.device("cpu"), tmp_path).headline == headline

@@ -51,7 +51,7 @@ class Changed:
     def text(self) -> str:
         lines = [*self.notes, *(f"not changed: {why}" for _, why in self.failed)]
         n = len(self.written)
-        together = f" in {self.where}" if Path(self.where).is_dir() else f", {self.written[0]} and so on"
+        together = f" in {self.where}" if Path(self.where) in self.written[0].parents else f", {self.written[0]} and so on"
         lines.append(str(self.written[0]) if n == 1 else f"{n} pictures{together}")
         return "\n".join([*lines, *([str(self.sheet)] if self.sheet else [])])
 

@@ -29,6 +29,7 @@ from rivalry.sampling import Sampler, picked
 from rivalry.stats import normal_quantile
 from rivalry.stats.pictures import SMALLEST, luma, ms_ssim, psnr, shaved, ssim
 from rivalry.streams import key
+from rivalry.terms import Likelihood
 
 PAIRED = ("psnr", "psnr-y", "ssim", "ssim-rgb", "ms-ssim", "ms-ssim-rgb", "gain", "perceptual")
 LOOKS = Looks(gate=256, verdict=1024)
@@ -155,8 +156,8 @@ def judge_of(
     looks: Looks | None = None,
 ) -> Judge:  # fmt: skip
     """Who judges runs of the recipe on these data.  Where pixels alone decide (pictures are changed, and nobody is fooled), no
-    feature space is trained; weights bring one.  Text without a discriminator is
-    judged by its likelihood; conversations have a judge of their own.  folder: where a trained one is kept.  recipe: None for baselines."""
+    feature space is trained; weights bring one.  Text whose writer
+    learns by likelihood alone is judged by that; conversations have a judge of their own.  folder: where a trained one is kept.  recipe: None for baselines."""
     if data.spec.context:
         return DialogueJudge(data, recipe is not None and "discriminator" in recipe.nets, target, seed, device, looks)
     changes = recipe is not None and recipe.game.changes
@@ -167,6 +168,15 @@ def judge_of(
         space: FeatureSpace = Pixels() if blind else choose_extractor(data, weights, device, folder)
         return PairedJudge(data, space, recipe.game, target, seed, device, looks)
     extractor = choose_extractor(data, weights, device, folder)
-    unjudged = recipe is not None and not any(side.judges for side in recipe.sides())
-    headline = "nll" if data.spec.kind == "tokens" and unjudged else ""
+    headline = "nll" if data.spec.kind == "tokens" and recipe is not None and _alone(recipe) else ""
     return Judge(data, extractor, target, seed, device, looks or (LOOKS if changes else None), headline)
+
+
+def _alone(recipe: Recipe) -> bool:
+    """Whether no discriminator teaches the generator: there is none, or it only chooses among what was written, which moves FD either way."""
+    if not any(side.judges for side in recipe.sides()):
+        return True
+    taught = [side for side in recipe.sides() if "generator" in side.modules]
+    return bool(taught) and all(
+        not side.fools and all(isinstance(term, Likelihood) and term.pair == "tokens" for term in side.terms) for side in taught
+    )
