@@ -114,6 +114,9 @@ def test_resume_equals_an_unbroken_run(
     )
     assert one == two
     assert "resume" in {e["kind"] for e in done.folder.events()}
+    report = (done.path / "report.md").read_text()  # which the last line of training names
+    assert "went on from step" in report
+    assert "the budget is spent" in report
 
 
 @pytest.mark.parametrize("piece", ["nets/", "ema/", "optimisers/", "sums/"])

@@ -313,7 +313,7 @@ class Run:
 
     def resume(self, *, device: str = "auto", data: Dataset | None = None, say: Say = to_stderr) -> Run:
         """Goes on from the last checkpoint."""
-        return Run(resume_run(self.folder, data, say, device))
+        return _reported(Run(resume_run(self.folder, data, say, device)))
 
     def report(self) -> Path:
         """Writes report.md with curves, samples and scores; returns where."""
@@ -385,7 +385,11 @@ def train(
     request = Request(
         chosen, until, budget, seed, run, overwrite, device, precision, weights, start, players, tensorboard, why, cap=allowed
     )
-    done = Run(start_run(dataset, request, say, reading))
+    return _reported(Run(start_run(dataset, request, say, reading)))
+
+
+def _reported(done: Run) -> Run:
+    """The run with its report, which one process writes."""
     if is_main_process():
         done.report()
     return done
