@@ -145,5 +145,8 @@ def test_domains_go_to_the_class_that_is_asked_for(tmp_path: Path) -> None:
     back, truth = play.pair("cycle")
     assert torch.equal(truth, x)
     assert torch.equal(back[:, 0, 0, 0], 10 * match.fake.x[:, 0, 0, 0] + 1 + label.float())
+    stays, truth = play.pair("identity")
+    assert torch.equal(truth, x)
+    assert torch.equal(stays[:, 0, 0, 0], 1 + label.float())
     with pytest.raises(RecipeError, match="sub-folder"):
         Domains().wiring(SPEC)

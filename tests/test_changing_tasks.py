@@ -128,8 +128,10 @@ def test_several_domains_are_sub_folders(tmp_path: Path) -> None:
     data = load(tmp_path / "d", options=ReadOptions(task="domains"))
     assert (data.layout, data.task, data.spec.class_names) == ("", "domains", ("a", "b", "c"))
     recipe, why = choose(data)
-    assert recipe.name == "stargan-small"
-    assert "3 here" in why[0]
+    assert recipe.name == "house-domains"
+    assert "3 kinds here" in why[0]
+    assert [(type(t), t.pair) for t in recipe.stages[0].sides[1].terms] == [(L1, "cycle"), (L1, "identity")]  # type: ignore[attr-defined]
+    check_task(recipe, "domains")
     with pytest.raises(DataError, match="put each kind into a sub-folder"):
         load(tmp_path / "d" / "a", options=ReadOptions(task="domains"))
 

@@ -239,12 +239,12 @@ def _changing(dataset: Dataset, device: str) -> tuple[Recipe, tuple[str, ...]]:
     one, (channels, height, width) = task(dataset.task), dataset.spec.shape
     if one.labelled:
         return get("pixelda-small"), (f"Task {one.name!r}: {one.does}; PixelDA at its small setting.",)
-    if one.layout == "classes":
-        return get("stargan" if gpu else "stargan-small"), (f"Task {one.name!r}: {one.does}, {dataset.spec.classes} here; StarGAN at its {'published' if gpu else 'small'} setting.",)
     recipe, told = fitted(changing(one, gpu, channels, min(height, width)), dataset)
     how = "pixels decide" if not one.adversarial else "pixels and a judge of patches decide"
     if one.layout == "unpaired":
         how = "a judge of patches decides, every patch must be known again for the one that stood there, and pictures of the other kind must stay"
+    if one.layout == "classes":
+        how = f"{dataset.spec.classes} kinds here; a judge of patches also tells them apart, the way back must lead to where one began, and what is of its kind must stay"
     return recipe, (f"Task {one.name!r}: {one.does}; the house recipe for it: {how}.", *told)
 
 

@@ -256,7 +256,7 @@ class Domains(Changing):
     """Several sets without pairs, told apart by labels (Choi et al. 2018, StarGAN): 'generator' makes of a picture one of another class.
 
     Match 'main': x with its class against generator(x, class'), class' being those of the batch in another order; pair 'cycle' =
-    (generator(generator(x, class'), class), x).
+    (generator(generator(x, class'), class), x); pair 'identity' = (generator(x, class), x).
     """
 
     turned: Turned = "mirrored"
@@ -281,7 +281,10 @@ class Domains(Changing):
         return LazyPlay(
             nets,
             {"main": lazy(lambda: Match("discriminator", Point(x(), (label(),)), Point(made(), (wanted(),))))},
-            {"cycle": lambda: (nets["generator"](made(), label()).float(), x())},
+            {
+                "cycle": lambda: (nets["generator"](made(), label()).float(), x()),
+                "identity": lambda: (nets["generator"](x(), label()).float(), x()),
+            },
         )
 
     def change(self, nets: Mapping[str, nn.Module], source: Tensor, draw: Draw) -> Tensor:
