@@ -50,7 +50,7 @@ HELD = 8
 SHOWN = 6
 BUDGETS = {
     "super-resolution": "2m", "denoise": "2m", "deblur": "2m", "jpeg": "2m", "restore": "4m", "low-light": "2m", "contrast": "2m",
-    "colourise": "3m", "inpaint": "3m", "sketch": "3m", "translate": "10m", "unpaired": "3m", "domains": "6m",
+    "colourise": "3m", "inpaint": "3m", "sketch": "3m", "translate": "10m", "unpaired": "3m", "domains": "10m",
 }  # fmt: skip
 FOLDERS = {"translate": "emoji-pairs", "unpaired": "emoji-sets", "domains": "emoji-looks"}
 """What tasks learn from that have data of their own; the others learn from 'emoji'."""
