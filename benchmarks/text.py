@@ -84,7 +84,7 @@ def rerank(trained: Path, out: Path) -> None:
     shutil.copytree(trained, out)
     text = (out / "run.toml").read_text(encoding="utf-8")
     told = text
-    for old, new in (('name = "mle-small"', f'name = "{RERANKED}"'), ('[recipe.game]\npart = "text"', '[recipe.game]\npart = "likeliest"\nproposals = 8')):
+    for old, new in (('name = "mle-small"', f'name = "{RERANKED}"'), ('[recipe.game]\npart = "text"', '[recipe.game]\npart = "likeliest"\nproposals = 8\nopening = 3')):
         if told.count(old) != 1:
             raise SystemExit(f"{out}/run.toml does not say {old!r} once; train {RERANKED} by itself")
         told = told.replace(old, new)

@@ -248,6 +248,38 @@ def test_the_best_of_proposals_is_that_of_the_greatest_score_and_likelihood() ->
     assert float((drawn == 4).float().mean()) == pytest.approx(3 / 9, abs=0.05)  # p exp(D) / p
 
 
+def test_an_opening_that_all_proposals_share_is_not_chosen() -> None:
+    """Texts of two tokens.  Judge and model like 5; with an opening of one it is the second token alone that they get to choose, and of texts
+    that begin with a prompt the one after it."""
+    spec = Spec("tokens", (3,), (0.0, 9.0), vocabulary=10)
+    model = LSTMLM(8, 1, 0.0).build(spec, Wiring())
+    with torch.no_grad():
+        for p in model.parameters():
+            p.zero_()
+        model.bias[EOS] = -30.0
+        model.bias[5] = 0.1
+
+    class Likes(nn.Module):
+        def forward(self, x: Tensor) -> dict[str, Tensor]:
+            return {"score": (x == 5).sum(1).float()}
+
+    nets = {"generator": model, "discriminator": Likes()}
+    share = torch.full((10,), 0.0).index_fill(0, torch.arange(EOS + 1, 10), 1.0)
+    share[5] = math.exp(0.1)
+    wanted = float(share[5] / share.sum())
+    for game, opening in ((Energy(judged="texts", pick="best", proposals=64, opening=1), 1), (Likeliest(proposals=64, opening=1), 1),
+                          (Energy(judged="texts", pick="best", proposals=64, opening=1, prompt=(7,)), 2), (Likeliest(proposals=64, opening=2), 2)):  # fmt: skip
+        made = game.sample(nets, Wiring(), Draw(0, ("opening",)), 4000)
+        assert float((made[:, opening - 1] == 5).float().mean()) == pytest.approx(wanted, abs=0.03)
+        assert bool((made[:, opening:] == 5).float().mean() > 0.7)
+    assert torch.equal(
+        Likeliest(proposals=8).sample(nets, Wiring(), Draw(0, ("a",)), 20), Likeliest(proposals=8, opening=0).sample(nets, Wiring(), Draw(0, ("a",)), 20)
+    )
+    for wrong in (Energy, Likeliest):
+        with pytest.raises(RecipeError, match="opening"):
+            wrong(judged="texts", opening=-1)
+
+
 def test_residual_energy_draws_in_proportion_to_the_odds() -> None:
     """Texts of one token from a uniform model; a judge that finds token 4 three times as real as others doubles its share
     as importance weights say, up to the bias of few proposals."""

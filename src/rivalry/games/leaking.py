@@ -16,7 +16,6 @@ from rivalry.games.lazy import LazyPlay, lazy
 from rivalry.games.text import Text, judged, padded, there, trimmed
 from rivalry.nets.leaking import LeakModel
 from rivalry.parts import Play, Source, Turn
-from rivalry.streams import Draw
 from rivalry.types import Match, Point
 
 
@@ -64,9 +63,9 @@ class Leak(Text):
         }  # fmt: skip
         return LazyPlay(nets, {"main": lazy(main)}, pairs)
 
-    def drawn(self, nets: Mapping[str, nn.Module], draw: Draw, n: int) -> Tensor:
+    def written(self, nets: Mapping[str, nn.Module], uniform: Tensor) -> Tensor:
         heard(nets)
-        return super().drawn(nets, draw, n)
+        return super().written(nets, uniform)
 
     def surprise(self, nets: Mapping[str, nn.Module], x: Tensor) -> Tensor | None:
         return heard(nets).surprise(x)

@@ -63,9 +63,12 @@ def completions(
     return found
 
 
-def proposed(game: Text, nets: Mapping[str, nn.Module], draw: Draw, n: int, proposals: int) -> tuple[Tensor, Tensor]:
-    """(texts [n, proposals, T] to choose among, the same as [n proposals, T'] without what is padding in all)."""
-    texts = torch.stack([game.drawn(nets, draw.at("proposal", i), n) for i in range(proposals)], 1)
+def proposed(game: Text, nets: Mapping[str, nn.Module], draw: Draw, n: int, proposals: int, opening: int) -> tuple[Tensor, Tensor]:
+    """(texts [n, proposals, T] to choose among, the same as [n proposals, T'] without what is padding in all).  opening: so many tokens after the
+    prompt are alike in all proposals of a text: what it begins with, and with it much of what it is about, is not chosen by."""
+    uniform = [draw.at("proposal", i).uniform("tokens", n, language_model(nets).length) for i in range(proposals)]
+    alike = len(game.prompt) + opening
+    texts = torch.stack([game.written(nets, torch.cat([uniform[0][:, :alike], u[:, alike:]], 1)) for u in uniform], 1)
     return texts, trimmed(texts.flatten(0, 1))
 
 
@@ -87,7 +90,7 @@ class Energy(Text):
     drawn so, for the language model to learn from.
 
     pick: 'best' gives the text of the greatest D instead, uncut.  likely: what is drawn by, or greatest, is D and so much of the mean log p of a token.
-    Both buy quality with variety, as a lower temperature does.  counts: beside thoughts the discriminator is told, 1 or 0, whether a text is one of the rows
+    Both buy quality with variety, as a lower temperature does.  opening: so many tokens are alike in all proposals.  counts: beside thoughts the discriminator is told, 1 or 0, whether a text is one of the rows
     that it has counted before training (`rivalry.nets.text_counts`)."""
 
     proposals: int = 8
@@ -95,11 +98,12 @@ class Energy(Text):
     pick: Literal["drawn", "best"] = "drawn"
     likely: float = 0.0
     counts: bool = False
+    opening: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.proposals < 1 or self.clip <= 0 or self.judged != "texts":
-            raise RecipeError("the game 'energy' needs at least one proposal, a clip above 0, and whole 'texts' judged")
+        if self.proposals < 1 or self.clip <= 0 or self.opening < 0 or self.judged != "texts":
+            raise RecipeError("the game 'energy' needs at least one proposal, a clip above 0, no opening below 0, and whole 'texts' judged")
         if not math.isfinite(self.likely) or (self.counts and not self.thoughts):
             raise RecipeError("of the game 'energy' likely must be a number, and counts go with thoughts; say thoughts=true too")
 
@@ -122,7 +126,7 @@ class Energy(Text):
         self, nets: Mapping[str, nn.Module], wiring: Wiring, draw: Draw, n: int,
         label: Tensor | None = None, truncation: float = 1.0,
     ) -> Tensor:  # fmt: skip
-        texts, flat = proposed(self, nets, draw, n, self.proposals)
+        texts, flat = proposed(self, nets, draw, n, self.proposals, self.opening)
         told = self.told(nets, flat)
         score = judged(nets["discriminator"], flat, *told)
         score = score.clamp(-self.clip, self.clip) if self.pick == "drawn" else score
@@ -140,19 +144,20 @@ class Energy(Text):
 @dataclass(frozen=True)
 class Likeliest(Text):
     """Of `proposals` texts the one that the language model itself finds likeliest, by log p for each token: what a discriminator that
-    chooses among as many has to be better than, at the same cost."""
+    chooses among as many has to be better than, at the same cost.  opening: so many tokens are alike in all of them."""
 
     proposals: int = 8
+    opening: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.proposals < 1:
-            raise RecipeError(f"the game 'likeliest' needs at least one proposal, not {self.proposals}")
+        if self.proposals < 1 or self.opening < 0:
+            raise RecipeError(f"the game 'likeliest' needs at least one proposal and no opening below 0, not {self.proposals} and {self.opening}")
 
     def sample(
         self, nets: Mapping[str, nn.Module], wiring: Wiring, draw: Draw, n: int,
         label: Tensor | None = None, truncation: float = 1.0,
     ) -> Tensor:  # fmt: skip
-        texts, flat = proposed(self, nets, draw, n, self.proposals)
+        texts, flat = proposed(self, nets, draw, n, self.proposals, self.opening)
         score = mean_log_p(nets, flat).view(n, self.proposals)
         return texts[torch.arange(n, device=texts.device), score.argmax(1)]

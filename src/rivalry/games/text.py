@@ -89,10 +89,14 @@ class Text(Game):
         return score if score.dim() == 2 else score[:, None].expand(tokens.shape)
 
     def drawn(self, nets: Mapping[str, nn.Module], draw: Draw, n: int) -> Tensor:
-        """[n, T] drawn by the generator without its dropout, as it will be used."""
+        """[n, T] drawn by the generator, as it will be used."""
+        return self.written(nets, draw.uniform("tokens", n, language_model(nets).length))
+
+    def written(self, nets: Mapping[str, nn.Module], uniform: Tensor) -> Tensor:
+        """[n, T] by the generator without its dropout; uniform [n, T] in [0, 1) decides each token."""
         model = language_model(nets)
         with evaluating(model):
-            return model.generate(draw.uniform("tokens", n, model.length), self.prompt, self.temperature, self.top_p)
+            return model.generate(uniform, self.prompt, self.temperature, self.top_p)
 
     def sample(
         self, nets: Mapping[str, nn.Module], wiring: Wiring, draw: Draw, n: int,

@@ -29,6 +29,8 @@ from rivalry.zoo.rows import NO_EMA, Row, row
 
 GROUP = "text"
 APPLICATIONS = ("generate", "text", "prompt")
+OPENING = 3
+"""Tokens that are not chosen by: what a text is about stays as various as it was, and at equal variety the choice is better (docs/lab/text.md)."""
 
 MLE = About(
     "Maximum likelihood",
@@ -69,13 +71,13 @@ def mle_reranked() -> Row:
         "rivalry 2026; the rival of residual energy at equal cost of sampling",
         2026,
         GROUP,
-        "Trained as 'mle'; of eight texts the one that the model itself finds likeliest is given. No discriminator: what choosing buys by "
+        "Trained as 'mle'; of eight texts with one beginning that which the model itself finds likeliest is given. No discriminator: what choosing buys by "
         "itself, and what it costs in variety.",
         APPLICATIONS,
     )
     return Row(
-        likelihood("mle-reranked", LSTMLM(512, 2, 0.5), 20_000, lr=1e-3, about=about, game=Likeliest()),
-        likelihood("mle-reranked-small", LSTMLM(256, 1, 0.4), 3_000, about=about, game=Likeliest()),
+        likelihood("mle-reranked", LSTMLM(512, 2, 0.5), 20_000, lr=1e-3, about=about, game=Likeliest(opening=OPENING)),
+        likelihood("mle-reranked-small", LSTMLM(256, 1, 0.4), 3_000, about=about, game=Likeliest(opening=OPENING)),
     )
 
 
@@ -284,11 +286,11 @@ def count_energy() -> Row:
         2026,
         GROUP,
         "As 'residual-energy', but the discriminator is told in how many other training texts each sequence of up to five tokens stands, and how "
-        "surprised the language model is: it need not learn what nobody writes. Of eight texts the best by both is given. The run holds the counts of "
+        "surprised the language model is: it need not learn what nobody writes. Of eight texts with one beginning the best by both is given. The run holds the counts of "
         "what several texts have, hashed: who has it can read such sequences out.",
         APPLICATIONS,
     )
-    game = Energy(judged="texts", thoughts=True, counts=True, pick="best", likely=2.0)
+    game = Energy(judged="texts", thoughts=True, counts=True, pick="best", likely=2.0, opening=OPENING)
     return Row(
         residual("count-energy", about, LSTMLM(512, 2, 0.5), TextCounts(64, bits=22), 20_000, 0.95, 0, game, 6e-3),
         residual("count-energy-small", about, LSTMLM(256, 1, 0.4), TextCounts(), 3_000, 0.94, 0, game, 6e-3),
