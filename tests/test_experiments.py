@@ -10,7 +10,7 @@ from PIL import Image
 
 from rivalry.data import ReadOptions, load
 from rivalry.errors import RecipeError, RulerMismatch, RunError, UnknownName
-from rivalry.experiments import Entry, _read, compare_recipes, compare_runs
+from rivalry.experiments import Comparison, Entry, _read, compare_recipes, compare_runs
 from rivalry.run import Run
 
 OPTIONS = ReadOptions(limit=1500)
@@ -69,6 +69,12 @@ def test_the_interval_over_seeds_is_student_s() -> None:
     assert mean == 2.0
     assert half == pytest.approx(4.303 / math.sqrt(3), rel=1e-3)
     assert math.isnan(Entry("x", {"fd": [1.0]}, [1.0]).summary("fd")[1])
+
+
+def test_equal_scores_share_a_rank() -> None:
+    scores = {"a": 1.0, "b": 2.0, "c": 2.0, "d": 3.0, "e": math.nan}
+    found = Comparison("x", "fd", {"fd": "FD"}, {"fd": None}, tuple(Entry(k, {"fd": [v]}, [1.0]) for k, v in scores.items()))
+    assert [row[0] for row in found.table()[1:]] == ["1", "2", "2", "4", "5", ""]
 
 
 def test_recipes_go_before_the_layout_as_in_a_training(tmp_path: Path) -> None:

@@ -72,7 +72,9 @@ class Comparison:
         metrics = [self.headline, *(m for m in self.names if m != self.headline)]
         head = ("rank", "contender", *(self.names[m] for m in metrics), "seconds")
         rows: list[tuple[str, ...]] = [head]
-        for rank, entry in enumerate(self.entries, 1):
+        means = [entry.summary(self.headline)[0] for entry in self.entries]
+        for entry, score in zip(self.entries, means, strict=True):
+            rank = means.index(score) + 1  # equals share one
             cells = [_cell(*entry.summary(m)) for m in metrics]
             rows.append((str(rank), entry.name, *cells, f"{mean(entry.seconds):.0f}"))
         floors = [f"{self.floors[m]:.3g}" if self.floors[m] is not None else "" for m in metrics]
