@@ -14,6 +14,7 @@ from rivalry import load, train
 from rivalry.api import Run
 from rivalry.cli import cli
 from rivalry.errors import DataError, RecipeError, RunError
+from rivalry.privacy.quota import handed_out
 from rivalry.talking import Conversation, Talking, contexts_of
 
 SMALL = ("generator.width=32", "generator.layers=1", "generator.heads=2", "discriminator.reads=32", "discriminator.width=32", "batch=32")
@@ -138,6 +139,13 @@ def test_a_cap_counts_replies(run: Run) -> None:
     talker = load("talk").talker(Talking(candidates=1))
     with pytest.raises(RunError, match="400"):
         talker.answers([["hello"]] * 401)
+
+
+def test_what_is_refused_counts_no_reply(run: Run) -> None:
+    before = handed_out(load("talk").folder)
+    with pytest.raises(RecipeError, match="top-p above 0 and at most 1"):
+        load("talk").talker(Talking(top_p=2.0)).answer(["hello"])
+    assert handed_out(load("talk").folder) == before
 
 
 def test_the_folder_holds_no_turn_outside_private(run: Run, here: Path) -> None:

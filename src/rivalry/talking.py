@@ -77,18 +77,18 @@ class Talker:
     def answers(self, histories: Sequence[Sequence[str]], tick: Tick = silent) -> list[Answer]:
         """To each of several histories."""
         contexts = self.modality.contexts(histories)
+        game = replace(self.game, temperature=self.talking.temperature, top_p=self.talking.top_p)  # refuses what makes no sense before it counts
         self.spend(len(histories))
         found: list[Answer] = []
         with torch.inference_mode(), evaluating(*self.nets.values()):
             for i in range(0, len(histories), AT_ONCE):
                 part = contexts[i : i + AT_ONCE].to(self.device)
-                found += self._answers(part, Draw(self.talking.seed, ("talk", len(histories[i]), i), self.device))
+                found += self._answers(game, part, Draw(self.talking.seed, ("talk", len(histories[i]), i), self.device))
                 tick("replying", min(1.0, (i + AT_ONCE) / len(histories)))
         return found
 
-    def _answers(self, contexts: Tensor, draw: Draw) -> list[Answer]:
+    def _answers(self, game: Reply, contexts: Tensor, draw: Draw) -> list[Answer]:
         heard, k = trimmed_left(contexts), self.each
-        game = replace(self.game, temperature=self.talking.temperature, top_p=self.talking.top_p)
         tokens = trimmed(game.drawn(reply_model(self.nets), heard, draw, k))
         whose = torch.arange(len(tokens), device=self.device) // k
         rating = game.rated(self.nets, heard, tokens, whose).cpu().tolist()
