@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import subprocess
 import sys
 from pathlib import Path
 from unittest.mock import patch
@@ -62,3 +63,28 @@ def test_files_where_none_can_be(tmp_path: Path) -> None:
         write_text(tmp_path, "")
     with pytest.raises(OSError, match="too long"):
         write_text(tmp_path / ("x" * 300), "")
+
+
+def test_a_termination_leaves_nothing_half_written(tmp_path: Path) -> None:
+    """As `kill` and a cluster's scheduler end programs, in the middle of a file."""
+    code = """
+import sys, time
+import rivalry.cli
+from rivalry.files import atomic
+from pathlib import Path
+
+def hold(**kwargs):
+    with atomic(Path(sys.argv[1])):
+        print("begun", flush=True)
+        time.sleep(60)
+
+rivalry.cli.cli.main = hold
+rivalry.cli.main()
+"""
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "out.bin")], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "begun\n"
+        assert len(list(tmp_path.glob(".part-*"))) == 1
+        child.terminate()
+        assert child.wait(30) == 143
+    assert list(tmp_path.iterdir()) == []

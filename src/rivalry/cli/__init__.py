@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import signal
 import sys
 from importlib import import_module
 from typing import NoReturn
@@ -76,8 +77,14 @@ def _short(path: str, most: int = 120) -> str:
     return path if len(path) <= most else f"{path[: most // 2]}...{path[-most // 3 :]}"
 
 
+def _ended(number: int, frame: object) -> NoReturn:
+    """What is half written is taken away on the way out, as at Ctrl-C; 128 and the signal's number is what shells expect."""
+    sys.exit(128 + number)
+
+
 def main() -> NoReturn:
     """Runs the command; errors that a user can mend are one sentence on stderr and exit code 2."""
+    signal.signal(signal.SIGTERM, _ended)
     try:
         code = cli.main(standalone_mode=False)
     except RivalryError as error:
