@@ -127,6 +127,8 @@ def test_the_automatic_recipe_for_text_says_why(here: Path) -> None:
     recipe, why = choose(load_data(here / "lines.txt"))
     assert recipe.name == "house-text"
     assert "maximum likelihood" in why[0]
+    assert why[0].endswith(" times over the lines.")
+    assert choose(load_data(here / "lines.txt"), "5m")[1][0].endswith(", as far as the budget of 5m goes.")
     with pytest.raises(RecipeError, match="differential privacy yet"):
         choose(load_data(here / "lines.txt"), epsilon=3.0)
 

@@ -103,13 +103,13 @@ def choose(
     if dataset.spec.context:
         return _dialogue(dataset, device, epsilon)
     if dataset.spec.kind == "tokens":
-        return _text(dataset, device, epsilon)
+        return _text(dataset, budget, device, epsilon)
     if dataset.layout or dataset.task:
         return _changing(dataset, device)
     return _pictures(dataset, budget, device) if epsilon is None else _private_pictures(dataset)
 
 
-def _text(dataset: Dataset, device: str, epsilon: float | None) -> tuple[Recipe, tuple[str, ...]]:
+def _text(dataset: Dataset, budget: str, device: str, epsilon: float | None) -> tuple[Recipe, tuple[str, ...]]:
     if epsilon is not None:
         raise RecipeError("text cannot be trained under differential privacy yet; leave --dp-epsilon out")
     gpu = device in ("auto", "cuda") and torch.cuda.is_available()
@@ -124,8 +124,9 @@ def _text(dataset: Dataset, device: str, epsilon: float | None) -> tuple[Recipe,
     recipe = likelihood("house-text", net, max(1, epochs * n // TEXT_BATCH), TEXT_BATCH)
     return recipe, (
         f"{n:,} lines of up to {length} tokens, {dataset.spec.vocabulary:,} different ones: maximum likelihood, an LSTM {net.width} wide, "
-        f"{epochs} times over the lines.",
-        "No adversarial row has been seen to beat it at equal time and variety; token-gan and others are there to try (docs/text.md).",
+        f"{f'as far as the budget of {budget} goes' if budget else f'{epochs} times over the lines'}.",
+        "An adversarial row, 'count-energy', writes better at equal variety; it draws eight texts for each that it gives, and its run holds counts of word "
+        "sequences that several lines have (docs/text.md).",
     )
 
 
