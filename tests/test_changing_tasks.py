@@ -150,3 +150,25 @@ def test_without_pairs_the_house_goes_one_way_and_holds_patches() -> None:
     assert generator.modules == ("generator", "projector")
     assert [(type(t), t.pair) for t in generator.terms] == [(PatchContrast, "made"), (L1, "identity")]  # type: ignore[attr-defined]
     check_task(recipe, "unpaired")
+
+
+def test_domains_are_learned_and_asked_for_by_name(tmp_path: Path) -> None:
+    """By the automatic recipe in small, from a folder to a file: each class makes a picture of its own; a class that is none is named."""
+    import rivalry
+
+    for name in ("a", "b", "c"):
+        photos(tmp_path / "d" / name, 9)
+    settings = ("nets.generator.width=4", "nets.generator.blocks=1", "nets.discriminator.width=4", "batch=2")
+    run = rivalry.train(tmp_path / "d", budget="6steps", run=str(tmp_path / "run"), options=ReadOptions(task="domains"), settings=settings, tensorboard=False, say=lambda _: None)
+    assert run.recipe.name == "house-domains"
+    source = next((tmp_path / "d" / "a").iterdir())
+    made = []
+    for name in ("b", "c"):
+        run.apply(source, tmp_path / f"{name}.png", label=name)
+        with Image.open(tmp_path / f"{name}.png") as picture, Image.open(source) as before:
+            assert picture.size == before.size
+            made.append(picture.tobytes())
+    assert made[0] != made[1]
+    with pytest.raises(RecipeError, match="'z'"):
+        run.apply(source, tmp_path / "z.png", label="z")
+    assert not (tmp_path / "z.png").exists()
