@@ -40,7 +40,7 @@ FILES = {
     "coco": ("text_coco", ("gfs_train.txt.gz", "gfs_valid.txt.gz")),
     "news": ("text_emnlp_news", ("gfs_valid.txt.gz", "texygen_test_emnlp.txt.gz")),
 }
-TEMPERATURES = (0.6, 0.7, 0.8, 0.9, 1.0, 1.2)
+TEMPERATURES = (0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2)
 CPU = torch.device("cpu")
 READING = ReadOptions(vocabulary=2000)
 RERANKED = "mle-reranked-small"
