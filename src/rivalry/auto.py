@@ -125,8 +125,8 @@ def _text(dataset: Dataset, budget: str, device: str, epsilon: float | None) -> 
     return recipe, (
         f"{n:,} lines of up to {length} tokens, {dataset.spec.vocabulary:,} different ones: maximum likelihood, an LSTM {net.width} wide, "
         f"{f'as far as the budget of {budget} goes' if budget else f'{epochs} times over the lines'}.",
-        "An adversarial row, 'count-energy', writes better at equal variety; it draws eight texts for each that it gives, and its run holds counts of word "
-        "sequences that several lines have (docs/text.md).",
+        "An adversarial row, 'count-energy', has written better captions at equal variety, and no better news than choosing the likeliest of eight texts; "
+        "it draws as many for each that it gives, and its run holds counts of word sequences that several lines have (docs/text.md).",
     )
 
 
