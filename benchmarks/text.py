@@ -35,6 +35,7 @@ from rivalry.stats.ngrams import Sentences, bleu
 from rivalry.streams import Draw
 from rivalry.sweeping import AXES, METRICS, Sweep, draw, sweep
 from rivalry.types import Spec
+from rivalry.zoo.text import OPENING
 
 FILES = {
     "coco": ("text_coco", ("gfs_train.txt.gz", "gfs_valid.txt.gz")),
@@ -84,7 +85,7 @@ def rerank(trained: Path, out: Path) -> None:
     shutil.copytree(trained, out)
     text = (out / "run.toml").read_text(encoding="utf-8")
     told = text
-    for old, new in (('name = "mle-small"', f'name = "{RERANKED}"'), ('[recipe.game]\npart = "text"', '[recipe.game]\npart = "likeliest"\nproposals = 8\nopening = 3')):
+    for old, new in (('name = "mle-small"', f'name = "{RERANKED}"'), ('[recipe.game]\npart = "text"', f'[recipe.game]\npart = "likeliest"\nproposals = 8\nopening = {OPENING}')):
         if told.count(old) != 1:
             raise SystemExit(f"{out}/run.toml does not say {old!r} once; train {RERANKED} by itself")
         told = told.replace(old, new)

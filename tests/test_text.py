@@ -249,8 +249,8 @@ def test_the_best_of_proposals_is_that_of_the_greatest_score_and_likelihood() ->
 
 
 def test_an_opening_that_all_proposals_share_is_not_chosen() -> None:
-    """Texts of two tokens.  Judge and model like 5; with an opening of one it is the second token alone that they get to choose, and of texts
-    that begin with a prompt the one after it."""
+    """Texts of three tokens.  Judge and model like 5; the opening has it as often as the model writes it, and what comes after far more often; of texts
+    that begin with a prompt the opening is what follows it."""
     spec = Spec("tokens", (3,), (0.0, 9.0), vocabulary=10)
     model = LSTMLM(8, 1, 0.0).build(spec, Wiring())
     with torch.no_grad():

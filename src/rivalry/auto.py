@@ -122,9 +122,9 @@ def _text(dataset: Dataset, budget: str, device: str, epsilon: float | None) -> 
     epochs = max(EPOCHS, round(LEAST_STEPS * TEXT_BATCH / n))
     net = LSTMLM(512, 2, 0.5) if gpu else LSTMLM(256, 1, 0.4)
     recipe = likelihood("house-text", net, max(1, epochs * n // TEXT_BATCH), TEXT_BATCH)
+    lasts = f"as far as the budget of {budget} goes" if budget else f"{epochs} times over the lines"
     return recipe, (
-        f"{n:,} lines of up to {length} tokens, {dataset.spec.vocabulary:,} different ones: maximum likelihood, an LSTM {net.width} wide, "
-        f"{f'as far as the budget of {budget} goes' if budget else f'{epochs} times over the lines'}.",
+        f"{n:,} lines of up to {length} tokens, {dataset.spec.vocabulary:,} different ones: maximum likelihood, an LSTM {net.width} wide, {lasts}.",
         "An adversarial row, 'count-energy', has written better captions at equal variety, and no better news than choosing the likeliest of eight texts; "
         "it draws as many for each that it gives, and its run holds counts of word sequences that several lines have (docs/text.md).",
     )
