@@ -33,8 +33,9 @@ def house_points() -> Row:
         d=Player((R1(weight=1.0), R2(weight=1.0)), optimiser=Adam(4e-3, 0.0, 0.9)),
         g=Player(optimiser=Adam(2e-3, 0.0, 0.9)),
         schedules={
-            "lr": Cosine(1.0, 0.01),
-            "lr.generator": Cosine(1.0, 0.3),  # the discriminator keeps up, so modes keep their width
+            "lr": Cosine(1.0, 0.1, until=0.9),
+            # At the end the generator all but stands and the discriminator learns on: what wobbles is narrower than it looks.
+            "lr.generator": Piecewise(((0.0, 1.0), (0.8, 0.37), (0.85, 0.1), (0.9, 0.03), (1.0, 0.003))),
             "penalty": LogCosine(1.0, 2e-3, begin=0.3, until=0.75),  # long enough large that no sign is left between modes
             "beta2": Cosine(0.9, 0.99, until=0.8),
             "batch": Piecewise(((0.0, 256.0), (0.6, 512.0), (0.8, 1024.0), (0.9, 2048.0)), between="steps"),
