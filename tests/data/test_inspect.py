@@ -100,3 +100,17 @@ def test_near_pairs_across_chunks(monkeypatch):
     same = np.arange(10)
     same[9] = 2
     assert near_pairs(thumbs, same) == []
+
+
+@pytest.mark.parametrize("many", [3, 12])
+def test_pictures_that_are_too_few_to_train_on_are_called_so(many: int) -> None:
+    """Training refuses them (twelve hold two back), so no split is proposed without a word."""
+    said = inspect(np.random.default_rng(0).integers(0, 256, (many, 16, 16), dtype=np.uint8)).text()
+    assert "too few to train on" in said
+    assert "20" in said
+
+
+def test_pictures_that_are_enough_are_not() -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (20, 16, 16), dtype=np.uint8)
+    assert "too few" not in inspect(pictures).text()
+    assert "too few" not in inspect(pictures[:8], options=ReadOptions(holdout=0.5)).text()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
+from rivalry.data.split import EITHER, FEWEST
 from rivalry.data.words import count, some
 
 SHOWN = 8
@@ -94,8 +95,18 @@ class Inspection:
         lines += self._troubles()
         if self.proposal:
             lines.append("proposed: " + ", ".join(f"{k} {v}" for k, v in self.proposal.items()))
+            lines += self._too_few()
         lines += [f"proposed constraint: {text}  ({why})" for text, why in self.constraints.items()]
         return "\n".join([*lines, *(f"note: {n}" for n in self.notes)])
+
+    def _too_few(self) -> list[str]:
+        """What training will refuse, said before."""
+        back = self.proposal.get("held back")
+        if self.kind not in ("image", "points", "table") or not isinstance(back, int):
+            return []
+        if self.whole >= FEWEST and min(back, self.whole - back) >= EITHER:
+            return []
+        return [f"too few to train on: {FEWEST} are needed at least, {EITHER} of them held back, so 20 without --holdout .5"]
 
     def _tables(self) -> list[tuple[str, Mapping[str, int]]]:
         return [("sizes (height x width)", self.sizes), ("modes", self.modes), ("bits", self.depths)]

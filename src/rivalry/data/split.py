@@ -13,6 +13,8 @@ from rivalry.errors import DataError
 from rivalry.streams import key
 
 FEWEST = 8
+EITHER = 4
+"""Rows at least on either side, or no score has an interval."""
 ENOUGH = 100
 MOST = 20_000
 

@@ -11,15 +11,13 @@ from torch import Tensor
 
 from rivalry import stats
 from rivalry.data.base import Dataset, Store
+from rivalry.data.split import EITHER
 from rivalry.data.truths import Truth
 from rivalry.errors import DataError
 from rivalry.evaluate.features import Features, FeatureSpace, of_rows
 from rivalry.evaluate.rulers import Ruler
 from rivalry.streams import generator
 from rivalry.types import Spec
-
-LEAST = 4
-"""Rows that each side needs: below, no distance has an interval."""
 
 POOL = 20_000
 """Training rows that are searched for copies, where there are so many; of points as many as are held out, since in
@@ -53,9 +51,9 @@ class Reference:
 
     def __post_init__(self) -> None:
         for what, side in (("held-out", self.held), ("training", self.train)):
-            if len(side) < LEAST:
+            if len(side) < EITHER:
                 raise DataError(
-                    f"only {len(side)} rows are {what} of {len(self.held) + len(self.train)}, and at least {LEAST} are needed on either side, or no "
+                    f"only {len(side)} rows are {what} of {len(self.held) + len(self.train)}, and at least {EITHER} are needed on either side, or no "
                     "score has an interval: a fifth is held back of few rows, so give 20 or more, or hold back a larger share (--holdout .5)"
                 )
 
@@ -98,8 +96,8 @@ class Reference:
 
     def samples(self, n: int) -> int:
         """How many samples are measured where n are asked for: no more than the floor has rows for."""
-        if n < LEAST:
-            raise DataError(f"{n} samples are too few to measure; ask for at least {LEAST}")
+        if n < EITHER:
+            raise DataError(f"{n} samples are too few to measure; ask for at least {EITHER}")
         return min(n, len(self.train))
 
     def ruler(self, metric: str, samples: int) -> Ruler:
