@@ -259,14 +259,14 @@ def draw_value(course: Course, best: Mapping[int, float]) -> None:
 
 STAGES = (0, 25, 50, 100, 200, 400, 700, 1000)
 PANELS = (100, 400, 700, 1000)
-PLANTED = "generator.optimiser.lr=0.1"
+PLANTED = ("generator.optimiser.lr=0.1", 'schedules.lr.generator={part = "constant"}')
 
 
 def ring() -> None:
-    """The house recipe on ring8, and the same with a generator whose rate is fifty times as high."""
+    """The house recipe on ring8, and the same with a generator whose rate is fifty times as high and keeps up with the discriminator's."""
     data, steps = load("ring8"), max(STAGES)
     healthy = follow(get("house-points"), data, steps, STAGES)
-    ill = follow(with_settings("house-points", PLANTED), data, steps, PANELS)
+    ill = follow(with_settings("house-points", *PLANTED), data, steps, PANELS)
     figure, rows = plt.subplots(2, 4, figsize=(8.4, 4.5), layout="constrained")
     for step, axes in zip(STAGES, rows.flat, strict=True):
         scatter(axes, healthy, step, FAKE)
