@@ -112,6 +112,12 @@ ALL: dict[str, Pictures] = {
         "CIFAR-10 automobiles", CIFAR.source, ReadOptions(only=("automobile",), cache=True), CIFAR.make
     ),
     "people": Pictures("Olivetti faces by person", str(SETS / "olivetti-people"), make=olivetti(by_person=True)),
+    "strangers": Pictures(
+        "Olivetti faces 64 px, whole people held out",
+        str(SETS / "olivetti"),
+        ReadOptions(group=r"^(\d\d)-"),
+        olivetti(by_person=False),
+    ),
     "caltech": Pictures("Caltech faces 64 px", str(SETS / "caltech"), make=caltech),
 }
 """By the name that benchmarks use."""

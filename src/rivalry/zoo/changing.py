@@ -353,11 +353,16 @@ HOUSE = About(
 )  # fmt: skip
 
 
+def _layers(size: int) -> int:
+    """Of a judge of patches of 34 px, or of 70 where pictures are larger (Isola et al. 2017)."""
+    return 2 if size <= 96 else 3
+
+
 def _several(name: str, about: About, gpu: bool, size: int) -> Recipe:
     """Between any two of several classes: in two turns and at PIX2PIX's rates StarGAN is still at negatives of pictures after minutes
     (docs/lab/changing.md)."""
     wide, deep, batch = (64, 6, 16) if gpu else (24, 4, 8)
-    judge = PatchGAN(64 if gpu else 32, 2 if size <= 96 else 3, norm="none", spectral=True, classes=True)
+    judge = PatchGAN(64 if gpu else 32, _layers(size), norm="none", spectral=True, classes=True)
     stay = L1(pair="cycle", weight=5.0), L1(pair="identity", weight=5.0)
     d = Side("discriminator", ("discriminator",), judges=("main",), penalties=(Classification(on=("real",)),), optimiser=replace(SURE, lr=5e-4))
     g = Side("generator", ("generator",), fools=("main",), penalties=(Classification(on=("fake",)),), terms=stay, optimiser=SURE)
@@ -377,7 +382,7 @@ def house(task: Task, gpu: bool, channels: int, size: int, adversarial: bool | N
         one_way = "FastCUT against a judge of hinge and spectral norm, and what is already of the other kind must stay (L1); learns five times as fast."
         return _contrast(
             # instance norm and least squares let the judge win, and colours come back, after two thousand steps (docs/lab/changing.md)
-            name, replace(about, distinctive=one_way), ResNetTranslator(wide, deep), PatchGAN(wide, 2 if size <= 96 else 3, norm="none", spectral=True),
+            name, replace(about, distinctive=one_way), ResNetTranslator(wide, deep), PatchGAN(wide, _layers(size), norm="none", spectral=True),
             (L1(pair="identity"),), SURE, 4, 10_000, PatchContrast(patches=128), swift=0.5, objective=Hinge(),
         )  # fmt: skip
     if task.layout == "classes":
@@ -389,7 +394,7 @@ def house(task: Task, gpu: bool, channels: int, size: int, adversarial: bool | N
         holes = isinstance(damaged, Masked)
         net: Net = UNet(wide, norm="instance", near=holes or isinstance(damaged, Grey), holes=holes)
         game = Change(task.degradation, "mirrored", conditional=True)
-        judge: Net = PatchGAN(wide, 2 if size <= 96 else 3, norm="none" if holes else "instance", spectral=holes, conditional=True)
+        judge: Net = PatchGAN(wide, _layers(size), norm="none" if holes else "instance", spectral=holes, conditional=True)
         terms: tuple[Term, ...] = (L1(pair="reconstruction", weight=100.0 if task.layout == "pairs" else 10.0),)
         return mending(
             name, about, net, game, judge if play else None, GAN(), terms, (SeenAlike(weight=10.0),),
