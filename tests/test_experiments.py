@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from PIL import Image
 from rivalry.data import ReadOptions, load
 from rivalry.errors import RecipeError, RulerMismatch, RunError, UnknownName
 from rivalry.experiments import Comparison, Entry, _read, compare_recipes, compare_runs
+from rivalry.recipe import set_value
 from rivalry.run import Run
+from rivalry.zoo import get
 
 OPTIONS = ReadOptions(limit=1500)
 
@@ -92,3 +95,42 @@ def test_recipes_go_before_the_layout_as_in_a_training(tmp_path: Path) -> None:
         _read(tmp_path / "d", ["dcgan-small", "pix2pix-small"], ReadOptions())
     with pytest.raises(RecipeError, match="makes new examples and --task denoise"):
         _read(tmp_path / "d", ["auto", "dcgan-small"], ReadOptions(task="denoise"))
+
+
+def recipe_file(folder: Path, batch: int) -> str:
+    """A small recipe under one name, whatever the folder."""
+    folder.mkdir(exist_ok=True)
+    path = folder / "mine.toml"
+    path.write_text(set_value(get("gan-small"), "batch", str(batch)).to_toml(), encoding="utf-8")
+    return str(path)
+
+
+def test_two_recipes_of_one_name_are_not_one_contender(tmp_path: Path) -> None:
+    both = [recipe_file(tmp_path / "a", 16), recipe_file(tmp_path / "b", 32)]
+    with pytest.raises(RecipeError, match=r"'mine'.*rename"):
+        compare(tmp_path, both, seeds=range(1))
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_recipe_that_was_changed_does_not_get_its_old_score(tmp_path: Path) -> None:
+    mine = recipe_file(tmp_path / "a", 16)
+    compare(tmp_path, [mine], budget="5steps", seeds=range(1))
+    compare(tmp_path, [mine], budget="5steps", seeds=range(1))
+    recipe_file(tmp_path / "a", 32)
+    with pytest.raises(RunError, match=r"mine-seed0 was trained by another recipe"):
+        compare(tmp_path, [mine], budget="5steps", seeds=range(1))
+
+
+def test_what_cannot_play_these_data_fails_before_anything_is_trained(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="labels"):
+        compare(tmp_path, ["gan-small", "cgan-small"])
+    assert not (tmp_path / "c").exists()
+
+
+def test_runs_of_one_name_stay_apart(tmp_path: Path) -> None:
+    compare(tmp_path, ["gan-small"], seeds=range(1))
+    (tmp_path / "other").mkdir()
+    shutil.copytree(tmp_path / "c" / "gan-small-seed0", tmp_path / "other" / "gan-small-seed0")
+    runs = [Run.open(tmp_path / folder / "gan-small-seed0") for folder in ("c", "other")]
+    found = compare_runs(runs, load("ring8", options=OPTIONS), "cpu", 300)
+    assert sorted(e.name for e in found.entries) == sorted(str(run.path) for run in runs)

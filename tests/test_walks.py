@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image, ImageSequence
 
 import rivalry
-from rivalry.errors import DataError
+from rivalry.cli import cli
+from rivalry.errors import DataError, RecipeError
 
 SMALL = ("generator.sizes=[16]", "discriminator.trunk.sizes=[16]", "batch=16")
 
@@ -37,10 +40,38 @@ def test_a_film_of_deep_pictures_is_as_bright_as_its_samples(tmp_path: Path) -> 
     assert sheet.stat().st_size > 0
 
 
-def test_points_make_no_film(tmp_path: Path) -> None:
-    run = rivalry.train(
-        "ring8", recipe="gan-small", budget="4steps", run=str(tmp_path / "ring"), settings=SMALL, device="cpu",
+def ring(tmp: Path) -> rivalry.Run:
+    return rivalry.train(
+        "ring8", recipe="gan-small", budget="4steps", run=str(tmp / "ring"), settings=SMALL, device="cpu",
         tensorboard=False, say=lambda line: None, options=rivalry.ReadOptions(limit=500),
     )  # fmt: skip
+
+
+def test_points_make_no_film(tmp_path: Path) -> None:
+    run = ring(tmp_path)
     with pytest.raises(DataError, match="png"):
         run.walk(tmp_path / "walk.gif")
+
+
+def test_a_walk_takes_the_truncation_that_samples_take(tmp_path: Path) -> None:
+    run = deep(tmp_path)
+    for truncation in (9.0, -3.0, math.nan):
+        with pytest.raises(RecipeError, match="truncation lies between"):
+            run.walk(tmp_path / "walk.png", truncation=truncation)
+
+
+def test_what_a_walk_cannot_heed_is_refused(tmp_path: Path) -> None:
+    """Above all --reject-copies: nobody should believe that copies were looked for."""
+    run = deep(tmp_path)
+    for option in ("--reject-copies", "--where", "--balance", "--prompt"):
+        said = CliRunner().invoke(cli, ["sample", str(run.path), "--walk", option, "x", "-o", str(tmp_path / "walk.png")])
+        assert isinstance(said.exception, RecipeError)
+        assert f"{option} has no use in a walk" in str(said.exception)
+    assert not (tmp_path / "walk.png").exists()
+
+
+def test_fewer_samples_than_can_be_measured_are_refused(tmp_path: Path) -> None:
+    run = ring(tmp_path)
+    for n in (-5, 0, 3):
+        with pytest.raises(RecipeError, match="at least 4 samples"):
+            run.evaluate(n)

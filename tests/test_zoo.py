@@ -36,6 +36,14 @@ def test_an_unknown_name_gets_the_nearest() -> None:
         zoo.get("dcgn")
 
 
+def test_search_goes_by_what_sets_a_row_apart() -> None:
+    """Not by the names of settings that every part has, at their usual values."""
+    assert zoo.search("unroll") == ["unrolled-gan"]
+    assert "gan" in zoo.search("non-saturating")
+    assert "sngan" in zoo.search("spectral")
+    assert not {"gan", "dcgan", "wgan-gp"} & {*zoo.search("spectral"), *zoo.search("pack"), *zoo.search("conditional")}
+
+
 def test_search_goes_by_the_beginnings_of_words_and_by_the_year() -> None:
     assert "bigan" in zoo.search("learned inference")
     assert zoo.search("1999") == []

@@ -205,7 +205,7 @@ class Run:
             raise RecipeError(f"{self.name} was trained without labels, so no class can be chosen; leave --label out")
         if label in names:
             return names.index(label)
-        if label.isdigit() and int(label) < len(names):
+        if label.isdecimal() and int(label) < len(names):
             return int(label)
         raise UnknownName("class", label, names)
 
@@ -238,7 +238,7 @@ class Run:
         dataset = data.to(engine.device)
         own = self.folder.settings["train"]["weights"]
         chosen = weights or (Path(own) if own else None)
-        looks = Looks(verdict=max(n, 4), gate=min(max(n, 4), 2000)) if n is not None else Looks()
+        looks = Looks(verdict=n, gate=min(n, 2000)) if n is not None else Looks()
         return judge_of(self.recipe, dataset, None, chosen, seed, engine.device, self.path / "private", looks)
 
     def utility(

@@ -95,8 +95,6 @@ def drawn(
     """([n, ...] as `modality.write` takes them: raw rows where something is asked of rows or patients, else encoded; labels)."""
     if isinstance(modality, TableModality | RecordModality) and wish.asked:
         return _rows(modality, sampler, n, seed, wish, tick), None
-    if not 0 <= wish.truncation <= 1:
-        raise RecipeError(f"truncation lies between 0, the most typical, and 1, as trained, not {wish.truncation:g}")
     if wish.truncation != 1 and isinstance(sampler.game, Text):
         raise RecipeError("truncation moves a latent, and text is drawn token by token; use --temperature or --top-p")
     if wish.guard is not None:

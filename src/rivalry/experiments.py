@@ -19,6 +19,7 @@ import torch
 
 from rivalry.auto import check_task, find, read_for, resolve, suited
 from rivalry.baselines import check, kept, private
+from rivalry.catalogue import dump
 from rivalry.data import Dataset, ReadOptions
 from rivalry.errors import RecipeError, RulerMismatch, RunError
 from rivalry.evaluate import Draw, Looks, Scores, judge_of
@@ -122,6 +123,12 @@ def compare_recipes(
     dataset, options = _read(source, recipes, options or ReadOptions())
     baselines = {r: _private(found, dataset, dp) for r in recipes if (found := check(r, dataset)) is not None}
     chosen = {r: _resolved(r, dataset, budget, device, dp) for r in recipes if r not in baselines}
+    stems = [Path(r).stem for r in recipes]
+    twice = next((stem for stem in stems if stems.count(stem) > 1), None)
+    if twice is not None:
+        raise RecipeError(f"two contenders are called {twice!r}, and runs and scores are kept by that name; rename one of the files")
+    for recipe, _ in chosen.values():
+        recipe.game.wiring(dataset.spec)  # what cannot play these data says so before others have trained
     folder = ROOT / (name or f"compare-{Path(dataset.name).stem}")
     engine = Engine(device)
     spent = "" if dp is None else f" epsilon {dp[0]:g} delta {dp[1]:g}"
@@ -217,7 +224,9 @@ def finished(path: Path) -> bool:
 
 
 def _trained(path: Path, dataset: Dataset, request: Request, options: ReadOptions, say: Callable[[str], None]) -> Run:
-    """The finished run of that place: found, gone on with, or trained from the start."""
+    """The finished run of that place: found, gone on with, or trained from the start.  RunError where another recipe trained it."""
+    if (path / "run.toml").is_file():
+        _check_same(Run.open(path), request.recipe)
     if finished(path):
         return Run.open(path)
     begun = (path / "run.toml").is_file() and (Run(path).checkpoint("last") / "state.safetensors").exists()
@@ -230,18 +239,26 @@ def _trained(path: Path, dataset: Dataset, request: Request, options: ReadOption
     return run
 
 
+def _check_same(run: Run, recipe: Recipe) -> None:
+    """RunError where the run's recipe is not the one that goes by its name now.  (Private ones are fitted to their budget before they begin.)"""
+    if not recipe.private and dump(run.recipe) != dump(recipe):
+        raise RunError(f"{run.path} was trained by another recipe than {recipe.name!r} is now; give the comparison another name, or remove that folder")
+
+
 def compare_runs(
     runs: Sequence[Run], dataset: Dataset, device: str = "auto", samples: int | None = None
 ) -> Comparison:
     """Measures runs by one ruler on the data of the first; RulerMismatch if they were trained on other data."""
     engine = Engine(device)
     measure = _Measure(dataset, engine, runs[0].path, samples, "", [run.recipe for run in runs])
+    names = [run.name for run in runs]
     for run in runs:
         if run.settings["data"]["fingerprint"] != dataset.fingerprint:
             raise RulerMismatch(
                 f"{run.name} was trained on other data than {runs[0].name}; compare runs on the same data"
             )
-        measure(partial(measure.trained, run), run.name, run.settings["train"]["seed"])
+        called = run.name if names.count(run.name) == 1 else str(run.path)
+        measure(partial(measure.trained, run), called, run.settings["train"]["seed"])
     return measure.comparison()
 
 

@@ -52,6 +52,7 @@ class Sampler:
         """(samples, labels).  label: a class for all, or one for each; by the data's shares without it."""
         if n < 1:
             raise RecipeError(f"the number of samples must be at least 1, not {n}")
+        _check_truncation(truncation)
         labels = self._labels(n, seed, label)
         out: list[Tensor] = []
         with evaluating(*self.nets.values()), torch.inference_mode():
@@ -105,6 +106,7 @@ class Sampler:
 
     def walk(self, seed: int, corners: int = CORNERS, between: int = BETWEEN, label: int = 0, truncation: float = 1.0) -> Tensor:
         """[(corners - 1) * between, *shape]: from one random latent to the next, along great circles, or straight where noise fills a cube."""
+        _check_truncation(truncation)
         with torch.inference_mode():
             draw = Draw(seed, ("walk",), self.device)
             ends = self.game.latents(draw, corners, self.wiring, truncation)
@@ -120,6 +122,11 @@ AT_ONCE = 32
 """Pictures that are changed at a time: they are larger than those that are made of noise."""
 CHANGED = 2
 """Times AT_ONCE that are changed for standing statistics."""
+
+
+def _check_truncation(truncation: float) -> None:
+    if not 0 <= truncation <= 1:  # NaN, too
+        raise RecipeError(f"truncation lies between 0, the most typical, and 1, as trained, not {truncation:g}")
 
 
 def picked(rows: int, n: int, seed: int) -> Tensor:

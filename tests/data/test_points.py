@@ -266,3 +266,16 @@ def test_state_restores():
 def test_distance_is_euclidean():
     a, b = torch.randn(5, 3), torch.randn(5, 3)
     assert torch.allclose(PointsModality().distance(a, b), (a - b).norm(dim=1))
+
+
+def test_columns_that_single_precision_would_round_are_refused(tmp_path):
+    """1e9 + N(0, 1) is one number in float32: training on it would see a single point."""
+    far = np.random.default_rng(0).normal((1e9, 0), size=(200, 2))
+    with pytest.raises(DataError, match=r"'a'.*far from 0.*subtract"):
+        load(table(tmp_path / "far.csv", far, "a,b"))
+    assert "far from 0" in inspect(tmp_path / "far.csv").text()
+    near = np.random.default_rng(0).normal(size=(200, 2)) * 1000 + np.array([5e6, 0])
+    kept = load(table(tmp_path / "near.csv", near, "a,b"))
+    assert "far from 0" not in inspect(tmp_path / "near.csv").text()
+    x = kept.train.batch(torch.arange(len(kept.train)), CPU).x
+    assert len(x[:, 0].unique()) > 0.9 * len(x)

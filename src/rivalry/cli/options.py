@@ -20,7 +20,7 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> tupl
     if value is None:
         return None
     parts = value.lower().split("x")
-    if not all(p.isdigit() for p in parts) or len(parts) > 2:
+    if not all(p.isdecimal() for p in parts) or len(parts) > 2:
         raise DataError(f"--size must be a number or HEIGHTxWIDTH, not {value!r}")
     numbers = [int(p) for p in parts]
     return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from rivalry.cli.options import device
+from rivalry.cli.options import device, refuse
 
 USUAL = {"table": "samples.csv", "records": "records", "text": "samples.txt"}
 """Where samples go without -o, in RUN/samples, by kind of data."""
@@ -68,6 +68,7 @@ def command(
     usual = "walk.gif" if walk else USUAL.get(loaded.modality.kind, "samples.png")
     out = out or loaded.path / "samples" / usual
     if walk:
+        refuse("has no use in a walk", ("count", "where", "balance", "reject_copies", "temperature", "top_p", "prompt"))
         written = loaded.walk(out, seed=seed, label=label, truncation=truncation, which=which, device=device)
     else:
         with bar() as tick:

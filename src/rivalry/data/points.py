@@ -27,6 +27,8 @@ from rivalry.types import Spec
 
 DRAWN = (100_000, 20_000)
 AXES = ("x", "y")
+ROUNDED = 0.01
+"""Of a column's spread: coarser steps than this are refused."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ class PointsModality:
         values, clipped = _clipped(values, parts, options)
         mean, deviation = values[parts.train].mean(0), values[parts.train].std(0)
         _check_spread(table, deviation, source.where)
+        if told_far := _far(table.names, mean, deviation):
+            raise DataError(f"{source.where}: {told_far}")
         modality = PointsModality(table.names, tuple(mean.tolist()), tuple(deviation.tolist()))
         points = torch.from_numpy(values.astype(np.float32))
         found = _dataset(source.name, modality, points, rows, parts, options)
@@ -246,6 +250,18 @@ def _check_spread(table: Table, deviation: Array, where: str) -> None:
         raise DataError(f"the column {flat[0]!r} of {where} has one value throughout; leave it out with columns=...")
 
 
+def _far(names: tuple[str, ...], mean: Array, deviation: Array) -> str:
+    """A sentence where float32, in which points are kept, would round a column to coarser steps than a hundredth of its spread; else ''."""
+    coarse = np.spacing(np.abs(mean).astype(np.float32)) > ROUNDED * deviation
+    if not coarse.any():
+        return ""
+    first = int(np.argmax(coarse))
+    return (
+        f"the column {names[first]!r} lies so far from 0 (about {mean[first]:.9g}) for its spread ({deviation[first]:.3g}) that single "
+        f"precision would round it; subtract a constant, such as {mean[first]:.9g}, first"
+    )
+
+
 def _report(source: Source, table: Table, held: int | None, notes: tuple[str, ...]) -> Inspection:
     values, rows = table.values, table.rows
     finite = np.isfinite(values)
@@ -255,6 +271,7 @@ def _report(source: Source, table: Table, held: int | None, notes: tuple[str, ..
         _column(n, values[:, i][finite[:, i]], int((~finite[:, i]).sum())) for i, n in enumerate(table.names)
     )
     said = f"rows that repeat an earlier one: {copies:,}" if copies else ""
+    far = _far(table.names, whole.mean(0), whole.std(0)) if len(whole) else ""
     back = held if held is not None else round(share_held(len(whole), None) * len(whole))
     return Inspection(
         source.name,
@@ -266,7 +283,7 @@ def _report(source: Source, table: Table, held: int | None, notes: tuple[str, ..
         classes=balance(rows),
         columns=columns,
         proposal={"columns": len(table.names), "held back": back},
-        notes=(*notes, *([said] if said else [])),
+        notes=(*notes, *(note for note in (said, far) if note)),
     )
 
 

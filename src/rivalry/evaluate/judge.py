@@ -38,7 +38,10 @@ class Looks:
 
     def __post_init__(self) -> None:
         if not 4 <= self.gate <= self.verdict or self.confirm < 1:
-            raise RecipeError("looks need 4 <= gate <= verdict samples and at least one confirmation")
+            raise RecipeError(
+                f"looks need at least 4 samples, at the gate no more than for the verdict, and at least one confirmation; not {self.gate} at the gate, "
+                f"{self.verdict} for the verdict and {self.confirm} confirmations"
+            )
 
 
 @dataclass(frozen=True)
