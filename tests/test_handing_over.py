@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -227,3 +228,17 @@ def board(path: Path) -> EventAccumulator:
     found = EventAccumulator(str(path / "tensorboard"))  # type: ignore[no-untyped-call]
     found.Reload()  # type: ignore[no-untyped-call]
     return found
+
+
+def test_an_interrupt_before_anything_is_saved_leaves_the_name_free(tmp_path: Path) -> None:
+    def interrupted(line: str) -> None:
+        if "the run is" in line:
+            raise KeyboardInterrupt
+
+    def begin(say: Callable[[str], None]) -> object:
+        return train("ring8", recipe="house-points-small", budget="2steps", run=str(tmp_path / "one"), tensorboard=False, say=say)
+
+    with pytest.raises(KeyboardInterrupt):
+        begin(interrupted)
+    assert not (tmp_path / "one").exists()
+    begin(lambda _: None)

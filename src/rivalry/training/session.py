@@ -137,24 +137,19 @@ def start(dataset: Dataset, request: Request, say: Say = to_stderr, options: Rea
             run.begin(_settings(dataset, replace(request, recipe=recipe), plan, options))
             if recipe.private and (dataset.notes or dataset.defences):
                 write_text(run.path / "private" / NOTES, "\n".join((*dataset.notes, *dataset.defences)) + "\n")
-    except BaseException:
-        if engine.main:
-            run.abandon()
-        raise
-    coarse = ", in bfloat16" if engine.precision == "bf16-mixed" else ""
-    if target is not None and target.metrics == ("fd",) and dataset.modality.kind == "text":
-        say(f"on few lines text that is no language may come near in FD; guard it with likelihood, for example --until '{target}, lm<1.2x floor'")
-    say(f"{plan.steps} steps, about {duration(plan.estimate)} on {engine.device}{coarse}; the run is {run.path}")
-    if base is not None and run.before:
-        say(run.before)
-    ledger = Ledger.create(run.path / FILE, terms) if terms is not None else None
-    if ledger is not None and spent is not None:
-        ledger.spend()  # the counts were taken when the forest was fitted
-        say(told(preparation(data.modality.kind, data.modality.state(), data.defences)))
-    watch = Watch(run, plan, judge, data, engine, request.tensorboard)
-    try:
+        coarse = ", in bfloat16" if engine.precision == "bf16-mixed" else ""
+        if target is not None and target.metrics == ("fd",) and dataset.modality.kind == "text":
+            say(f"on few lines text that is no language may come near in FD; guard it with likelihood, for example --until '{target}, lm<1.2x floor'")
+        say(f"{plan.steps} steps, about {duration(plan.estimate)} on {engine.device}{coarse}; the run is {run.path}")
+        if base is not None and run.before:
+            say(run.before)
+        ledger = Ledger.create(run.path / FILE, terms) if terms is not None else None
+        if ledger is not None and spent is not None:
+            ledger.spend()  # the counts were taken when the forest was fitted
+            say(told(preparation(data.modality.kind, data.modality.state(), data.defences)))
+        watch = Watch(run, plan, judge, data, engine, request.tensorboard)
         return _go(run, make(recipe, plan.steps, ledger), watch, engine, say)
-    except RunError:  # the disk is full
+    except BaseException:  # the disk is full, Ctrl-C: what was never saved does not keep its name
         if engine.main:
             run.abandon()
         raise
