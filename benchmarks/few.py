@@ -2,6 +2,7 @@
 
     python benchmarks/few.py                                  # both sets, with augmentation and without, one thread
     python benchmarks/few.py --sets caltech --train auto      # one training, for running two side by side
+    python benchmarks/few.py --seeds 3                        # three seeds of each, and their means
     python benchmarks/few.py --measure                        # the table of what has been trained
 
 Sets: 400 Olivetti faces and 435 Caltech faces, 64 px, a fifth held out at random.
@@ -83,7 +84,7 @@ def main() -> None:
     parser.add_argument("--sets", default="olivetti,caltech")
     parser.add_argument("--train", default="", help=f"this one only: {' or '.join(WAYS)}")
     parser.add_argument("--measure", action="store_true", help="measure what is there, train nothing")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--budget", default="10m")
     given = parser.parse_args()
     threads(1)
@@ -93,15 +94,18 @@ def main() -> None:
         source, folder = pictures.ready(), str(WORK / f"few-{given.budget}" / name)
         dataset = load(source, options=pictures.options)
         for way in (given.train,) if given.train else WAYS:
-            recipe = "auto" if way == "auto" else plain(dataset, given.budget, folder)
-            place = ROOT / folder / f"{Path(recipe).stem}-seed{given.seed}"
-            run = (
-                Run.open(place)
-                if given.measure
-                else train_one(source, recipe, given.seed, given.budget, folder, pictures.options, "cpu")
-            )
-            if not given.train:
-                rows.append((pictures.title, way, *row(measure(run, dataset))))
+            recipe, found = "auto" if way == "auto" else plain(dataset, given.budget, folder), []
+            for seed in range(given.seeds):
+                run = (
+                    Run.open(ROOT / folder / f"{Path(recipe).stem}-seed{seed}")
+                    if given.measure
+                    else train_one(source, recipe, seed, given.budget, folder, pictures.options, "cpu")
+                )
+                if not given.train:
+                    found.append(measure(run, dataset))
+                    rows.append((pictures.title, way, seed, *row(found[-1])))
+            if len(found) > 1:
+                rows.append((pictures.title, way, "**mean**", *means(found)))
     if rows:
         report(rows, given)
 
@@ -114,12 +118,23 @@ def row(found: dict[str, Any]) -> tuple[object, ...]:
     return (*cells, "{:.3g}, best {:.3g}".format(*found["fd"]))
 
 
+def means(found: list[dict[str, Any]]) -> tuple[object, ...]:
+    """The cells of `row`, as means of seeds."""
+    first, last = (statistics.mean(f["margins"][i] for f in found) for i in (0, 1))
+    cells: list[object] = [f"{first:.2f} to {last:.2f}", f"{statistics.mean(f['memory'] for f in found):.2f}"]
+    for space in found[0]["near"]:
+        shares = [f["near"][space].share.value for f in found]
+        cells.append(f"{statistics.mean(shares):.3f}, expected {found[0]['near'][space].expected:.3f}")
+    last_fd, best_fd = (statistics.mean(f["fd"][i] for f in found) for i in (0, 1))
+    return (*cells, f"{last_fd:.3g}, best {best_fd:.3g}")
+
+
 def report(rows: list[tuple[object, ...]], given: argparse.Namespace) -> None:
-    head = ("set", "recipe", "D's margin, train minus held-out, first third to last", "r_v at the end")
+    head = ("set", "recipe", "seed", "D's margin, train minus held-out, first third to last", "r_v at the end")
     head += ("share nearer to training: pixels at 16 x 16", "SqueezeNet", "FD-local, last")
     text = table(head, rows) + (
         f"\n\n`auto` is what `rivalry train DATA` plays, `plain` the same without augmentation; {given.budget} of wall time "
-        "on one thread each, seed 0. The margin is of mean logits on fixed rows; r_v = (train - held) / (train - fake) "
+        "on one thread each. The margin is of mean logits on fixed rows; r_v = (train - held) / (train - fake) "
         "(Karras et al. 2020): 0 for a discriminator that generalises, 1 for one that takes held-out pictures for fakes. "
         f"Share of {SAMPLES} samples whose nearest real picture is a training picture, with a 99 % interval, against what a "
         "model that copies nothing is expected to have; in spaces that were not trained on these pictures."
