@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from rivalry.data import ReadOptions
+from rivalry.data.label_files import apply_labels
 from rivalry.data.rows import choose, classify, from_folders, group_by_name, natural
-from rivalry.data.tables import apply_labels
 from rivalry.errors import DataError
 
 
@@ -150,3 +150,38 @@ def test_labels_that_do_not_fit(tmp_path, text, says):
         apply_labels(from_folders(["a.png", "b.png"]), ReadOptions(labels=table))
     with pytest.raises(DataError, match="cannot be read"):
         apply_labels(from_folders(["a.png"]), ReadOptions(labels=tmp_path / "none.csv"))
+
+
+def labelled(tmp_path, *lines, names=("a.png", "b.png", "c.png", "d.png"), group=None):
+    table = tmp_path / "labels.csv"
+    table.write_text("\n".join(lines) + "\n")
+    return apply_labels(from_folders(names), ReadOptions(labels=table, group=group))
+
+
+def test_pictures_without_a_label_are_said_to_be_left_out(tmp_path):
+    rows = labelled(tmp_path, "file,label", "a.png,x", "b.png,", "c.png,y", "d.png,x")
+    assert rows.codes.tolist() == [0, -1, 1, 0]
+    assert any("1 picture" in n and "no label" in n and "left out" in n for n in rows.notes)
+
+
+def test_a_picture_listed_twice_needs_one_label(tmp_path):
+    with pytest.raises(DataError, match=r"'b\.png' twice, as 'x' and as 'y'; keep one line"):
+        labelled(tmp_path, "file,label", "a.png,x", "b.png,x", "c.png,y", "b.png,y")
+
+
+def test_a_line_that_is_repeated_names_a_picture(tmp_path):
+    rows = labelled(tmp_path, "file,label", "a.png,x", "b.png,x", "c.png,y", "d.png,y", "b.png,x")
+    assert rows.codes.tolist() == [0, 0, 1, 1]
+    assert not any("name no picture" in n for n in rows.notes)
+
+
+def test_unknown_words_make_a_header_where_they_name_no_picture(tmp_path):
+    rows = labelled(tmp_path, "scan,diagnosis,ward", "a.png,x,w1", "b.png,y,w1", "c.png,x,w2", "d.png,y,w2", group="ward")
+    assert rows.codes.tolist() == [0, 1, 0, 1]
+    assert rows.groups.tolist() == ["w1", "w1", "w2", "w2"]
+    assert not any("name no picture" in n for n in rows.notes)
+
+
+def test_rows_without_a_group_are_said_to_stay_together(tmp_path):
+    rows = labelled(tmp_path, "file,label,ward", "a.png,x,w1", "b.png,y,", "c.png,x,", "d.png,y,w2", group="ward")
+    assert any("2 pictures" in n and "'ward'" in n and "one group" in n for n in rows.notes)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from rivalry.data import uses
 from rivalry.data.base import Dataset
 from rivalry.data.layouts import Decision, Layout, layout_of, officially_held
 from rivalry.data.mosaic import Mosaic, Pile, places
@@ -33,6 +34,8 @@ LARGEST = 2048
 def read(source: Encoded, options: ReadOptions, modality: Any, decision: Decision) -> Dataset:
     """The pictures as squares of one size, in pairs where the task has pairs.  Raises DataError in one sentence for what cannot
     be used.  modality: an ImageModality, for its `encode`.  decision: the task, and why."""
+    if options.only and options.reading >= uses.SINCE:
+        raise DataError(f"--only keeps classes, and pictures to change ({decision.task}) have none; leave it out, or name the folder that is meant")
     source = replace(source, rows=officially_held(source.rows))
     chosen = choose(replace(source.rows, codes=None, classes=()), replace(options, only=()))
     source = _only(source, chosen)

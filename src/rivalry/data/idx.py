@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from rivalry.data.rows import Rows, classify
+from rivalry.data.rows import Rows, classify, unlabelled
 from rivalry.data.sources import Array, Arrays
 from rivalry.errors import DataError
 
@@ -94,7 +94,7 @@ def joined(
     own_labels = [own for own in labels if own is not None]
     if own_labels and len(own_labels) == len(labels):
         codes, classes, note = classify(np.concatenate(own_labels), known)
-        rows = Rows(len(x), codes=codes, classes=classes, held=held).noted(note)
+        rows = Rows(len(x), codes=codes, classes=classes, held=held).noted(note, unlabelled(codes, "row", where))
     elif own_labels:
         rows = rows.noted("only one side of the split has labels: they are left out")
     return Arrays(name, where, rows, x)

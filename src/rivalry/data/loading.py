@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from rivalry.data import builtin, styles
+from rivalry.data import builtin, styles, uses
 from rivalry.data.base import Dataset, Modality, Plain
 from rivalry.data.columns.cells import Cells
 from rivalry.data.columns.schema import Field, Schema
@@ -47,7 +47,14 @@ def restore(kind: str, state: Plain) -> Modality:
 
 
 def claimant(source: Source, options: ReadOptions = DEFAULTS) -> Modality:
-    """The kind of data that the source is, or is to be taken as; raises DataError if it is none that is known."""
+    """The kind of data that the source is, or is to be taken as; raises DataError if it is none that is known, or has no use for
+    one of the options."""
+    found = _claimant(source, options)
+    uses.check(options, found.kind, source)
+    return found
+
+
+def _claimant(source: Source, options: ReadOptions) -> Modality:
     if styles.asked(source, options):
         return _MODALITIES["text"]
     if options.key is not None and options.kind in (None, "records"):

@@ -14,7 +14,19 @@ import numpy.typing as npt
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
-from rivalry.data import arrays, builtin, idx, joining, json_lines, parquet, styles, tables, talks, text_files
+from rivalry.data import (
+    arrays,
+    builtin,
+    idx,
+    joining,
+    json_lines,
+    label_files,
+    parquet,
+    styles,
+    tables,
+    talks,
+    text_files,
+)
 from rivalry.data.containers import Container, Content, Entry, Folder, is_archive, open_container, read_one
 from rivalry.data.medical.parts import begins_like_dicom, named_like_scan, without_ending
 from rivalry.data.options import ReadOptions
@@ -252,7 +264,7 @@ def _listed(
     container: Container, entries: Sequence[Entry], options: ReadOptions, secret: bool = False
 ) -> tuple[Rows, list[Entry], str, tuple[str, ...]]:
     """(rows with their classes, the entry of each, what changes when a file does, the names of other files).  secret: notes name none."""
-    rows = tables.apply_labels(from_folders([e.name for e in entries]), options)
+    rows = label_files.apply_labels(from_folders([e.name for e in entries]), options)
     by_name = {e.name: e for e in entries}
     kept = [by_name[n] for n in rows.names]
     if container.left_out:

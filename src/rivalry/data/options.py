@@ -16,7 +16,7 @@ Tokenizer = Literal["bpe", "words"]
 GIB = 1 << 30
 GENERATE = "generate"
 """The task of learning pictures as they are, whatever their layout looks like."""
-READING = 5
+READING = 6
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class ReadOptions:
         the groups of rows, where there are any, for what is rare, and reads times of day, dates with two-digit years, fractions of seconds and
         offsets, and exact decimals; 4 keeps times in the steps that they are in, such as quarters of an hour; 5 looks for
         what is rare again where constraints left rows out (--k-anonymous), counts a rare word of text once a line, and learns of few patients,
-        too, as many visits as five have.
+        too, as many visits as five have; 6 refuses options that the data have no use for.
     patch: side of the squares that are cut out of pictures for such a task.
     Raises DataError when a value makes no sense.
     """

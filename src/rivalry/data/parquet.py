@@ -19,7 +19,7 @@ from rivalry.data.columns.cells import Cells, from_arrow, join
 from rivalry.data.containers import Content, Unreadable
 from rivalry.data.csv_blocks import check_names
 from rivalry.data.options import ReadOptions
-from rivalry.data.rows import Rows, classify, official_split
+from rivalry.data.rows import Rows, classify, grouped, official_split, unlabelled
 from rivalry.data.sources import Array, Columns, Encoded
 from rivalry.data.tables import LABEL_NAMES, finish, side_of, with_split
 from rivalry.errors import DataError
@@ -122,9 +122,9 @@ def _pictures(
     label = next((n for n in schema.names if n.lower() in LABELS), None)
     if label is not None:
         codes, classes, note = classify(_whole_column(files, label), _class_names(schema, label))
-        rows = replace(rows, codes=codes, classes=classes).noted(note)
+        rows = replace(rows, codes=codes, classes=classes).noted(note, unlabelled(codes, "picture", repr(label)))
     if options.group is not None and options.group in schema.names:
-        rows = replace(rows, groups=_whole_column(files, options.group).astype(str))
+        rows = grouped(rows, _whole_column(files, options.group).astype(str), options.group, "picture")
     sides = np.array([f.name.lower().split(".")[0].split("-")[0].split("_")[0] for f in files])
     held, keep, note = official_split(np.repeat(sides, counts))
     numbers = np.arange(total)
@@ -138,7 +138,7 @@ def _pictures(
     def stream(wanted: Sequence[int]) -> Iterator[tuple[int, Content]]:
         yield from _stream(files, counts, image, numbers[np.asarray(wanted, dtype=np.int64)])
 
-    return Encoded(Path(where).stem, where, rows, stream, identity)
+    return Encoded(Path(where).stem, where, rows, stream, identity, packed=True)
 
 
 def _whole_column(files: Sequence[Path], name: str) -> Array:

@@ -17,7 +17,7 @@ from rivalry.data.base import Dataset, Plain
 from rivalry.data.defences import bounds, refuse
 from rivalry.data.inspection import Column, Inspection
 from rivalry.data.options import ReadOptions
-from rivalry.data.rows import Rows, balance, choose, group_by_name
+from rivalry.data.rows import Rows, balance, choose, group_by_name, unlabelled
 from rivalry.data.sources import Array, Arrays, Columns, Drawn, Source
 from rivalry.data.split import Split, share_held, split
 from rivalry.data.stores import both
@@ -206,6 +206,7 @@ def _table(source: Source, options: ReadOptions) -> Table:
     table = _picked(table, header, text, options, source.where)
     rows = group_by_name(table.rows, options.group)
     chosen = choose(rows, options)
+    rows = rows.noted(unlabelled(rows.codes, "point", source.where))
     return Table(table.values[chosen], table.names, rows.take(chosen).compact())
 
 

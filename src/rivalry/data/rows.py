@@ -113,6 +113,19 @@ def _code(text: Strings, known: tuple[str, ...]) -> tuple[Ints | None, tuple[str
     return place[inverse], names, ""
 
 
+def unlabelled(codes: Ints | None, what: str, where: str) -> str:
+    """A note on the rows that `choose` leaves out for want of a class, '' if there are none."""
+    lost = 0 if codes is None else int((codes < 0).sum())
+    return f"{count(lost, what)} with no label in {where}: left out" if lost else ""
+
+
+def grouped(rows: Rows, groups: Strings, name: str, what: str) -> Rows:
+    """Rows with the groups [N] of the column `name`.  Those with an empty cell stay together, as nothing says that they are not of one."""
+    empty = int((groups == "").sum())
+    note = f"{count(empty, what)} with no {name!r} are kept on one side, as one group: fill it in, or leave them out"
+    return replace(rows, groups=groups).noted(note if empty > 1 else "")
+
+
 def from_folders(names: Sequence[str]) -> Rows:
     """Rows of files: sub-folders are classes, `train` and `test` folders above them the official split."""
     folders = _strip([PurePosixPath(n).parts[:-1] for n in names])

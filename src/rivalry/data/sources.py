@@ -24,7 +24,7 @@ class Encoded:
 
     stream: asked for row numbers, yields (position in what was asked, bytes) in the cheapest order.
     identity: changes when any of the files does, without reading them.
-    left_out: files that were not taken as pictures.
+    left_out: files that were not taken as pictures.  packed: they are rows of a file, and have no names of their own.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Encoded:
     stream: Stream
     identity: str
     left_out: tuple[str, ...] = ()
+    packed: bool = False
 
 
 @dataclass(frozen=True)

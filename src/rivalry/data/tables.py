@@ -1,14 +1,11 @@
-"""Tables as columns, with their classes, groups and official split; and the CSV that labels pictures."""
+"""Tables as columns, with their classes, groups and official split."""
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
@@ -16,25 +13,11 @@ from rivalry.data import csv_blocks
 from rivalry.data.columns.cells import Cells, Numbers, join, numeric, spelled
 from rivalry.data.csv_blocks import delimiter_of, is_number, text_of
 from rivalry.data.options import ReadOptions
-from rivalry.data.rows import TEST, TRAIN, VALID, Ints, Rows, Strings, classify, official_split
+from rivalry.data.rows import TEST, TRAIN, VALID, Ints, Rows, classify, grouped, official_split
 from rivalry.data.sources import Columns
-from rivalry.data.words import count
 from rivalry.errors import DataError
 
 LABEL_NAMES = ("label", "labels", "class", "class_name", "target", "category", "species")
-FILE_NAMES = (
-    "file",
-    "filename",
-    "file_name",
-    "path",
-    "image",
-    "image_path",
-    "image_id",
-    "img",
-    "picture",
-    "name",
-    "id",
-)
 
 
 def begins_with_numbers(content: bytes, where: str) -> bool:
@@ -99,7 +82,7 @@ def finish(name: str, where: str, header: tuple[str, ...], cells: tuple[Cells, .
     if options.group is not None and options.group in header:
         words = spelled(cells[header.index(options.group)])
         names = np.array([*words.words.to_pylist(), ""], dtype=np.str_)
-        rows = replace(rows, groups=names[words.codes])
+        rows = grouped(rows, names[words.codes], options.group, "row")
         aside += [] if options.group in options.columns else [options.group]
     return Columns(name, where, rows, header, cells, tuple(aside), options.columns)
 
@@ -111,74 +94,3 @@ def _classes(cells: Cells) -> tuple[Ints | None, tuple[str, ...], str]:
         return classify(numbers.values)
     words = spelled(cells)
     return classify(np.array([*words.words.to_pylist(), ""], dtype=np.str_)[words.codes])
-
-
-def apply_labels(rows: Rows, options: ReadOptions) -> Rows:
-    """The classes (and groups) of pictures from the CSV file that the options name; pictures it does not list are
-    left out.  Raises DataError if it cannot be read or lists none of the pictures."""
-    if options.labels is None:
-        return rows
-    where = str(options.labels)
-    if not rows.names:
-        raise DataError(
-            f"the labels file {where} goes by file names, and these rows have none; give labels with the rows"
-        )
-    try:
-        content = options.labels.read_bytes()
-    except OSError as error:
-        raise DataError(
-            f"the labels file {where} cannot be read: {error.strerror or error}; check its path"
-        ) from error
-    header, cells = _label_cells(text_of(content, where), where)
-    files = cells[:, _pick(header, FILE_NAMES, 0)]
-    place = _places(rows.names, files.tolist())
-    if (place < 0).all():
-        raise DataError(
-            f"{where} lists none of the {count(len(rows), 'picture')}: it has {str(files[0])!r}, the data have "
-            f"{rows.name(0)!r}; the first column must hold file names, the second labels"
-        )
-    keep = np.flatnonzero(place >= 0)
-    lost, missing = len(rows) - len(keep), len(files) - len(np.unique(place[keep]))
-    rows, place = rows.take(keep), place[keep]
-    label, group = _pick(header, (*LABEL_NAMES, "y"), 1), (options.group or "").lower()
-    if group in header:
-        rows = replace(rows, groups=cells[place, header.index(group)])
-    is_group = group in header and label == header.index(group)
-    codes, classes, note = (None, (), "") if is_group else classify(cells[place, label])
-    return replace(rows, codes=codes, classes=classes).noted(
-        note,
-        f"{count(lost, 'picture')} not listed in {where}: left out" if lost else "",
-        f"lines of {where} that name no picture there: {missing:,}" if missing else "",
-    )
-
-
-def _label_cells(text: str, where: str) -> tuple[list[str], Strings]:
-    """(lower-case column names, [N, D] cells); the first line is a header if it has a known column name."""
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    table = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter_of(first) or ",") if row]
-    if not table or len(table[0]) < 2 or len({len(row) for row in table}) > 1:
-        raise DataError(f"the labels file {where} must have two columns, file and label, in every line")
-    cells = np.char.strip(np.array(table))
-    names = [c.lower() for c in cells[0].tolist()]
-    if any(n in FILE_NAMES + LABEL_NAMES for n in names) and len(cells) > 1:
-        return names, cells[1:]
-    return [f"column{i + 1}" for i in range(cells.shape[1])], cells
-
-
-def _pick(header: list[str], candidates: tuple[str, ...], otherwise: int) -> int:
-    return next((header.index(c) for c in candidates if c in header), otherwise)
-
-
-def _places(names: tuple[str, ...], files: list[str]) -> Ints:
-    """[N] for each picture the line that lists it: by its path, else by file name or stem if that is unique; -1
-    where none does."""
-    lines = {PurePosixPath(f.replace("\\", "/")).as_posix(): i for i, f in enumerate(files)}
-    place = np.array([lines.get(n, -1) for n in names], dtype=np.int64)
-    for short in (lambda p: p.name, lambda p: p.stem):
-        if (place >= 0).any():
-            break
-        own = [short(PurePosixPath(n)) for n in names]
-        unique = {n for n, times in Counter(own).items() if times == 1}
-        short_lines = {short(PurePosixPath(f)): i for f, i in lines.items()}
-        place = np.array([short_lines.get(n, -1) if n in unique else -1 for n in own], dtype=np.int64)
-    return place

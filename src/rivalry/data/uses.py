@@ -1,0 +1,61 @@
+"""Which data each option is for; asked of others it is refused: an option that does nothing misleads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+
+from rivalry.data.options import ReadOptions
+from rivalry.data.sources import Arrays, Columns, Drawn, Encoded, Scans, Source, Tables
+from rivalry.errors import DataError
+
+Use = tuple[str, Callable[[str, Source], bool]]
+
+
+def _kinds(what: str, *kinds: str) -> Use:
+    return what, lambda kind, source: kind in kinds
+
+
+def _sources(what: str, *types: type) -> Use:
+    return what, lambda kind, source: isinstance(source, types)
+
+
+_PICTURES = _kinds("pictures", "image")
+_SCANS = _sources("medical images", Scans)
+_COLUMNS = ("tables", lambda kind, source: kind == "dialogue" or isinstance(source, Columns | Tables) or (kind == "points" and isinstance(source, Arrays)))
+_TEXT = _kinds("text", "text", "dialogue")
+_OWN = ("data of your own", lambda kind, source: not isinstance(source, Drawn))
+_USES: dict[str, Use] = {
+    "size": _PICTURES,
+    "fit": _PICTURES,
+    "channels": _PICTURES,
+    "patch": _PICTURES,
+    "labels": ("folders and archives of pictures", lambda kind, source: isinstance(source, Scans) or (isinstance(source, Encoded) and not source.packed)),
+    "columns": _COLUMNS,
+    "schema": _kinds("tables and patient records (--kind table)", "table", "records"),
+    "key": _kinds("patient records", "records"),
+    "time": _kinds("patient records", "records"),
+    "window": _SCANS,
+    "axis": _SCANS,
+    "spacing": _SCANS,
+    "labels_from": _SCANS,
+    "tokenizer": _TEXT,
+    "vocabulary": _TEXT,
+    "tokens": _TEXT,
+    "context": _kinds("dialogue", "dialogue"),
+    "group": _OWN,
+    "only": _OWN,
+    "holdout": _OWN,
+}
+_DEFAULTS = {f.name: f.default for f in fields(ReadOptions)}
+SINCE = 6
+"""The edition of reading that refuses; runs of earlier ones read their data as they always did."""
+
+
+def check(options: ReadOptions, kind: str, source: Source) -> None:
+    """DataError for an option that differs from its default and is not for this kind of data."""
+    if options.reading < SINCE:
+        return
+    for name, (what, used) in _USES.items():
+        if getattr(options, name) != _DEFAULTS[name] and not used(kind, source):
+            raise DataError(f"--{name.replace('_', '-')} is for {what}, and {source.where} is read as {kind!r}; leave it out")
