@@ -2,10 +2,13 @@ import json
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image, ImageEnhance
 
-from rivalry.data import ReadOptions, inspect
+from rivalry.cli import cli
+from rivalry.data import ReadOptions, inspect, load
 from rivalry.data.likeness import near_pairs, thumb
+from rivalry.errors import DataError
 
 from .files import noise, save_all, smooth
 
@@ -63,12 +66,12 @@ def test_folders_and_arrays_are_seen_alike(tmp_path):
     pictures[5] = pictures[4]
     pictures[6] = 30
     save_all(tmp_path, pictures)
-    a, b = inspect(tmp_path), inspect((pictures, np.arange(16) % 2))
+    a, b = inspect(tmp_path), inspect(pictures)
     assert (a.sizes, a.modes, a.depths, a.proposal) == (b.sizes, b.modes, b.depths, b.proposal)
     assert a.duplicates == (("004.png", "005.png"),)
     assert b.duplicates == (("row 4", "row 5"),)
     assert b.constant == ("row 6",)
-    assert b.classes == {"0": 8, "1": 8}
+    assert inspect((pictures, np.arange(16) % 2)).classes == {"0": 8, "1": 8}
 
 
 def test_depth_and_alpha_are_seen(tmp_path):
@@ -114,3 +117,70 @@ def test_pictures_that_are_enough_are_not() -> None:
     pictures = np.random.default_rng(0).integers(0, 256, (20, 16, 16), dtype=np.uint8)
     assert "too few" not in inspect(pictures).text()
     assert "too few" not in inspect(pictures[:8], options=ReadOptions(holdout=0.5)).text()
+
+
+def in_folders(path, *, sizes=(25, 3, 2), seed=0):
+    names = [f"p{g}/{i}.png" for g, n in enumerate(sizes) for i in range(n)]
+    save_all(path, noise(len(names), 8, 8, seed=seed), names=names)
+    return path
+
+
+def coordinates(path, *, rows=50):
+    x = np.random.default_rng(0).normal(size=(rows, 2)).round(4)
+    (path / "set.csv").write_text("x,y,who\n" + "".join(f"{a},{b},{i // 20}\n" for i, (a, b) in enumerate(x)))
+    return path / "set.csv"
+
+
+@pytest.mark.parametrize(
+    ("data", "options"),
+    [
+        (in_folders, ReadOptions(group="folder")),
+        (in_folders, ReadOptions()),
+        (in_folders, ReadOptions(holdout=0.3, group="folder")),
+        (coordinates, ReadOptions(holdout=0.3)),
+        (coordinates, ReadOptions(group="who")),
+        (coordinates, ReadOptions(limit=30)),
+    ],
+)
+def test_the_rows_held_back_are_those_that_training_holds_back(tmp_path, data, options):
+    given = data(tmp_path)
+    assert inspect(given, options=options).proposal["held back"] == len(load(given, options=options).held)
+
+
+def test_copies_on_the_official_test_side_are_not_counted_as_held_back(tmp_path):
+    pictures = noise(40, 8, 8)
+    pictures[35:] = pictures[:5]
+    save_all(tmp_path, pictures, names=[f"{'train' if i < 30 else 'test'}/{i}.png" for i in range(40)])
+    assert inspect(tmp_path).proposal["held back"] == len(load(tmp_path).held) == 5
+
+
+def test_it_says_where_all_belong_together(tmp_path):
+    save_all(tmp_path, noise(20, 8, 8), names=[f"one/{i}.png" for i in range(20)])
+    said = inspect(tmp_path, options=ReadOptions(group="folder")).text()
+    assert "none can be held back" in said
+
+
+@pytest.mark.parametrize("values", [np.random.default_rng(0).normal(size=(8, 8)).astype(np.float32), np.full((8, 8), 1 << 20, dtype=np.int32)])
+def test_pixels_that_training_cannot_read_are_broken(tmp_path, values):
+    save_all(tmp_path, noise(20, 8, 8))
+    Image.fromarray(values).save(tmp_path / "odd.tif")
+    found = inspect(tmp_path)
+    assert [name for name, _ in found.broken] == ["odd.tif"]
+    assert found.whole == len(load(tmp_path).train) + len(load(tmp_path).held)
+
+
+def test_pictures_of_other_shapes_are_no_copies(tmp_path):
+    save_all(tmp_path, noise(20, 8, 8))
+    row = noise(1, 4, 16, seed=3)[0]
+    save_all(tmp_path / "more", [row, row.reshape(8, 8)])
+    assert inspect(tmp_path).duplicates == ()
+
+
+def test_json_holds_no_infinity(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n" + "".join(f"{i * 1.5},{(-1) ** i * 1e308}\n" for i in range(40)))
+    done = CliRunner().invoke(cli, ["data", "inspect", str(tmp_path / "t.csv"), "--json"])
+    assert done.exit_code == 0, done.output
+    json.loads(done.stdout, parse_constant=pytest.fail)
+    assert "single precision" in done.stdout
+    with pytest.raises(DataError, match=r"'b'.*single precision"):
+        load(tmp_path / "t.csv")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rivalry.cli.options import as_json, device
+from rivalry.cli.options import as_json, device, echo_json
 
 if TYPE_CHECKING:
     from rivalry.audit.material import Tick
@@ -57,7 +56,7 @@ def command(
             steps=steps, say=lambda line: click.echo(line, err=True),
         )  # fmt: skip
     if as_json:
-        click.echo(json.dumps(audit.as_dict(), indent=1))
+        echo_json(audit.as_dict())
         return
     from rivalry.audit import memory_lines, risk_lines, table
     from rivalry.cli.tables import show

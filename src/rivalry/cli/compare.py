@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
-from rivalry.cli.options import as_json, device, read_options, reading
+from rivalry.cli.options import as_json, device, echo_json, read_options, reading
 
 
 @click.command("compare")
@@ -60,7 +59,7 @@ def command(**given: Any) -> None:
         runs = [load(r) for r in given["runs"]]
         found = experiments.compare_runs([r.folder for r in runs], runs[0].data(), given["device"], given["samples"])
     if given["as_json"]:
-        click.echo(json.dumps(found.as_dict(), indent=1))
+        echo_json(found.as_dict())
     else:
         from rivalry.cli.tables import show
 

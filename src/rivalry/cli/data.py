@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from rivalry.cli.options import as_json, read_options, reading
+from rivalry.cli.options import as_json, echo_json, read_options, reading
 
 
 @click.group("data")
@@ -32,7 +31,7 @@ def inspect_(**given: Any) -> None:
     found = inspect(given["data"], options=options)
     if given["write_schema"] is not None:
         write_text(given["write_schema"], schema(given["data"], options=options).to_toml())
-    click.echo(json.dumps(found.as_dict(), indent=1, default=str) if given["as_json"] else found.text())
+    echo_json(found.as_dict()) if given["as_json"] else click.echo(found.text())
 
 
 @command.command("prepare")

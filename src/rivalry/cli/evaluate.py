@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from rivalry.cli.options import as_json, device
+from rivalry.cli.options import as_json, device, echo_json
 
 
 @click.command("evaluate")
@@ -70,7 +69,7 @@ def command(
         found = scores.as_dict()
         if rivals:
             found["baselines"] = {name: one.as_dict() for name, one in rivals.items()}
-        click.echo(json.dumps(found, indent=1))
+        echo_json(found)
     else:
         from rivalry.cli.tables import show
         from rivalry.evaluate import HEADER

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import json
+import math
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +143,20 @@ def read_options(given: dict[str, Any], seed: int = 0) -> ReadOptions:
         quasi=words("quasi"),
         clip=given.get("clip"),
     )
+
+
+def _finite(value: object) -> object:
+    """With None for NaN and the infinities, which JSON does not have."""
+    if isinstance(value, Mapping):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def echo_json(value: object, ascii_only: bool = True) -> None:
+    """Prints plain values as JSON."""
+    click.echo(json.dumps(_finite(value), indent=1, default=str, ensure_ascii=ascii_only, allow_nan=False))
 
 
 def as_json(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from rivalry.cli.options import as_json
+from rivalry.cli.options import as_json, echo_json
 
 
 @click.command("report")
@@ -36,6 +35,6 @@ def command(run: str, officer: bool, out: Path | None, as_json: bool) -> None:
         from rivalry.officer import officer_page
         from rivalry.officer.html import as_plain
 
-        click.echo(json.dumps(as_plain(officer_page(found.folder)), indent=1))
+        echo_json(as_plain(officer_page(found.folder)))
     else:
         click.echo(str(found.officer_report(out)))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import click
 
+from rivalry.cli.options import echo_json
 from rivalry.cli.tables import show
 from rivalry.officer.tables import tables
 
@@ -15,7 +15,7 @@ from rivalry.officer.tables import tables
 def show_study(run: str, sections: Mapping[str, Any], as_json: bool) -> None:
     """JSON: a lone section as it is, several by name.  Else each table under its title, with a note."""
     if as_json:
-        click.echo(json.dumps(next(iter(sections.values())) if len(sections) == 1 else sections, indent=1))
+        echo_json(next(iter(sections.values())) if len(sections) == 1 else sections)
         return
     for place, table in enumerate(tables(sections)):
         if place:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from os.path import isdir, isfile
 from pathlib import Path
 
 import click
 
 from rivalry.api import Run
+from rivalry.cli.options import echo_json
 from rivalry.errors import DataError
 
 SHOWN = 8
@@ -60,7 +60,7 @@ def show_scores(run: Run, count: int | None, which: str, seed: int, device: str,
 
     found = measured(run, count, which=which, seed=seed, device=device)
     if as_json:
-        click.echo(json.dumps(found.as_dict(), indent=1, ensure_ascii=False))
+        echo_json(found.as_dict(), ascii_only=False)
         return
     *_, (*_, counts) = rows = found.scores.table()
     copied = [number(found.copied.get(m)) for m in found.scores]

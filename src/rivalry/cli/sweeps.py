@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from rivalry.cli.bars import bar
+from rivalry.cli.options import echo_json
 from rivalry.cli.tables import show
 from rivalry.errors import RecipeError
 
@@ -52,7 +52,7 @@ def show_sweep(
             {"contender": o, "against": first, "axis": AXES[a][:2], "levels": [vars(v) for v in tests.get((o, a), ())], "why_none": apart.get((o, a), "")}
             for o, a in pairs
         ]
-        click.echo(json.dumps(found.as_dict() | {"tests": told, "picture": str(picture)}, indent=1))
+        echo_json(found.as_dict() | {"tests": told, "picture": str(picture)})
         return
     show(found.table())
     for other, axis in pairs:

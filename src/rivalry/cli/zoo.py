@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 
 import click
 
-from rivalry.cli.options import as_json
+from rivalry.cli.options import as_json, echo_json
 
 
 @click.group("zoo")
@@ -31,7 +30,7 @@ def _print(names: list[str], as_json: bool) -> None:
 
     entries = _entries(names)
     if as_json:
-        click.echo(json.dumps(entries, indent=1))
+        echo_json(entries)
         return
     rows = [("name", "year", "group", "what is distinctive")]
     for e in entries:
@@ -72,4 +71,4 @@ def show_(name: str, as_json: bool) -> None:
     from rivalry.catalogue import dump
 
     recipe = zoo.get(name)
-    click.echo(json.dumps(dump(recipe), indent=1) if as_json else recipe.to_toml())
+    echo_json(dump(recipe)) if as_json else click.echo(recipe.to_toml())

@@ -16,9 +16,9 @@ from rivalry.data.options import ReadOptions
 from rivalry.data.pixels import Look, digest, look_whole, quiet
 from rivalry.data.plan import choose_plan
 from rivalry.data.progress import threaded, track
-from rivalry.data.rows import Flags, Rows, balance, choose
+from rivalry.data.rows import Flags, Rows, balance, choose, group_by_name
 from rivalry.data.sources import Array, Arrays, Encoded
-from rivalry.data.split import share_held
+from rivalry.data.split import foreseen
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def see(content: Content) -> Seen:
         return Seen(found)
     colours = picture.convert("RGBA") if found.alpha else picture
     values = np.asarray(colours.convert("RGB") if colours.mode in ("P", "PA") else colours)
-    return Seen(found, digest(values), thumb(picture), bool((values == values[:1, :1]).all()))
+    return Seen(found, digest(values, shaped=True), thumb(picture), bool((values == values[:1, :1]).all()))
 
 
 def inspect_files(source: Encoded, options: ReadOptions) -> Inspection:
@@ -96,8 +96,9 @@ def _report(source: Encoded | Arrays, survey: Survey, options: ReadOptions, left
     plan, notes = choose_plan(looks, options) if looks else (None, [])
     proposal: dict[str, object] = {}
     if plan is not None:
-        share = share_held(len(whole), options.holdout)
-        held = int(rows.held.sum()) if rows.held is not None else round(share * len(whole))
+        grouped = group_by_name(rows.take(np.array(whole)).compact(), options.group)
+        held, why = foreseen(grouped, same, options, source.where)
+        notes = [*notes, why]
         proposal = {
             "size": f"{plan.height}x{plan.width}",
             "channels": plan.channels,
@@ -122,7 +123,7 @@ def _report(source: Encoded | Arrays, survey: Survey, options: ReadOptions, left
         constant=tuple(rows.name(whole[i]) for i in np.flatnonzero(survey.constant).tolist()),
         left_out=left_out,
         proposal=proposal,
-        notes=(*rows.notes, *notes, *_alone(rows)),
+        notes=(*rows.notes, *(n for n in notes if n), *_alone(rows)),
     )
 
 

@@ -149,7 +149,11 @@ def look_whole(content: Content) -> tuple[Look, Image.Image | None]:
         with _open(content) as picture:
             found = _header(picture, content)
             picture.load()
-            return found, tiff.upright(ImageOps.exif_transpose(picture), picture)
+            turned = tiff.upright(ImageOps.exif_transpose(picture), picture)
+            if turned.mode in DEEP:
+                _grey16(turned)
+            _check_whole_numbers(turned)
+            return found, turned
     except Exception as error:
         return Look(reason=reason_of(error)), None
 
@@ -177,9 +181,10 @@ def _finished(pixels: Array, size: tuple[int, int]) -> Decoded:
     return Decoded(pixels, "", size, digest(pixels))
 
 
-def digest(pixels: Array) -> bytes:
-    """16 bytes that are equal for equal pixels only."""
-    return hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()
+def digest(pixels: Array, shaped: bool = False) -> bytes:
+    """16 bytes that are equal for equal pixels only.  shaped: and for equal shapes, where they are not all of one."""
+    shape = repr(pixels.shape).encode() if shaped else b""
+    return hashlib.blake2b(shape + pixels.tobytes(), digest_size=16).digest()
 
 
 def _grey16(picture: Image.Image) -> Array:
@@ -190,11 +195,15 @@ def _grey16(picture: Image.Image) -> Array:
     return values.astype(np.uint16)[..., None]
 
 
+def _check_whole_numbers(picture: Image.Image) -> None:
+    if picture.mode == "F":
+        raise ValueError("floating-point pixels; save it with 16 bits, or all as .npz")
+
+
 def render(picture: Image.Image, plan: Plan) -> Array:
     """An 8-bit picture as planned: [C, H, W] uint8 or uint16.  Where alpha is 0, colour is set to 0: it cannot be
     seen, so it is nothing to learn."""
-    if picture.mode == "F":
-        raise ValueError("floating-point pixels; save it with 16 bits, or all as .npz")
+    _check_whole_numbers(picture)
     fitted = _fit(_coloured(picture, plan.channels), plan)
     values = np.asarray(fitted)
     pixels = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)

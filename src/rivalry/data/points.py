@@ -19,7 +19,7 @@ from rivalry.data.inspection import Column, Inspection
 from rivalry.data.options import ReadOptions
 from rivalry.data.rows import Rows, balance, choose, group_by_name, unlabelled
 from rivalry.data.sources import Array, Arrays, Columns, Drawn, Source
-from rivalry.data.split import Split, share_held, split
+from rivalry.data.split import Split, foreseen, split
 from rivalry.data.stores import both
 from rivalry.data.words import count, some
 from rivalry.errors import DataError
@@ -27,6 +27,8 @@ from rivalry.types import Spec
 
 DRAWN = (100_000, 20_000)
 AXES = ("x", "y")
+LARGEST = 1e18
+"""Larger numbers are refused: their squares are beyond single precision."""
 ROUNDED = 0.01
 """Of a column's spread: coarser steps than this are refused."""
 
@@ -85,10 +87,13 @@ class PointsModality:
             train, held = _sizes(options)
             sample = source.truth.sample(train, options.seed).double().numpy()
             table = Table(sample, AXES, Rows(train + held))
-            return _report(source, table, held, ("drawn from a density that is known",))
+            return _report(source, table, held, held, ("drawn from a density that is known",))
         table = _table(source, options)
         official = None if table.rows.held is None else int(table.rows.held.sum())
-        return _report(source, table, official, table.rows.notes)
+        whole = np.flatnonzero(np.isfinite(table.values).all(1))
+        same = np.unique(table.values[whole], axis=0, return_inverse=True)[1].reshape(-1)
+        back, why = foreseen(table.rows.take(whole), same, options, source.where) if len(whole) else (0, "")
+        return _report(source, table, official, back, (*table.rows.notes, *([why] if why else [])))
 
     def encode(self, raw: Tensor) -> Tensor:
         """[N, D] in their own units -> standardised float32."""
@@ -231,7 +236,9 @@ def _picked(table: Table, header: tuple[str, ...], text: tuple[str, ...], option
 
 
 def _check(table: Table, where: str) -> None:
-    """Raises DataError for NaN and infinity."""
+    """Raises DataError for NaN, infinity and numbers that are next to it."""
+    if told := _huge(table.names, table.values):
+        raise DataError(f"{where}: {told}")
     bad = ~np.isfinite(table.values)
     columns = np.flatnonzero(bad.any(0))
     if not len(columns):
@@ -243,6 +250,15 @@ def _check(table: Table, where: str) -> None:
         f"the column {table.names[first]!r} of {where} has empty, NaN or infinite cells: {int(bad[:, first].sum()):,} of "
         f"{len(bad):,}, the first in row {int(np.argmax(bad[:, first])) + 1}; {remedy} the column out with columns=..."
     )
+
+
+def _huge(names: tuple[str, ...], values: Array) -> str:
+    """A sentence on a column of numbers too large to reckon with, '' if there is none."""
+    large = np.abs(np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)).max(0, initial=0.0)
+    if not (large > LARGEST).any():
+        return ""
+    first = int(np.argmax(large > LARGEST))
+    return f"the column {names[first]!r} holds numbers up to {large[first]:.3g}, whose squares single precision cannot hold; divide them first"
 
 
 def _check_spread(table: Table, deviation: Array, where: str) -> None:
@@ -263,7 +279,8 @@ def _far(names: tuple[str, ...], mean: Array, deviation: Array) -> str:
     )
 
 
-def _report(source: Source, table: Table, held: int | None, notes: tuple[str, ...]) -> Inspection:
+def _report(source: Source, table: Table, held: int | None, back: int, notes: tuple[str, ...]) -> Inspection:
+    """held: rows of the official test side.  back: rows that training holds back."""
     values, rows = table.values, table.rows
     finite = np.isfinite(values)
     whole = values[finite.all(1)]
@@ -272,8 +289,7 @@ def _report(source: Source, table: Table, held: int | None, notes: tuple[str, ..
         _column(n, values[:, i][finite[:, i]], int((~finite[:, i]).sum())) for i, n in enumerate(table.names)
     )
     said = f"rows that repeat an earlier one: {copies:,}" if copies else ""
-    far = _far(table.names, whole.mean(0), whole.std(0)) if len(whole) else ""
-    back = held if held is not None else round(share_held(len(whole), None) * len(whole))
+    far = _huge(table.names, values) or (_far(table.names, whole.mean(0), whole.std(0)) if len(whole) else "")
     return Inspection(
         source.name,
         source.where,
@@ -291,4 +307,5 @@ def _report(source: Source, table: Table, held: int | None, notes: tuple[str, ..
 def _column(name: str, cells: Array, missing: int) -> Column:
     if not len(cells):
         return Column(name, 0.0, 0.0, 0.0, 0.0, missing)
-    return Column(name, float(cells.min()), float(cells.max()), float(cells.mean()), float(cells.std()), missing)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return Column(name, float(cells.min()), float(cells.max()), float(cells.mean()), float(cells.std()), missing)

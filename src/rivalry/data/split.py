@@ -73,6 +73,14 @@ def split(rows: Rows, same: Ints, options: ReadOptions, where: str) -> Split:
     return _checked(np.flatnonzero(~held), np.flatnonzero(held), _lonely(rows, held), where)
 
 
+def foreseen(rows: Rows, same: Ints, options: ReadOptions, where: str) -> tuple[int, str]:
+    """(how many rows `split` holds back, '') or (0, why it can hold none back)."""
+    try:
+        return len(split(rows, same, options, where).held), ""
+    except DataError as error:
+        return 0, str(error)
+
+
 def _official(rows: Rows, part: Ints, where: str) -> Split:
     assert rows.held is not None
     leaked = rows.held & np.isin(part, part[~rows.held])
