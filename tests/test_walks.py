@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from PIL import Image, ImageSequence
 
 import rivalry
+from rivalry import room
 from rivalry.cli import cli
 from rivalry.errors import DataError, RecipeError
 
@@ -75,3 +77,22 @@ def test_fewer_samples_than_can_be_measured_are_refused(tmp_path: Path) -> None:
     for n in (-5, 0, 3):
         with pytest.raises(RecipeError, match="at least 4 samples"):
             run.evaluate(n)
+
+
+@pytest.mark.parametrize("n", [10**15, 10**30])
+def test_more_samples_than_memory_holds_are_refused_before_they_are_drawn(tmp_path: Path, n: int) -> None:
+    run = ring(tmp_path)
+    with pytest.raises(RecipeError, match=r"do not fit into .* memory here; ask for [\d,]+ at most"):
+        run.sample(n)
+    with pytest.raises(RecipeError, match="do not fit"):
+        run.write_samples(tmp_path / "out.csv", n)
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_the_bound_on_samples_is_that_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "memory", lambda device: 3 * 800)
+    room.check_room(100, 8, torch.device("cpu"))
+    with pytest.raises(RecipeError, match="ask for 100 at most"):
+        room.check_room(101, 8, torch.device("cpu"))
+    monkeypatch.setattr(room, "memory", lambda device: 0)
+    room.check_room(10**30, 8, torch.device("cpu"))

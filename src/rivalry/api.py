@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from rivalry import baselines
 from rivalry.audit.rejecting import guard_of
-from rivalry.auto import decided, find, fitted, read_for
+from rivalry.auto import check_early, decided, find, fitted, read_for
 from rivalry.data import Dataset, Modality, ReadOptions, restore
 from rivalry.data import load as load_data
 from rivalry.data.opening import Given
@@ -372,6 +372,7 @@ def train(
     if isinstance(recipe, str) and baselines.named(recipe) is not None:
         baselines.refuse(recipe, until, budget, start, len(settings), len(players or {}))
     given = named or (Folder.open(start).recipe if start else None)
+    check_early(given, pairs, until, budget)
     dataset, reading = read_for(given, data, reading, pairs)
     for note in (*dataset.notes, *dataset.defences):
         say(note)

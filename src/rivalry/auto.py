@@ -14,7 +14,7 @@ from rivalry.data.opening import Given
 from rivalry.data.options import GENERATE
 from rivalry.degrade import TASKS, Masked, task
 from rivalry.errors import RecipeError
-from rivalry.evaluate import Budget
+from rivalry.evaluate import Budget, Target
 from rivalry.games import Adapt, Change, Context, Domains
 from rivalry.games.restyle import Restyling
 from rivalry.nets import LSTMLM
@@ -188,6 +188,16 @@ def read_for(recipe: Recipe | None, data: Given, reading: ReadOptions, settings:
         reading = replace(reading, task=GENERATE)
         dataset = load(data, options=reading)
     return dataset, reading
+
+
+def check_early(recipe: Recipe | None, settings: Sequence[tuple[str, str]], until: str, budget: str) -> None:
+    """RecipeError for mistakes that need not wait for the data to be read."""
+    if until:
+        Target.parse(until)
+    if budget:
+        Budget.parse(budget)
+    if recipe is not None:
+        _changed(recipe, settings)
 
 
 def _changed(recipe: Recipe, settings: Sequence[tuple[str, str]]) -> Recipe:

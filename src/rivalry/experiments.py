@@ -22,7 +22,7 @@ from rivalry.baselines import check, kept, private
 from rivalry.catalogue import dump
 from rivalry.data import Dataset, ReadOptions
 from rivalry.errors import RecipeError, RulerMismatch, RunError
-from rivalry.evaluate import Draw, Looks, Scores, judge_of
+from rivalry.evaluate import Budget, Draw, Looks, Scores, judge_of
 from rivalry.files import write_json
 from rivalry.parts import Baseline
 from rivalry.privacy import privatised
@@ -120,6 +120,7 @@ def compare_recipes(
         raise RecipeError(f"seeds are several numbers, for example seeds=range({seeds}), not {seeds}")
     if not recipes or not seeds:
         raise RecipeError("a comparison needs at least one recipe and one seed")
+    Budget.parse(budget)  # a mistake in it should not have to wait for the data
     dataset, options = _read(source, recipes, options or ReadOptions())
     baselines = {r: _private(found, dataset, dp) for r in recipes if (found := check(r, dataset)) is not None}
     chosen = {r: _resolved(r, dataset, budget, device, dp) for r in recipes if r not in baselines}
@@ -129,7 +130,7 @@ def compare_recipes(
         raise RecipeError(f"two contenders are called {twice!r}, and runs and scores are kept by that name; rename one of the files")
     for recipe, _ in chosen.values():
         recipe.game.wiring(dataset.spec)  # what cannot play these data says so before others have trained
-    folder = ROOT / (name or f"compare-{Path(dataset.name).stem}")
+    folder = _free(ROOT / (name or f"compare-{Path(dataset.name).stem}"))
     engine = Engine(device)
     spent = "" if dp is None else f" epsilon {dp[0]:g} delta {dp[1]:g}"
     measure = _Measure(dataset, engine, folder, samples, f"{dataset.fingerprint} {budget}{spent}", [r for r, _ in chosen.values()])
@@ -152,6 +153,13 @@ def compare_recipes(
             scores = measure(make, recipe_name, seed)
             say(f"{recipe_name}, seed {seed}: {measure.headline} {scores[measure.headline].value:.4g}")
     return measure.comparison()
+
+
+def _free(folder: Path) -> Path:
+    """The folder of a comparison; RunError where a run stands."""
+    if (folder / "run.toml").exists():
+        raise RunError(f"{folder} is a run; give the comparison another name")
+    return folder
 
 
 def _read(source: str | Path, recipes: Sequence[str], options: ReadOptions) -> tuple[Dataset, ReadOptions]:

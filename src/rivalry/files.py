@@ -62,7 +62,7 @@ def _remove(path: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def not_over(source: Path, out: Path, what: str) -> None:

@@ -213,8 +213,14 @@ class Recipe(Plain):
         return cls.from_dict(data)
 
 
+NAME = re.compile(r"[^./\\\0\s][^/\\\0]*")
+"""Of recipes: runs are called by them."""
+
+
 def check(recipe: Recipe) -> None:
     """Raises RecipeError where the recipe contradicts itself; runs on every construction."""
+    if not NAME.fullmatch(recipe.name):
+        raise RecipeError(f"the recipe's name {recipe.name!r} has to do for a folder: no / or \\ in it, and no dot at its beginning")
     if recipe.batch < 1 or recipe.steps < 1 or recipe.accumulate < 1:
         raise RecipeError("batch, steps and accumulate must be at least 1")
     if recipe.batch % recipe.accumulate:

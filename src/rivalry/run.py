@@ -54,7 +54,7 @@ class Run:
     @classmethod
     def open(cls, name: str | Path, players: Mapping[str, nn.Module] | None = None) -> Run:
         """A run by path or by name under runs/; RunError, with the nearest name, if there is none."""
-        for path in (Path(name), ROOT / name):
+        for path in (_placed(Path(name), str(name)), ROOT / name):
             _check_aside(path)
             if (path / "run.toml").is_file():
                 return cls(path, players=players or {})
@@ -92,7 +92,7 @@ class Run:
     @classmethod
     def at(cls, name: str) -> Run:
         """The folder a name stands for, whatever is there."""
-        return cls(Path(name) if "/" in name else ROOT / name)
+        return cls(_placed(Path(name) if "/" in name else ROOT / name, name))
 
     def begin(self, settings: Mapping[str, Any]) -> None:
         """Writes run.toml: from here on the folder is a run."""
@@ -123,6 +123,8 @@ class Run:
             raise RunError(f"{self.path / 'run.toml'} is damaged: {error}") from error
         if found.get("format") != FORMAT:
             raise RunError(f"{self.path} was written by another version (format {found.get('format')}, not {FORMAT})")
+        if lacking := [k for k in ("train", "data", "recipe") if k not in found]:
+            raise RunError(f"{self.path / 'run.toml'} is damaged: it lacks {' and '.join(lacking)}; bring it back from a copy, or train again")
         return found
 
     @property
@@ -289,9 +291,16 @@ PIXELS = stage_checkpoint("pixels")
 """Of runs that change pictures in two stages: where pixels alone had decided."""
 
 
+def _placed(path: Path, name: str) -> Path:
+    """The path of a run, which ends in its name: '.' and '..' stand for other folders."""
+    if not name.strip():
+        raise RunError("the name of a run is empty; name a run under runs/, or the path of its folder")
+    return path.resolve() if path.name in ("", "..") else path
+
+
 def _aside(path: Path) -> Path:
     """Where a run waits until the one that is to stand in its place has begun."""
-    return path.with_name(f".{path.name}-replaced")
+    return path.parent / f".{path.name}-replaced"
 
 
 def _saved(path: Path) -> bool:
@@ -313,11 +322,21 @@ def load_module(module: nn.Module, tensors: Mapping[str, Tensor], where: str) ->
     try:
         module.load_state_dict(dict(tensors), strict=True)
     except RuntimeError as error:
-        lines = str(error).splitlines()
         raise RunError(
-            f"{where} does not fit the networks of this recipe: {lines[min(1, len(lines) - 1)].strip()}; it was made with another recipe, or "
+            f"{where} does not fit the networks of this recipe: {_difference(module, tensors)}; it was made with another recipe, or "
             "on data of another shape: name the recipe, settings and size it was trained with"
         ) from error
+
+
+def _difference(module: nn.Module, tensors: Mapping[str, Tensor]) -> str:
+    here, there = ({k: list(v.shape) for k, v in state.items()} for state in (module.state_dict(), tensors))
+    names = [k for k in {**here, **there} if here.get(k) != there.get(k)]
+    shapes = [k for k in names if k in here and k in there]
+    first = shapes[0] if shapes else names[0] if names else ""
+    others = f" (and {len(names) - 1} more differ)" if len(names) > 1 else ""
+    if shapes:
+        return f"{first!r} is {there[first]} there and {here[first]} here{others}"
+    return f"{first!r} is {'here' if first in here else 'there'} only{others}"
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

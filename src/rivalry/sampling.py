@@ -15,6 +15,7 @@ from rivalry.errors import RecipeError
 from rivalry.games.levels import Levels
 from rivalry.modes import evaluating
 from rivalry.parts import Game, Settles, Wiring
+from rivalry.room import check_room
 from rivalry.streams import Draw, key
 from rivalry.types import Block
 
@@ -49,10 +50,12 @@ class Sampler:
     def draw(
         self, n: int, seed: int, label: int | Sequence[int] | None = None, truncation: float = 1.0
     ) -> tuple[Tensor, Tensor | None]:
-        """(samples, labels).  label: a class for all, or one for each; by the data's shares without it."""
+        """(samples, labels).  label: a class for all, or one for each; by the data's shares without it.  RecipeError for fewer than one,
+        and for more than memory holds."""
         if n < 1:
             raise RecipeError(f"the number of samples must be at least 1, not {n}")
         _check_truncation(truncation)
+        check_room(n, 8, self.device)  # the labels
         labels = self._labels(n, seed, label)
         out: list[Tensor] = []
         with evaluating(*self.nets.values()), torch.inference_mode():
@@ -62,6 +65,8 @@ class Sampler:
                 mine = None if labels is None else labels[start : start + CHUNK].to(self.device)
                 size = min(CHUNK, n - start)
                 out.append(self._made(draw, size, mine, truncation, n, seed, start))
+                if not start:
+                    check_room(n, out[0].nbytes // size, self.device)
         return torch.cat(out).clone(), labels
 
     def _made(

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from rivalry.cli.chat import TALKING, talk, talking_options
-from rivalry.cli.options import device, refuse
+from rivalry.cli.options import PlacePath, device, refuse
 from rivalry.cli.options import strength as as_strength
 from rivalry.errors import DataError
 
@@ -15,7 +15,7 @@ from rivalry.errors import DataError
 @click.command("apply")
 @click.argument("run")
 @click.argument("source", metavar="FILE|FOLDER|TEXT", required=False)
-@click.option("-o", "--out", type=click.Path(path_type=Path),
+@click.option("-o", "--out", type=PlacePath(),
               help="Where to: a file of the ending wanted or, for pictures, a folder that mirrors FOLDER.")
 @click.option("--draws", type=int, default=1, show_default=True, help="So many results, OUT-1 ...: each is drawn anew (tables; networks with noise).")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of what is drawn.")
@@ -28,8 +28,8 @@ from rivalry.errors import DataError
 @click.option("--label", help="Pictures: the class to make, of runs that go between several (stargan).")
 @click.option("--self-ensemble", is_flag=True, help="Pictures: the mean over turned and mirrored views, those that training knew (eight, or two); as many times slower, a bit better.")
 @click.option("--tile", type=int, metavar="PIXELS", help="Pictures: side of a tile; by memory without it.")
-@click.option("--mask", type=click.Path(path_type=Path), metavar="FILE|FOLDER", help="Pictures: where holes are to be filled, white on black.")
-@click.option("--sheet", type=click.Path(path_type=Path), metavar="FILE.png", help="Pictures: also show before, after, and the difference.")
+@click.option("--mask", type=PlacePath(), metavar="FILE|FOLDER", help="Pictures: where holes are to be filled, white on black.")
+@click.option("--sheet", type=PlacePath(), metavar="FILE.png", help="Pictures: also show before, after, and the difference.")
 @click.option("--quality", type=int, metavar="1..100", help="Pictures: of JPEG, WebP and AVIF (95).")
 @click.option("--overwrite", is_flag=True, help="Pictures: replace results that are there.")
 @click.option("--window", metavar="CENTRE,WIDTH", help="Scans: what the network is shown, in place of the window it was trained with.")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rivalry.cli.options import as_json, device, echo_json
+from rivalry.cli.options import PlacePath, as_json, device, echo_json
 
 if TYPE_CHECKING:
     from rivalry.audit.material import Tick
@@ -26,7 +26,7 @@ PAUSE = 10.0
 @click.argument("run")
 @click.option("--samples", "count", type=int, help="How many samples are attacked (tables: ten for each training row attacked, up to 50,000; pictures: 5,000; text: 10,000).")  # fmt: skip
 @click.option("--which", type=click.Choice(["best", "last"]), default="best", show_default=True)
-@click.option("--weights", type=click.Path(path_type=Path), help="Weights of a network to compare pictures by, trained on other pictures; for text: minilm.")  # fmt: skip
+@click.option("--weights", type=PlacePath(), help="Weights of a network to compare pictures by, trained on other pictures; for text: minilm.")  # fmt: skip
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the samples and of the rows that are attacked.")
 @click.option("--shadows", type=int, default=0, metavar="K", help="Train K models of the recipe on random halves for the likelihood ratio attack; slow. Even, 8 is usual.")  # fmt: skip
 @click.option("--canaries", type=int, default=0, metavar="M", help="Plant M rows by the toss of a coin in one more training, and bound epsilon by who finds them; slow.")  # fmt: skip

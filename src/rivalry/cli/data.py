@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
-from rivalry.cli.options import as_json, echo_json, read_options, reading
+from rivalry.cli.options import PlacePath, as_json, echo_json, read_options, reading
 
 
 @click.group("data")
@@ -18,7 +17,7 @@ def command() -> None:
 @command.command("inspect")
 @click.argument("data")
 @reading
-@click.option("--write-schema", type=click.Path(path_type=Path), help="Write what a table's columns mean, as TOML.")
+@click.option("--write-schema", type=PlacePath(), help="Write what a table's columns mean, as TOML.")
 @as_json
 def inspect_(**given: Any) -> None:
     """What is in DATA: counts, sizes, classes and their balance, what is broken, duplicates, and what would be done
@@ -39,7 +38,7 @@ def inspect_(**given: Any) -> None:
 @reading
 @click.option("--dp-epsilon", type=float, required=True, metavar="EPSILON", help="What the preparation may spend, e.g. .5; trainings add to it.")
 @click.option("--dp-delta", type=float, default=0.0, metavar="DELTA", help="N^-1.1 of N rows without it.")
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The schema to write, a .toml file.")
+@click.option("-o", "--out", type=PlacePath(), required=True, help="The schema to write, a .toml file.")
 @click.option("--overwrite", is_flag=True, help="Replace that file; what the old one cost stays spent.")
 def prepare_(**given: Any) -> None:
     """Measure the columns of the table DATA under differential privacy, and write a schema to train with.

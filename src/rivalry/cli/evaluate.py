@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from rivalry.cli.options import as_json, device, echo_json
+from rivalry.cli.options import PlacePath, as_json, device, echo_json
 
 
 @click.command("evaluate")
 @click.argument("run")
 @click.option("-n", "count", type=int, help="How many samples (as many as fit the data, up to 10,000).")
 @click.option("--which", type=click.Choice(["best", "last"]), default="best", show_default=True)
-@click.option("--weights", type=click.Path(path_type=Path), help="Weights of a feature extractor to measure with.")
+@click.option("--weights", type=PlacePath(), help="Weights of a feature extractor to measure with.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the samples; training never used it.")
 @click.option("--target", multiple=True, help="Of tables: a column to predict, after training on real and on synthetic rows.")
 @click.option("--by", multiple=True, help="Of tables: a column whose groups of rows are measured apart, for example sex.")

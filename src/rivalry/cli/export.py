@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
+from rivalry.cli.options import PlacePath
+
 
 @click.command("export")
 @click.argument("run")
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="The file, ending in .onnx; RUN/model.onnx without it.")
+@click.option("-o", "--out", type=PlacePath(), help="The file, ending in .onnx; RUN/model.onnx without it.")
 @click.option("--onnx", is_flag=True, help="As ONNX, which is what there is.")
 @click.option("--which", type=click.Choice(["best", "last"]), default="best", show_default=True, help="The checkpoint.")
 @click.option("--perception", type=float, default=1.0, metavar="0..1", help="0 invents nothing (pixels alone decided), 1 is as trained; for "

@@ -17,6 +17,18 @@ from rivalry.errors import DataError, RecipeError
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
+class PlacePath(click.Path):
+    """A path; the empty word, which would stand for the folder one is in, is none."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("the path is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int] | int | None:
     """'64' or '64x48' (height x width)."""
     if value is None:
@@ -43,7 +55,7 @@ READING: tuple[Decorator, ...] = (
     click.option("--fit", type=click.Choice(["crop", "pad", "stretch"]), default="crop", show_default=True,
                  help="How pictures of other proportions are fitted in."),
     click.option("--channels", type=click.Choice(["1", "3", "4"]), help="1 grey, 3 colour, 4 colour with alpha."),
-    click.option("--labels", type=click.Path(path_type=Path), help="CSV with the columns file and label."),
+    click.option("--labels", type=PlacePath(), help="CSV with the columns file and label."),
     click.option("--group", help="Keep rows of one group on one side of the split: a column, 'folder', or a regex."),
     click.option("--columns", help="Comma-separated columns of a table to use."),
     click.option("--kind", type=click.Choice(["points", "table", "records", "text", "dialogue"]), help="What to take a table as."),
@@ -53,7 +65,7 @@ READING: tuple[Decorator, ...] = (
     click.option("--context", type=int, help="Of dialogue: tokens of what is replied to (48); --tokens is of replies (32)."),
     click.option("--key", help="Column that names patients: their rows become records, with visits in time."),
     click.option("--time", help="Column that says when a visit was (found by itself where only one can be it)."),
-    click.option("--schema", type=click.Path(path_type=Path), help="TOML file on what a table's columns mean."),
+    click.option("--schema", type=PlacePath(), help="TOML file on what a table's columns mean."),
     click.option("--constraint", "constraints", multiple=True, metavar="TEXT",
                  help="What holds in every row of a table (of records: for every patient and visit), e.g. 'discharge>=admission'; 'proposed': what the data suggest."),
     click.option("--task", metavar="TASK", help="Change pictures instead of making them: denoise, super-resolution, deblur, jpeg, restore, low-light, contrast, "

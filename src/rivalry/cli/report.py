@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from rivalry.cli.options import as_json, echo_json
+from rivalry.cli.options import PlacePath, as_json, echo_json
 
 
 @click.command("report")
 @click.argument("run")
 @click.option("--officer", is_flag=True, help="The report for a data officer: one file, to be read by whoever decides on use.")
-@click.option("-o", "out", type=click.Path(path_type=Path), help="With --officer: a .html or .md file (RUN/officer.html).")
+@click.option("-o", "out", type=PlacePath(), help="With --officer: a .html or .md file (RUN/officer.html).")
 @as_json
 def command(run: str, officer: bool, out: Path | None, as_json: bool) -> None:
     """Write RUN's report.md anew, with curves, samples and scores, and print where it is.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from rivalry.cli.options import device, refuse
+from rivalry.cli.options import PlacePath, device, refuse
 
 USUAL = {"table": "samples.csv", "records": "records", "text": "samples.txt"}
 """Where samples go without -o, in RUN/samples, by kind of data."""
@@ -18,7 +18,7 @@ USUAL = {"table": "samples.csv", "records": "records", "text": "samples.txt"}
 @click.option(
     "-o",
     "--out",
-    type=click.Path(path_type=Path),
+    type=PlacePath(),
     help="A folder, .png (a sheet), .npz, .csv, .parquet, of text also .txt, .jsonl, .tsv, or "
     "with --walk a .png or .gif; RUN/samples/samples.png (.csv for tables, .txt for text) without it.",
 )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
-from rivalry.cli.options import defending, device, read_options, reading
+from rivalry.cli.options import PlacePath, defending, device, read_options, reading
 
 
 @click.command("train")
@@ -49,7 +48,7 @@ from rivalry.cli.options import defending, device, read_options, reading
 )
 @click.option(
     "--weights",
-    type=click.Path(path_type=Path),
+    type=PlacePath(),
     help="Weights of a feature extractor for the rulers "
     "(Inception, DINOv2 ...); a small local one is trained without it.",
 )

@@ -31,7 +31,7 @@ from rivalry.data.containers import Container, Content, Entry, Folder, is_archiv
 from rivalry.data.medical.parts import begins_like_dicom, named_like_scan, without_ending
 from rivalry.data.options import ReadOptions
 from rivalry.data.parquet import ArrowTable, Interchange
-from rivalry.data.rows import Rows, endings, from_folders, group_by_name
+from rivalry.data.rows import Rows, endings, from_folders, group_by_name, readable
 from rivalry.data.sources import Arrays, Columns, Encoded, Other, Scans, Source
 from rivalry.data.words import count, some, unread
 from rivalry.errors import DataError
@@ -73,6 +73,8 @@ def open_source(given: Given, options: ReadOptions) -> Source:
 def _open_named(given: Named, options: ReadOptions) -> Source:
     if isinstance(given, str) and given in builtin.names():
         return builtin.read_named(given)
+    if not str(given).strip() or str(given) != readable(str(given)):
+        raise DataError("the data have no name; name a folder, an archive or a file" if not str(given).strip() else f"the path {readable(str(given))!r} is not in UTF-8; rename it")
     path = Path(given).expanduser()
     if not path.exists():
         raise DataError(_missing(str(given), path))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -29,6 +31,8 @@ DRAWN = (100_000, 20_000)
 AXES = ("x", "y")
 LARGEST = 1e18
 """Larger numbers are refused: their squares are beyond single precision."""
+COMMA = re.compile(r"\s*[+-]?\d+(,\d+)?\s*")
+"""Numbers as many languages write them."""
 ROUNDED = 0.01
 """Of a column's spread: coarser steps than this are refused."""
 
@@ -199,23 +203,27 @@ def _table(source: Source, options: ReadOptions) -> Table:
         width = source.x.shape[1]
         header = AXES if width == 2 else tuple(f"x{i + 1}" for i in range(width))
         table = Table(source.x.astype(np.float64), header, source.rows)
-        text: tuple[str, ...] = ()
+        text, commas = tuple[str, ...](), list[str]()
     else:
         assert isinstance(source, Columns)
         text = tuple(h for h, c in zip(source.header, source.columns, strict=True) if c.dtype.kind != "f")
         wanted = options.columns or source.header
+        words = [(h, c) for h, c in zip(source.header, source.columns, strict=True) if h in text and h in wanted]
+        commas = [h for h, c in words if all(COMMA.fullmatch(word) for word in c.tolist())]
         kept = [c for h, c in zip(source.header, source.columns, strict=True) if h in wanted and h not in text]
         names = tuple(h for h in source.header if h in wanted and h not in text)
         stacked = np.stack(kept, 1) if kept else np.zeros((len(source.rows), 0))
         table, header = Table(stacked, names, source.rows), source.header
-    table = _picked(table, header, text, options, source.where)
+    table = _picked(table, header, text, options, source.where, commas)
     rows = group_by_name(table.rows, options.group)
     chosen = choose(rows, options)
     rows = rows.noted(unlabelled(rows.codes, "point", source.where))
     return Table(table.values[chosen], table.names, rows.take(chosen).compact())
 
 
-def _picked(table: Table, header: tuple[str, ...], text: tuple[str, ...], options: ReadOptions, where: str) -> Table:
+def _picked(
+    table: Table, header: tuple[str, ...], text: tuple[str, ...], options: ReadOptions, where: str, commas: Sequence[str] = ()
+) -> Table:
     """The columns that were asked for, in that order; all of them must be there and numeric."""
     for name in options.columns:
         if name not in header:
@@ -224,6 +232,8 @@ def _picked(table: Table, header: tuple[str, ...], text: tuple[str, ...], option
     if words:
         numeric = [h for h in header if h not in text]
         choice = f"its numeric columns are {some(numeric, 12)}" if numeric else "it has no numeric columns"
+        if commas:
+            raise DataError(f"the numbers of {commas[0]!r} in {where} have a decimal comma; write a point, or read them with --kind table")
         raise DataError(
             f"{where} has columns of words, not numbers: {some(words)}; choose others with columns=...: {choice}"
         )

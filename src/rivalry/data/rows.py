@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -41,7 +42,7 @@ class Rows:
         return self.total
 
     def name(self, i: int) -> str:
-        return self.names[i] if self.names else f"row {i}"
+        return readable(self.names[i]) if self.names else f"row {i}"
 
     def noted(self, *notes: str) -> Rows:
         return replace(self, notes=self.notes + tuple(n for n in notes if n))
@@ -126,6 +127,19 @@ def grouped(rows: Rows, groups: Strings, name: str, what: str) -> Rows:
     return replace(rows, groups=groups).noted(note if empty > 1 else "")
 
 
+def readable(name: str) -> str:
+    """A file's name as text: what is no UTF-8 is taken for Latin-1, as old archives have it.
+
+    >>> readable("caf\udce9")
+    'café'
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(name).decode("latin-1")
+    return name
+
+
 def from_folders(names: Sequence[str]) -> Rows:
     """Rows of files: sub-folders are classes, `train` and `test` folders above them the official split."""
     folders = _strip([PurePosixPath(n).parts[:-1] for n in names])
@@ -134,7 +148,7 @@ def from_folders(names: Sequence[str]) -> Rows:
     if keep is not None:
         rows, folders = rows.take(keep), [folders[i] for i in keep.tolist()]
     rows = rows.noted(note)
-    firsts = [f[0] if f else "" for f in _strip(folders)]
+    firsts = [readable(f[0]) if f else "" for f in _strip(folders)]
     if all(firsts):
         codes, classes, unused = classify(np.array(firsts))
         return replace(rows, codes=codes, classes=classes).noted(unused)

@@ -122,6 +122,10 @@ class Target:
         return [c.says(scores[c.metric]) for c in self.conditions if not c.met(scores[c.metric])]
 
 
+def _spelled(unit: str) -> str:
+    return unit if unit in ("", "%") else "x floor"
+
+
 def _condition(piece: str, whole: str) -> Condition:
     found = _CONDITION.fullmatch(piece)
     if found is None:
@@ -139,7 +143,7 @@ def _condition(piece: str, whole: str) -> Condition:
     right = "<" if what.better == "lower" else ">"
     if sign[0] != right:
         raise RecipeError(
-            f"{piece!r} aims the wrong way: {name} is better when {what.better}; write {name}{right}{limit:g}"
+            f"{piece!r} aims the wrong way: {name} is better when {what.better}; write {name}{right}{found['number']}{_spelled(unit)}"
         )
     if unit.endswith("floor") and not what.floored:
         raise RecipeError(f"{piece!r} has no unit: the floor of {name} is about 0; give the limit as a number")

@@ -51,7 +51,12 @@ def _content(file: Path) -> object:
     if file.suffix == ".npz":
         with np.load(file, allow_pickle=False) as arrays:
             return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
-    return torch.load(file, map_location="cpu", weights_only=True)
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except RuntimeError:
+        raise
+    except Exception as error:  # what other bytes mean to an unpickler, or its advice to let code run, helps nobody
+        raise ValueError("it holds more than tensors, or is no file of PyTorch's") from error
 
 
 def fingerprint(state: Mapping[str, Tensor]) -> str:
