@@ -13,7 +13,7 @@ FLOORS = (
     ("objectives", "penalties", "terms", "augment", "degrade", "schedules", "controllers", "optimisers", "afters", "nets", "stats",
      "extractors"),
     ("data",),
-    ("games", "recipe", "sampling", "zoo"),
+    ("games", "recipe", "room", "sampling", "zoo"),
     ("run", "evaluate", "health", "card", "report", "privacy", "baselines", "officer"),
     ("training",),
     ("auto", "experiments", "checks", "audit", "apply", "apply_records", "changing", "drawing", "exporting", "rivals", "styling", "sweeping", "talking", "using"),

@@ -143,7 +143,7 @@ def _condition(piece: str, whole: str) -> Condition:
     right = "<" if what.better == "lower" else ">"
     if sign[0] != right:
         raise RecipeError(
-            f"{piece!r} aims the wrong way: {name} is better when {what.better}; write {name}{right}{found['number']}{_spelled(unit)}"
+            f"{piece!r} aims the wrong way: {name} is better when {what.better}; write {name}{right}{float(found['number']):g}{_spelled(unit)}"
         )
     if unit.endswith("floor") and not what.floored:
         raise RecipeError(f"{piece!r} has no unit: the floor of {name} is about 0; give the limit as a number")
