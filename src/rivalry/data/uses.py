@@ -58,4 +58,12 @@ def check(options: ReadOptions, kind: str, source: Source) -> None:
         return
     for name, (what, used) in _USES.items():
         if getattr(options, name) != _DEFAULTS[name] and not used(kind, source):
-            raise DataError(f"--{name.replace('_', '-')} is for {what}, and {source.where} is read as {kind!r}; leave it out")
+            raise DataError(f"--{name.replace('_', '-')} is for {what}, and {source.where} {_said(kind, source)}; leave it out")
+
+
+def _said(kind: str, source: Source) -> str:
+    if isinstance(source, Drawn):
+        return "is drawn from a known density"
+    if isinstance(source, Encoded) and source.packed:
+        return "holds pictures in the rows of a table"
+    return f"is {'an array ' * isinstance(source, Arrays)}read as {kind!r}"
