@@ -14,6 +14,7 @@ from PIL import Image
 
 import rivalry
 from rivalry.cli import cli
+from rivalry.degrade import task
 from rivalry.errors import DataError, RecipeError, RivalryError, RunError, WeightsError
 from rivalry.evaluate.target import Target
 from rivalry.extractors.weights import read_state
@@ -143,3 +144,10 @@ def test_folders_named_in_latin_1_give_classes(tmp_path: Path) -> None:
     )
     assert run.folder.spec.class_names == ("bar", "café")
     assert Run.open("latin").spec.class_names == ("bar", "café")
+
+
+def test_few_names_are_listed_where_none_is_near() -> None:
+    with pytest.raises(RivalryError, match=r"'upscale'; known: .*super-resolution"):
+        task("upscale")
+    with pytest.raises(RivalryError, match=r"did you mean 'inpaint'"):
+        task("inpainting")

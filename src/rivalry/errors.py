@@ -50,10 +50,11 @@ class UnknownName(RecipeError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         self.kind, self.name, self.known = kind, name, sorted(known)
-        near = difflib.get_close_matches(name, self.known, n=1, cutoff=0.5)
+        few = 0 < len(self.known) <= 40
+        near = difflib.get_close_matches(name, self.known, n=1, cutoff=0.6 if few else 0.5)  # few are rather listed than guessed at
         if near:
             hint = f"did you mean {near[0]!r}?"
-        elif 0 < len(self.known) <= 40:
+        elif few:
             hint = "known: " + ", ".join(self.known)
         else:
             hint = "nothing by a similar name is known"
