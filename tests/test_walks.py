@@ -86,6 +86,8 @@ def test_more_samples_than_memory_holds_are_refused_before_they_are_drawn(tmp_pa
         run.sample(n)
     with pytest.raises(RecipeError, match="do not fit"):
         run.write_samples(tmp_path / "out.csv", n)
+    with pytest.raises(RecipeError, match="do not fit"):
+        run.sample(n, reject_copies="ring8")
     assert not (tmp_path / "out.csv").exists()
 
 

@@ -17,6 +17,7 @@ from rivalry.audit.pictures import PixelSpace
 from rivalry.audit.tables import TableSpace
 from rivalry.data import Dataset
 from rivalry.errors import DataError, RecipeError
+from rivalry.room import check_room
 from rivalry.run import Run
 from rivalry.sampling import Sampler
 from rivalry.stats import near
@@ -126,6 +127,8 @@ def guarded(
                 "may know its rows by heart (rivalry audit), so train it for fewer steps or on more data"
             )
         x, label_of = sampler.draw(size, key(seed, "guarded", drawn), label, truncation)
+        if not drawn:
+            check_room(n, x.nbytes // size, x.device)
         drawn += len(x)
         ok = guard.keep(x)
         xs.append(x.cpu()[ok])
