@@ -98,3 +98,21 @@ def test_the_bound_on_samples_is_that_of_the_machine(monkeypatch: pytest.MonkeyP
         room.check_room(101, 8, torch.device("cpu"))
     monkeypatch.setattr(room, "memory", lambda device: 0)
     room.check_room(10**30, 8, torch.device("cpu"))
+
+
+def test_drawing_and_measuring_say_how_far_they_are(tmp_path: Path) -> None:
+    run, heard = ring(tmp_path), list[tuple[str, float]]()
+
+    def tick(what: str, share: float) -> None:
+        heard.append((what, share))
+
+    same = run.sample(1000, seed=3)
+    assert torch.equal(run.sample(1000, seed=3, tick=tick), same)
+    assert heard == [("drawing samples", s) for s in (0.256, 0.512, 0.768, 1.0)]
+    heard.clear()
+    scores, _ = run.beside(600, tick=tick)
+    assert scores.as_dict() == run.evaluate(600).as_dict()
+    assert heard[0] == ("reading the data", 0.0)
+    shares = [share for what, share in heard if what == "drawing samples"]
+    assert shares == sorted(shares)
+    assert 0 < shares[0] < shares[-1] <= 0.9

@@ -24,7 +24,7 @@ from rivalry.privacy.quota import check as check_cap
 from rivalry.privacy.quota import spend
 from rivalry.recipe import Recipe, set_value, setting
 from rivalry.run import Run as Folder
-from rivalry.sampling import WALKED, Sampler, Tick, filled, sampler_of, silent
+from rivalry.sampling import WALKED, Sampler, Tick, counting, filled, sampler_of, silent
 from rivalry.stats import Utility
 from rivalry.talking import Talker, Talking, talker_of
 from rivalry.training.engine import Engine, is_main_process
@@ -223,14 +223,16 @@ class Run:
 
     def beside(
         self, n: int | None = None, *, which: str = "best", weights: Path | None = None, seed: int = 1,
-        device: str = "auto", data: Dataset | None = None,
+        device: str = "auto", data: Dataset | None = None, tick: Tick = silent,
     ) -> tuple[Scores, dict[str, Scores]]:  # fmt: skip
         """(what `evaluate` says, what others score by the same ruler, by their names): of tables what independent columns do,
-        beside which a shape error says little; of changed pictures see `rivalry.rivals`."""
+        beside which a shape error says little; of changed pictures see `rivalry.rivals`.  tick: told how far it is."""
         from rivalry.rivals import rivals
 
+        tick("reading the data", 0.0)
         judge = self._judge(data if data is not None else self.data(), weights, n, seed, device)
-        scores = judge.final(self._drawn(self.sampler(which, device, data=judge.dataset)), 0)
+        sampler = counting(self.sampler(which, device, data=judge.dataset), judge.looks.verdict, tick, whole=0.9)  # then it measures
+        scores = judge.final(self._drawn(sampler), 0)
         return scores, rivals(self.folder, judge, scores, which, judge.device)
 
     def _judge(self, data: Dataset, weights: Path | None, n: int | None, seed: int, device: str) -> Judge:

@@ -18,7 +18,7 @@ from rivalry.data.table import TableModality
 from rivalry.data.text import TextModality
 from rivalry.errors import DataError, RecipeError
 from rivalry.games import Text
-from rivalry.sampling import Sampler, Tick, filled, silent, steered
+from rivalry.sampling import Sampler, Tick, counting, filled, silent, steered
 from rivalry.streams import generator
 
 
@@ -98,8 +98,8 @@ def drawn(
     if wish.truncation != 1 and isinstance(sampler.game, Text):
         raise RecipeError("truncation moves a latent, and text is drawn token by token; use --temperature or --top-p")
     if wish.guard is not None:
-        return guarded(sampler, wish.guard, n, seed, wish.label, wish.truncation)
-    x, labels = sampler.draw(n, seed, wish.label, wish.truncation)
+        return guarded(counting(sampler, n, tick), wish.guard, n, seed, wish.label, wish.truncation)
+    x, labels = counting(sampler, n, tick).draw(n, seed, wish.label, wish.truncation)
     return x.cpu(), labels
 
 

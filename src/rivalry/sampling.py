@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import torch
@@ -33,7 +33,8 @@ class Sampler:
     category that all rows are to have, for games that can be asked (see `steered`).  A sample depends on the seed and
     its chunk's number only, so the first n of more samples are the same when n is a multiple of CHUNK.
 
-    rows: of games that change pictures, the rows that they change: `picked` by the seed.
+    rows: of games that change pictures, the rows that they change: `picked` by the seed.  told: hears how many have been drawn, chunk
+    by chunk.
     """
 
     game: Game
@@ -43,6 +44,7 @@ class Sampler:
     classes: tuple[float, ...] = ()
     asked: int | None = None
     rows: Store | None = None
+    told: Callable[[int], None] = field(default=lambda drawn: None, compare=False)
 
     def __call__(self, n: int, seed: int) -> Tensor:
         return self.draw(n, seed)[0]
@@ -65,6 +67,7 @@ class Sampler:
                 mine = None if labels is None else labels[start : start + CHUNK].to(self.device)
                 size = min(CHUNK, n - start)
                 out.append(self._made(draw, size, mine, truncation, n, seed, start))
+                self.told(size)
                 if not start:
                     check_room(n, out[0].nbytes // size, self.device)
         return torch.cat(out).clone(), labels
@@ -155,6 +158,18 @@ Tick = Callable[[str, float], None]
 
 def silent(what: str, share: float) -> None:
     """A Tick for nobody."""
+
+
+def counting(sampler: Sampler, n: int, tick: Tick, whole: float = 1.0) -> Sampler:
+    """The sampler, telling how far it is with n samples, which are so much of the whole."""
+    done = 0
+
+    def told(drawn: int) -> None:
+        nonlocal done
+        done += drawn
+        tick("drawing samples", whole * min(1.0, done / max(n, 1)))
+
+    return replace(sampler, told=told)
 
 
 def filled(

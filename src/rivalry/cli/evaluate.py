@@ -45,6 +45,7 @@ def command(
     rivalry evaluate captions --sweep --beside captions-gan
     """
     from rivalry.api import load
+    from rivalry.cli.bars import bar
     from rivalry.cli.styles import rewrites, show_scores
 
     if sweep or beside:
@@ -64,7 +65,8 @@ def command(
         show_scores(load(run), count, which, seed, device, as_json)
         return
     opened = load(run)
-    scores, rivals = opened.beside(count, which=which, weights=weights, seed=seed, device=device)
+    with bar() as tick:
+        scores, rivals = opened.beside(count, which=which, weights=weights, seed=seed, device=device, tick=tick)
     if as_json:
         found = scores.as_dict()
         if rivals:
