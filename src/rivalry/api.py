@@ -229,9 +229,9 @@ class Run:
         beside which a shape error says little; of changed pictures see `rivalry.rivals`.  tick: told how far it is."""
         from rivalry.rivals import rivals
 
-        tick("reading the data", 0.0)
         judge = self._judge(data if data is not None else self.data(), weights, n, seed, device)
-        sampler = counting(self.sampler(which, device, data=judge.dataset), judge.looks.verdict, tick, whole=0.9)  # then it measures
+        most = min(judge.looks.verdict, len(judge.dataset.train))
+        sampler = counting(self.sampler(which, device, data=judge.dataset), most, tick, whole=0.9)  # then it measures
         scores = judge.final(self._drawn(sampler), 0)
         return scores, rivals(self.folder, judge, scores, which, judge.device)
 

@@ -161,13 +161,13 @@ def silent(what: str, share: float) -> None:
 
 
 def counting(sampler: Sampler, n: int, tick: Tick, whole: float = 1.0) -> Sampler:
-    """The sampler, telling how far it is with n samples, which are so much of the whole."""
+    """The sampler, telling how far it is with n samples, which are so much of the whole; what is left is measuring them."""
     done = 0
 
     def told(drawn: int) -> None:
         nonlocal done
         done += drawn
-        tick("drawing samples", whole * min(1.0, done / max(n, 1)))
+        tick("drawing samples" if done < n or whole == 1 else "measuring", whole * min(1.0, done / max(n, 1)))
 
     return replace(sampler, told=told)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,15 +30,31 @@ def bar() -> Iterator[Tick]:
     shown = Progress(*columns, console=Console(stderr=True), transient=True)
     task = shown.add_task("", total=1.0)
 
-    def tick(what: str, share: float) -> None:
-        if time.monotonic() - begun > PATIENCE:
+    def late() -> None:
+        """The long part may come after the last tick; before the first others may show bars of their own."""
+        if shown.tasks[task].description:
             shown.start()
+
+    soon = threading.Timer(PATIENCE, late)
+    soon.daemon = True
+    soon.start()
+
+    def stop() -> None:
+        soon.cancel()
+        soon.join()
+        shown.stop()
+
+    def tick(what: str, share: float) -> None:
         shown.update(task, description=what, completed=share)
+        if share >= 1:
+            stop()  # what follows may have a bar of its own
+        elif time.monotonic() - begun > PATIENCE:
+            shown.start()
 
     try:
         yield tick
     finally:
-        shown.stop()
+        stop()
 
 
 def _lines(begun: float) -> Tick:
