@@ -117,7 +117,7 @@ def report(found: dict[str, dict[str, float]]) -> None:
     text = table(head, rows) + (
         f"\n\nModes, share and KL on {SAMPLES} samples, variances of modes (over the truth's, within 3 sigma) on {MANY}. "
         "A perfect model has 98.9 % within 3 sigma, and on 2,500 samples a mean KL of .0014 (ring) and .0048 (grid). "
-        "One core per run. The rivals are plain rows on nets of the same size at comparable cost, not the settings of "
+        "One core per run. The rivals are plain rows on nets of the same size at a fifth to a half of its processor time, not the settings of "
         "their papers, which report (PacGAN, table of ring and grid): GAN 6.3 and 17.3 modes, 98.2 and 94.8 %; PacGAN2 "
         "7.9 and 23.8 modes, 95.6 and 91.3 %. The house recipe was chosen on seeds 0 to 2 of the grid."
     )

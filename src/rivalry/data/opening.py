@@ -73,8 +73,10 @@ def open_source(given: Given, options: ReadOptions) -> Source:
 def _open_named(given: Named, options: ReadOptions) -> Source:
     if isinstance(given, str) and given in builtin.names():
         return builtin.read_named(given)
-    if not str(given).strip() or str(given) != readable(str(given)):
-        raise DataError("the data have no name; name a folder, an archive or a file" if not str(given).strip() else f"the path {readable(str(given))!r} is not in UTF-8; rename it")
+    if not str(given).strip():
+        raise DataError("the data have no name; name a folder, an archive or a file")
+    if str(given) != (said := readable(str(given))):  # a run could not write it down
+        raise DataError(f"the path {said!r} is not in UTF-8; rename it")
     path = Path(given).expanduser()
     if not path.exists():
         raise DataError(_missing(str(given), path))
