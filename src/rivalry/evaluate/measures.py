@@ -107,7 +107,7 @@ def labelled(fake: Features, reference: Reference) -> Found:
     assert truth is not None
     counts = stats.mode_counts(fake.classes, len(truth)).cpu()
     missing = float((counts == 0).sum())
-    expected = float((1 - truth).pow(len(fake)).sum())
+    expected = round(float((1 - truth).pow(len(fake)).sum()), 6)  # less is none
     details = {
         "names": list(reference.spec.class_names),
         "samples": (counts / counts.sum()).tolist(),
