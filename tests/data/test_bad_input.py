@@ -172,7 +172,7 @@ BAD = {
     "a single picture": (one_picture, "single picture; name the folder"),
     "a pickled npy": (pickled, "Python objects.*run code"),
     "a pickled npz": (pickled_npz, "Python objects.*run code"),
-    "a pickle": (pickle_file, "pickle.*save the data as .npz"),
+    "a pickle": (pickle_file, r"pickle.*save the data as \.npz"),
     "a text named npz": (text_as("x.npz"), "does not begin like one.*mend its name"),
     "a text named npy": (text_as("x.npy"), "does not begin like one.*mend its name"),
     "a text named zip": (text_as("x.zip"), "archive .* cannot be read"),

@@ -1,9 +1,12 @@
 """Options that the data at hand have no use for are refused, not ignored: what was typed and did nothing misleads."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 
-from rivalry.data import ReadOptions, inspect, load
+from rivalry.data import ReadOptions, inspect, load, uses
+from rivalry.data.sources import Other
 from rivalry.errors import DataError
 
 from .files import noise, save_all
@@ -119,3 +122,24 @@ def test_those_of_use_are_heeded(tmp_path, data, asked):
 
 def test_runs_of_earlier_editions_still_read_their_data(tmp_path):
     assert len(load(plane(tmp_path), options=ReadOptions(window="lung", reading=5)).train)
+
+
+@pytest.mark.parametrize(
+    ("data", "asked", "says"),
+    [(pictures, just(constraints=("a < b",)), "constraints are for tables"), (people, just(task="denoise"), "--task denoise changes pictures")],
+)
+def test_looking_refuses_what_training_refuses(tmp_path, data, asked, says):
+    for read in (inspect, load):
+        with pytest.raises(DataError, match=says):
+            read(data(tmp_path), options=ReadOptions(**asked(tmp_path)))
+
+
+def test_kinds_of_data_that_others_add_take_the_options_they_like(tmp_path):
+    uses.check(ReadOptions(size=32, columns=("x",), window="lung"), "sound", Other("x", "x.wav", "sound"))
+
+
+def test_every_option_is_told_of_or_for_all():
+    """A new option names the data that it is for."""
+    for_all = {"limit", "seed", "resident_bytes", "cache", "kind", "reading"}
+    elsewhere = {"constraints", "task", "dedupe", "k_anonymous", "quasi", "clip"}  # by `uses.check` in words of their own, and `defences.refuse`
+    assert uses.USES.keys() | for_all | elsewhere == {f.name for f in fields(ReadOptions)}

@@ -128,7 +128,7 @@ def guarded(
             )
         x, label_of = sampler.draw(size, key(seed, "guarded", drawn), label, truncation)
         if not drawn:
-            check_room(n, x.nbytes // size, x.device)
+            check_room(n, x.nbytes // size, torch.device("cpu"))  # where they are kept
         drawn += len(x)
         ok = guard.keep(x)
         xs.append(x.cpu()[ok])

@@ -30,7 +30,10 @@ def inspect_(**given: Any) -> None:
     found = inspect(given["data"], options=options)
     if given["write_schema"] is not None:
         write_text(given["write_schema"], schema(given["data"], options=options).to_toml())
-    echo_json(found.as_dict()) if given["as_json"] else click.echo(found.text())
+    if given["as_json"]:
+        echo_json(found.as_dict())
+    else:
+        click.echo(found.text())
 
 
 @command.command("prepare")

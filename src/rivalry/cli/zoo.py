@@ -71,4 +71,7 @@ def show_(name: str, as_json: bool) -> None:
     from rivalry.catalogue import dump
 
     recipe = zoo.get(name)
-    echo_json(dump(recipe)) if as_json else click.echo(recipe.to_toml())
+    if as_json:
+        echo_json(dump(recipe))
+    else:
+        click.echo(recipe.to_toml())

@@ -13,7 +13,7 @@ from rivalry.data.dialogue import DialogueModality
 from rivalry.data.image import ImageModality
 from rivalry.data.inspection import Inspection
 from rivalry.data.opening import Given, open_source
-from rivalry.data.options import GENERATE, ReadOptions
+from rivalry.data.options import ReadOptions
 from rivalry.data.points import PointsModality
 from rivalry.data.records import RecordModality
 from rivalry.data.sources import Arrays, Columns, Other, Source, Tables, Talks, Texts
@@ -90,15 +90,7 @@ def load(source: Given, *, options: ReadOptions = DEFAULTS) -> Dataset:
     Raises DataError (or MissingExtra) in one sentence when it cannot be read or used.
     """
     opened = open_source(source, options)
-    modality = claimant(opened, options)
-    kind = modality.kind
-    if options.constraints and kind not in ("table", "records"):
-        raise DataError(
-            f"constraints are for tables and patient records, and {opened.where} is read as {kind!r}; leave them out, or say kind 'table'"
-        )
-    if options.task not in (None, GENERATE, styles.TASK) and kind != "image":
-        raise DataError(f"--task {options.task} changes pictures, and {opened.where} is read as {kind!r}; leave --task out, or name pictures")
-    return replace(modality.read(opened, options), source=address(source))
+    return replace(claimant(opened, options).read(opened, options), source=address(source))
 
 
 def inspect(source: Given, *, options: ReadOptions = DEFAULTS) -> Inspection:
